@@ -1,0 +1,18 @@
+"""Exact score matching with two-layer networks, by convex optimization, with certificates."""
+
+from .certificates import Certificate, NotCertifiedError
+from .networks import TwoLayerNetwork
+from .objectives import denoising_loss, score_matching_loss
+from .univariate import UnivariateScore, score_matching
+
+__all__ = [
+    "Certificate",
+    "NotCertifiedError",
+    "TwoLayerNetwork",
+    "UnivariateScore",
+    "denoising_loss",
+    "score_matching",
+    "score_matching_loss",
+]
+
+__version__ = "0.1.0"

@@ -1,0 +1,297 @@
+r"""Two-layer networks, in the two forms in which the mathematics meets them.
+
+`TwoLayerNetwork` is the network of the paper, neuron by neuron.  `KinkNetwork` is the same function of one
+variable after rescaling every neuron to first-layer weight :math:`\pm 1`: a list of kinks.  The first is what
+people train, the second is what the convex programs return; `KinkNetwork.two_layer` goes from one to the other.
+
+Conventions at a kink, as in the paper: :math:`\mathrm{relu}'(0) = 1` and :math:`\mathrm{sign}(0) = +1`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ._validation import Activation, FloatArray, as_activation, as_matrix, as_sample
+
+__all__ = ["KinkNetwork", "TwoLayerNetwork", "hinge_sum"]
+
+_BLOCK = 1 << 22  # numbers held at once when a network is evaluated at many points: 32 MiB
+
+
+def _activate(u: FloatArray, activation: Activation) -> FloatArray:
+    return np.maximum(u, 0.0) if activation == "relu" else np.abs(u)
+
+
+def _activate_slope(u: FloatArray, activation: Activation) -> FloatArray:
+    return (u >= 0).astype(np.float64) if activation == "relu" else np.where(u >= 0, 1.0, -1.0)
+
+
+@dataclass(frozen=True)
+class TwoLayerNetwork:
+    r"""A two-layer network with optional skip connection, display (3) of the paper.
+
+    .. math:: s(x) = W^{(2)} \sigma(W^{(1)} x + b^{(1)}) + V x + b^{(2)}
+
+    Parameters
+    ----------
+    W1 : array of shape (m, d)
+        First-layer weights, one row per neuron; :math:`w` when d = 1.
+    b1 : array of shape (m,)
+        First-layer biases.
+    W2 : array of shape (d, m)
+        Second-layer weights, one column per neuron; :math:`\alpha` when d = 1.
+    b2 : array of shape (d,)
+        Second-layer bias; :math:`b_0` when d = 1.
+    V : array of shape (d, d)
+        Skip connection; zero when the network has none.
+    activation : {"relu", "abs"}
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit together, a parameter is not finite, or the activation is unknown.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> tent = TwoLayerNetwork.univariate(w=[1, 1], b=[0, -1], alpha=[1, -2], b0=0.5, activation="relu")
+    >>> tent([-1.0, 0.0, 1.0, 2.0]).tolist()
+    [0.5, 0.5, 1.5, 0.5]
+    >>> tent.divergence([0.0, 1.0]).tolist()
+    [1.0, -1.0]
+    """
+
+    W1: FloatArray
+    b1: FloatArray
+    W2: FloatArray
+    b2: FloatArray
+    V: FloatArray
+    activation: Activation = "relu"
+
+    def __post_init__(self) -> None:
+        as_activation(self.activation)
+        for name in ("W1", "b1", "W2", "b2", "V"):
+            object.__setattr__(self, name, np.array(getattr(self, name), dtype=np.float64))
+        if self.W1.ndim != 2:
+            raise ValueError(f"W1 must have shape (m, d); got {self.W1.shape}")
+        m, d = self.W1.shape
+        for name, shape in {"b1": (m,), "W2": (d, m), "b2": (d,), "V": (d, d)}.items():
+            if getattr(self, name).shape != shape:
+                raise ValueError(
+                    f"{name} must have shape {shape} to go with W1 of shape {(m, d)}; "
+                    f"got {getattr(self, name).shape}"
+                )
+        for name in ("W1", "b1", "W2", "b2", "V"):
+            if not np.isfinite(getattr(self, name)).all():
+                raise ValueError(f"{name} must be finite")
+
+    @classmethod
+    def univariate(
+        cls,
+        w: ArrayLike,
+        b: ArrayLike,
+        alpha: ArrayLike,
+        b0: float = 0.0,
+        v: float = 0.0,
+        *,
+        activation: Activation = "relu",
+    ) -> TwoLayerNetwork:
+        r"""Build :math:`s(x) = \sum_j \alpha_j \sigma(w_j x + b_j) + v x + b_0` from vectors of length m.
+
+        Examples
+        --------
+        >>> TwoLayerNetwork.univariate([2.0], [0.0], [0.5], activation="abs")([-3.0, 3.0]).tolist()
+        [3.0, 3.0]
+        """
+        weights = np.asarray(w, dtype=np.float64)
+        outgoing = np.asarray(alpha, dtype=np.float64)
+        if weights.ndim != 1 or outgoing.ndim != 1:
+            raise ValueError(f"w and alpha must be vectors; got shapes {weights.shape} and {outgoing.shape}")
+        return cls(
+            weights[:, None], np.asarray(b), outgoing[None, :], np.array([b0]), np.array([[v]]), activation
+        )
+
+    @property
+    def width(self) -> int:
+        """Number of neurons, m."""
+        return self.W1.shape[0]
+
+    @property
+    def dimension(self) -> int:
+        """Dimension of the input and of the output, d."""
+        return self.W1.shape[1]
+
+    @property
+    def squared_norm(self) -> float:
+        r"""What weight decay sees: :math:`\|W^{(1)}\|_F^2 + \|W^{(2)}\|_F^2`, without biases or skip."""
+        return float(np.sum(self.W1**2) + np.sum(self.W2**2))
+
+    def _points(self, x: ArrayLike) -> FloatArray:
+        points = as_matrix(x)
+        if points.shape[1] != self.dimension:
+            raise ValueError(f"x must have {self.dimension} columns; got shape {points.shape}")
+        return points
+
+    def _blocks(self, n: int) -> range:
+        return range(0, n, max(1, _BLOCK // max(1, self.width)))
+
+    def __call__(self, x: ArrayLike) -> FloatArray:
+        """Return s(x): shape (n,) for x of shape (n,), else shape (n, d)."""
+        points = self._points(x)
+        out = points @ self.V.T + self.b2
+        step = self._blocks(len(points)).step
+        for i in self._blocks(len(points)):
+            # The product is formed before b1 is added, so a neuron whose bias is -(w * x) is exactly zero at x.
+            pre = points[i : i + step] @ self.W1.T + self.b1
+            out[i : i + step] += _activate(pre, self.activation) @ self.W2.T
+        return out[:, 0] if np.ndim(x) == 1 else out
+
+    def divergence(self, x: ArrayLike) -> FloatArray:
+        r"""Return :math:`\mathrm{tr}\,\nabla s(x)`, the derivative when d = 1; shape (n,)."""
+        points = self._points(x)
+        weight = np.einsum("md,dm->m", self.W1, self.W2)
+        out = np.full(len(points), np.trace(self.V))
+        step = self._blocks(len(points)).step
+        for i in self._blocks(len(points)):
+            pre = points[i : i + step] @ self.W1.T + self.b1
+            out[i : i + step] += _activate_slope(pre, self.activation) @ weight
+        return out
+
+
+def hinge_sum(x: FloatArray, kinks: FloatArray, weights: FloatArray) -> FloatArray:
+    r"""Evaluate :math:`\sum_j y_j (x_i - t_j)_+` at every point in :math:`O((n+m)\log(n+m))`.
+
+    The sum is accumulated interval by interval, never as a difference of large numbers, so that a far-away
+    origin costs no accuracy.
+
+    Parameters
+    ----------
+    x : array of shape (n,)
+    kinks : array of shape (m,)
+        The positions :math:`t_j`, in any order.
+    weights : array of shape (m,)
+        The weights :math:`y_j`.
+
+    Returns
+    -------
+    array of shape (n,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> hinge_sum(np.array([0.0, 2.0, 5.0]), np.array([1.0, 2.0]), np.array([1.0, -1.0])).tolist()
+    [0.0, 1.0, 1.0]
+    """
+    nodes = np.concatenate([kinks, x])
+    order = np.argsort(nodes, kind="stable")
+    slope = np.cumsum(np.concatenate([weights, np.zeros(len(x))])[order])
+    steps = slope[:-1] * np.diff(nodes[order])
+    values = np.empty(len(nodes))
+    values[order] = np.concatenate([[0.0], np.cumsum(steps)])
+    return values[len(kinks) :]
+
+
+@dataclass(frozen=True)
+class KinkNetwork:
+    r"""A univariate two-layer network whose first-layer weights are all :math:`\pm 1`: a list of kinks.
+
+    .. math:: s(x) = \sum_j y_j\, \sigma(f_j (x - t_j)) + v (x - x_0) + c
+
+    Weight decay charges a neuron :math:`\tfrac{1}{2}(w^2+\alpha^2)`, at best :math:`|w\alpha|`; so in this
+    form the penalty of (2) is :math:`\beta \sum_j |y_j|`.  A kink written at ``t`` with ``beyond`` true sits at
+    :math:`t + f\varepsilon` with :math:`\varepsilon \to 0`: the value is the same, but the neuron does not yet
+    act at ``t`` itself.  This limit is what makes the optimum an infimum.
+
+    Parameters
+    ----------
+    kinks : array of shape (m,)
+        Positions :math:`t_j`.
+    facing : array of shape (m,)
+        First-layer weights :math:`f_j`, each +1 (acts to the right) or -1.
+    weights : array of shape (m,)
+        Outgoing weights :math:`y_j`, with their signs.
+    beyond : bool array of shape (m,)
+        Whether the kink is an infinitesimal step beyond its position.
+    origin, constant, slope : float
+        The affine part :math:`v (x - x_0) + c`.
+    activation : {"relu", "abs"}
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> s = KinkNetwork(np.array([0.0]), np.array([1.0]), np.array([2.0]), np.array([False]))
+    >>> s(np.array([-1.0, 0.0, 3.0])).tolist(), s.derivative(np.array([-1.0, 0.0, 3.0])).tolist()
+    ([0.0, 0.0, 6.0], [0.0, 2.0, 2.0])
+    """
+
+    kinks: FloatArray
+    facing: FloatArray
+    weights: FloatArray
+    beyond: FloatArray
+    origin: float = 0.0
+    constant: float = 0.0
+    slope: float = 0.0
+    activation: Activation = "relu"
+
+    @property
+    def total_weight(self) -> float:
+        r"""What weight decay sees after rescaling: :math:`\sum_j |y_j|`."""
+        return float(np.abs(self.weights).sum())
+
+    def _side(self, sign: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+        mine = self.facing == sign
+        return self.kinks[mine], self.weights[mine], self.beyond[mine]
+
+    def __call__(self, x: ArrayLike) -> FloatArray:
+        """Return s(x), shape (n,), in O((n + m) log(n + m))."""
+        points = as_sample(x)
+        out = self.constant + self.slope * (points - self.origin)
+        if self.activation == "abs":
+            out += hinge_sum(points, self.kinks, self.weights)
+            return out + hinge_sum(-points, -self.kinks, self.weights)
+        right, left = self._side(1), self._side(-1)
+        out += hinge_sum(points, right[0], right[1])
+        return out + hinge_sum(-points, -left[0], left[1])
+
+    def derivative(self, x: ArrayLike) -> FloatArray:
+        """Return s'(x), shape (n,), with the conventions at a kink and the limits of ``beyond``."""
+        points = as_sample(x)
+        out = np.full(len(points), self.slope)
+        for sign in (1, -1):
+            kinks, weights, beyond = self._side(sign)
+            active = _active_weight(sign * points, sign * kinks, weights, beyond)
+            out += sign * (active if self.activation == "relu" else 2 * active - weights.sum())
+        return out
+
+    def two_layer(self) -> TwoLayerNetwork:
+        r"""Return the paper's neurons: :math:`w = f\sqrt{|y|}`, :math:`\alpha = \mathrm{sign}(y)\sqrt{|y|}`, :math:`b = -wt`.
+
+        A kink ``beyond`` its position has its bias moved by one unit in the last place, so that in floating
+        point the neuron is off at the point itself and on everywhere after it.
+        """
+        root = np.sqrt(np.abs(self.weights))
+        w = self.facing * root
+        b = -(w * self.kinks)
+        b = np.where(self.beyond, np.nextafter(b, -np.inf), b)
+        return TwoLayerNetwork.univariate(
+            w,
+            b,
+            np.sign(self.weights) * root,
+            self.constant - self.slope * self.origin,
+            self.slope,
+            activation=self.activation,
+        )
+
+
+def _active_weight(x: FloatArray, kinks: FloatArray, weights: FloatArray, beyond: FloatArray) -> FloatArray:
+    """Sum the weights of the right-facing kinks that act at each x: t <= x, or t < x when beyond."""
+    total = np.zeros(len(x))
+    for late, side in ((False, "right"), (True, "left")):
+        mine = beyond.astype(bool) == late
+        order = np.argsort(kinks[mine], kind="stable")
+        running = np.concatenate([[0.0], np.cumsum(weights[mine][order])])
+        total += running[np.searchsorted(kinks[mine][order], x, side=side)]  # type: ignore[call-overload]
+    return total

@@ -1,0 +1,299 @@
+r"""Exact training of univariate two-layer score networks (Theorems 1, 7 and 8 of the paper).
+
+`score_matching` returns the global optimum of the non-convex training problem (2), with a certificate, for the
+ReLU and the absolute-value network, with and without a skip connection.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ._validation import Activation, FloatArray, as_activation, as_sample, as_weight_decay
+from .beam import Beam, Tube, score_matching_threshold, score_matching_tube, solve_beam
+from .certificates import Certificate, NotCertifiedError, certify_score_matching
+from .networks import KinkNetwork, TwoLayerNetwork
+from .piecewise_linear import PiecewiseLinearScore
+
+__all__ = ["UnivariateScore", "score_matching"]
+
+
+@dataclass(frozen=True)
+class UnivariateScore:
+    """The score learned by an optimally trained univariate network.
+
+    Returned by `score_matching`; calling it evaluates the score.
+
+    Parameters
+    ----------
+    beta : float
+        Weight decay.
+    certificate : Certificate
+        Recomputed from the data alone.
+    kink_network : KinkNetwork
+        The optimal network as a list of kinks.
+    z : array of shape (n,)
+        Optimal dual variable, in the order of the data; minus the score at the data.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> fit = score_matching([-1.0, 0.0, 1.0, 2.0], beta=1.5)
+    >>> fit.certificate.holds
+    True
+    >>> fit(np.array([0.5])).shape, len(fit.knots) <= 4
+    ((1,), True)
+    """
+
+    beta: float
+    certificate: Certificate
+    kink_network: KinkNetwork
+    z: FloatArray
+
+    @property
+    def value(self) -> float:
+        """Optimal training loss: the certificate's upper bound, which is the loss of this very network."""
+        return self.certificate.primal
+
+    @property
+    def activation(self) -> Activation:
+        """Activation of the network."""
+        return self.kink_network.activation
+
+    @cached_property
+    def score(self) -> PiecewiseLinearScore:
+        """The fitted score as a piecewise-linear function on the whole line."""
+        return _as_piecewise_linear(self.kink_network)
+
+    @property
+    def knots(self) -> FloatArray:
+        """Data points at which the score has a kink, increasing; empty for a straight score."""
+        slopes = self.score.slopes
+        return self.score.knots[slopes[1:] != slopes[:-1]]
+
+    def __call__(self, x: ArrayLike) -> FloatArray:
+        """Return the fitted score at x, any shape."""
+        return self.score(x)
+
+    def network(self) -> TwoLayerNetwork:
+        r"""Return the trained network with the paper's parameters, outgoing weights with their signs.
+
+        :math:`w_j = \pm\sqrt{|y_j|}`, :math:`\alpha_j = \mathrm{sign}(y_j)\sqrt{|y_j|}`, :math:`b_j = -w_j t_j`.
+        """
+        return self.kink_network.two_layer()
+
+    def log_density(self, x: ArrayLike) -> FloatArray:
+        """Return the normalised log-density whose score this is; raises ValueError when there is none."""
+        return self.score.log_density(x)
+
+    def sample(self, n: int, rng: np.random.Generator) -> FloatArray:
+        """Draw n points exactly from that density; raises ValueError when there is none."""
+        return self.score.sample(n, rng)
+
+
+def score_matching(
+    x: ArrayLike, beta: float, *, activation: Activation = "relu", skip: bool = False
+) -> UnivariateScore:
+    r"""Train a univariate two-layer network by score matching to global optimality.
+
+    Minimises, over all widths and all parameters,
+
+    .. math:: \sum_{i=1}^n \Big[ \tfrac12 s(x_i)^2 + s'(x_i) \Big] + \tfrac{\beta}{2} \sum_j (w_j^2 + \alpha_j^2),
+              \qquad s(x) = \sum_j \alpha_j \sigma(w_j x + b_j) + v x + b_0,
+
+    the training problem (2) of the paper (Theorem 1 without, Theorems 7 and 8 with skip connection v).
+
+    Parameters
+    ----------
+    x : array of shape (n,)
+        The data; any order, ties allowed.  Not changed.
+    beta : float
+        Weight decay on sums, not means, as in the paper.
+    activation : {"relu", "abs"}
+    skip : bool
+        Whether the network has a skip connection v, which is not penalised.
+
+    Returns
+    -------
+    UnivariateScore
+        With ``.certificate.holds`` true.
+
+    Raises
+    ------
+    ValueError
+        If x is empty, not finite, not one-dimensional or not numeric; if beta is below the threshold under which
+        the loss has no lower bound; if a skip connection is asked for with fewer than two distinct points.
+    NotCertifiedError
+        If the solver's answer does not pass its certificate.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.random.default_rng(0).normal(size=200)
+    >>> fit = score_matching(x, beta=5.0)
+    >>> fit.certificate.holds
+    True
+    >>> samples = fit.sample(1000, np.random.default_rng(1))
+    >>> score_matching(x, beta=0.5)
+    Traceback (most recent call last):
+    ...
+    ValueError: beta = 0.5 is below 1, the smallest weight decay at which ... finite ...
+    """
+    sample, decay = as_sample(x), as_weight_decay(beta)
+    as_activation(activation)
+    points, place, counts = np.unique(sample, return_inverse=True, return_counts=True)
+    weight = counts.astype(np.float64)
+    _check_problem(len(points), weight, decay, activation, skip)
+    if len(points) == 1:
+        network = _affine(points[0], 0.0, activation)
+        z = np.zeros(len(sample))
+        certificate = certify_score_matching(sample, network, z, decay, activation=activation, skip=skip)
+        return UnivariateScore(decay, certificate, network, z)
+    tube = score_matching_tube(points, weight, decay, activation=activation, skip=skip)
+    best: UnivariateScore | None = None
+    for beam in solve_beam(tube):
+        network = _network_from_beam(tube, beam, activation, skip)
+        z = (beam.z / tube.unit)[place]  # scores scale as one over length, slopes as one over length squared
+        certificate = certify_score_matching(sample, network, z, decay, activation=activation, skip=skip)
+        if best is None or _flaw(certificate) < _flaw(best.certificate):
+            best = UnivariateScore(decay, certificate, network, z)
+    if best is None or not best.certificate.holds:
+        raise NotCertifiedError(
+            f"score_matching could not certify its answer for n = {len(sample)}, beta = {decay}, "
+            f"activation = {activation!r}, skip = {skip}: {best.certificate if best else 'no candidate'}"
+        )
+    return best
+
+
+def _check_problem(distinct: int, counts: FloatArray, beta: float, activation: Activation, skip: bool) -> None:
+    if skip and distinct < 2:
+        raise ValueError(
+            "a skip connection needs at least two distinct points: with one, its slope lowers the loss without limit"
+        )
+    threshold = score_matching_threshold(counts, activation=activation, skip=skip)
+    if beta < threshold:
+        ties = "" if counts.max() == 1 else f" (points repeat, up to {int(counts.max())} times, which raises it)"
+        raise ValueError(
+            f"beta = {beta:g} is below {threshold:g}, the smallest weight decay at which the training loss of the "
+            f"{activation} network {'with' if skip else 'without'} skip connection has a finite minimum on these "
+            f"data{ties}: below it the loss goes to minus infinity"
+        )
+
+
+def _flaw(certificate: Certificate) -> float:
+    """How far a certificate is from perfect, in units of its tolerances; NaN counts as hopeless."""
+    flaw = max(
+        certificate.relative_gap / certificate.gap_tolerance,
+        certificate.infeasibility / certificate.feasibility_tolerance,
+    )
+    return flaw if flaw == flaw else np.inf
+
+
+def _affine(origin: float, slope: float, activation: Activation) -> KinkNetwork:
+    none = np.zeros(0)
+    return KinkNetwork(none, none, none, none.astype(bool), float(origin), 0.0, slope, activation)
+
+
+def _network_from_beam(
+    tube: Tube, beam: Beam, activation: Activation, skip: bool
+) -> KinkNetwork:
+    """Build the cheapest network of the class that is this spline on the data."""
+    if skip:
+        kinks, facing, weights, slope = _with_skip(beam, activation)
+    else:
+        kinks, facing, weights = _without_skip(tube, beam, activation)
+        slope = 0.0
+    # A ReLU neuron that raises the slope had better act late, one that lowers it early; see KinkNetwork.beyond.
+    late = facing * weights > 0 if activation == "relu" else np.zeros(len(weights), dtype=bool)
+    square = tube.unit**2
+    network = KinkNetwork(
+        tube.points[kinks], facing, weights / square, late, float(tube.points[0]), 0.0, slope / square, activation
+    )
+    constant = -float(np.average(network(tube.points), weights=tube.counts))
+    return KinkNetwork(
+        network.kinks, facing, network.weights, late, network.origin, constant, network.slope, activation
+    )
+
+
+def _with_skip(beam: Beam, activation: Activation) -> tuple[np.ndarray, FloatArray, FloatArray, float]:
+    """With a skip connection every neuron can face where it likes; the skip carries the rest of the slope."""
+    if activation == "relu":
+        return beam.knots, np.ones(len(beam.knots)), beam.kinks, beam.first_slope
+    weights = beam.kinks / 2
+    return beam.knots, _cheaper_side(weights), weights, beam.first_slope + float(weights.sum())
+
+
+def _without_skip(tube: Tube, beam: Beam, activation: Activation) -> tuple[np.ndarray, FloatArray, FloatArray]:
+    """Choose where the neurons face, and put the slope that they cannot carry on the two extreme points."""
+    if activation == "abs":
+        inner = (beam.knots, _cheaper_side(beam.kinks / 2), beam.kinks / 2)
+        lift = beam.first_slope + float(beam.kinks.sum()) / 2
+    else:
+        inner, lift = _face(beam)
+        if len(tube.pinned):
+            # At the threshold with ties a right- and a left-facing neuron of opposite weights make a slope for free.
+            free = tube.pinned[:1]
+            pair = (np.repeat(free, 2), np.array([1.0, -1.0]), lift * np.array([1.0, -1.0]))
+            return tuple(np.concatenate(parts) for parts in zip(inner, pair, strict=True))  # type: ignore[return-value]
+    share = _end_shares(tube, lift)
+    ends = lift * share * np.array([1.0, -1.0])
+    place = np.array([0, len(tube.counts) - 1])
+    side = _cheaper_side(ends) if activation == "abs" else np.array([1.0, -1.0])
+    used = ends != 0
+    return (
+        np.concatenate([inner[0], place[used]]),
+        np.concatenate([inner[1], side[used]]),
+        np.concatenate([inner[2], ends[used]]),
+    )
+
+
+def _cheaper_side(weights: FloatArray) -> FloatArray:
+    """At its own kink |x - t| has slope +1 facing right and -1 facing left; take the one that lowers the loss."""
+    return np.where(weights > 0, -1.0, 1.0)
+
+
+def _end_shares(tube: Tube, lift: float) -> FloatArray:
+    """Split the lift between the two ends: evenly, or onto the cheaper end when a positive lift meets ties."""
+    first, last = tube.counts[0], tube.counts[-1]
+    if lift > 0 and first != last:
+        return np.array([1.0, 0.0]) if first > last else np.array([0.0, 1.0])
+    return np.array([0.5, 0.5])
+
+
+def _face(beam: Beam) -> tuple[tuple[np.ndarray, FloatArray, FloatArray], float]:
+    """Let just enough ReLU neurons face left to carry the first slope; return them and the slope left over.
+
+    On the first interval only left-facing neurons act, with slope minus the sum of their weights.  So their
+    weights should sum to minus the first slope: neurons of one sign are turned, from the left, until they do.
+    """
+    wanted = -beam.first_slope
+    useful = beam.kinks * np.sign(wanted) > 0
+    before = np.concatenate([[0.0], np.cumsum(np.abs(np.where(useful, beam.kinks, 0.0)))])[:-1]
+    turned = np.clip(abs(wanted) - before, 0.0, np.where(useful, np.abs(beam.kinks), 0.0))
+    left = np.sign(wanted) * turned
+    right = beam.kinks - left
+    index = np.concatenate([beam.knots, beam.knots])
+    facing = np.repeat([1.0, -1.0], len(beam.knots))
+    weights = np.concatenate([right, left])
+    used = weights != 0
+    return (index[used], facing[used], weights[used]), beam.first_slope + float(left.sum())
+
+
+def _as_piecewise_linear(network: KinkNetwork) -> PiecewiseLinearScore:
+    """Merge the neurons that share a position and write the network as knots, values and outer slopes."""
+    bend = 1.0 if network.activation == "relu" else 2.0
+    knots, place = np.unique(network.kinks, return_inverse=True)
+    if len(knots) == 0:
+        knots = np.array([network.origin])
+        return PiecewiseLinearScore(knots, network(knots), network.slope, network.slope)
+    left = network.slope
+    if network.activation == "relu":
+        left -= float(network.weights[network.facing < 0].sum())
+    else:
+        left -= float(network.weights.sum())
+    changes = np.bincount(place, bend * network.weights, len(knots))
+    right = left + float(changes.sum())
+    return PiecewiseLinearScore(knots, network(knots), left, right)
