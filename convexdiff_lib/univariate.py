@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ._validation import Activation, FloatArray, as_activation, as_sample, as_weight_decay
+from .active_set import polish
 from .beam import Beam, Tube, score_matching_threshold, score_matching_tube, solve_beam
 from .certificates import Certificate, NotCertifiedError, certify_score_matching
 from .networks import KinkNetwork, TwoLayerNetwork
@@ -154,7 +156,8 @@ def score_matching(
         return UnivariateScore(decay, certificate, network, z)
     tube = score_matching_tube(points, weight, decay, activation=activation, skip=skip)
     best: UnivariateScore | None = None
-    for beam in solve_beam(tube):
+    start, offset = solve_beam(tube)
+    for beam in chain([start], polish(tube, start, offset)):
         network = _network_from_beam(tube, beam, activation, skip)
         z = (beam.z / tube.unit)[place]  # scores scale as one over length, slopes as one over length squared
         certificate = certify_score_matching(sample, network, z, decay, activation=activation, skip=skip)
@@ -233,14 +236,8 @@ def _without_skip(tube: Tube, beam: Beam, activation: Activation) -> tuple[np.nd
         lift = beam.first_slope + float(beam.kinks.sum()) / 2
     else:
         inner, lift = _face(beam)
-        if len(tube.pinned):
-            # At the threshold with ties a right- and a left-facing neuron of opposite weights make a slope for free.
-            free = tube.pinned[:1]
-            pair = (np.repeat(free, 2), np.array([1.0, -1.0]), lift * np.array([1.0, -1.0]))
-            return tuple(np.concatenate(parts) for parts in zip(inner, pair, strict=True))  # type: ignore[return-value]
-    share = _end_shares(tube, lift)
+    place, share = _lift_carriers(tube, lift)
     ends = lift * share * np.array([1.0, -1.0])
-    place = np.array([0, len(tube.counts) - 1])
     side = _cheaper_side(ends) if activation == "abs" else np.array([1.0, -1.0])
     used = ends != 0
     return (
@@ -255,12 +252,15 @@ def _cheaper_side(weights: FloatArray) -> FloatArray:
     return np.where(weights > 0, -1.0, 1.0)
 
 
-def _end_shares(tube: Tube, lift: float) -> FloatArray:
-    """Split the lift between the two ends: evenly, or onto the cheaper end when a positive lift meets ties."""
+def _lift_carriers(tube: Tube, lift: float) -> tuple[np.ndarray, FloatArray]:
+    """Where a right- and a left-facing neuron carry the lift most cheaply, and their shares of it."""
     first, last = tube.counts[0], tube.counts[-1]
+    if tube.pair is not None and abs(tube.end[int(lift > 0)]) >= 2 * tube.half_width[tube.pair]:
+        return np.array([tube.pair, tube.pair]), np.array([1.0, 1.0])
+    share = np.array([0.5, 0.5])
     if lift > 0 and first != last:
-        return np.array([1.0, 0.0]) if first > last else np.array([0.0, 1.0])
-    return np.array([0.5, 0.5])
+        share = np.array([1.0, 0.0]) if first > last else np.array([0.0, 1.0])
+    return np.array([0, len(tube.counts) - 1]), share
 
 
 def _face(beam: Beam) -> tuple[tuple[np.ndarray, FloatArray, FloatArray], float]:

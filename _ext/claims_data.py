@@ -1,0 +1,205 @@
+"""The registry of claims and the recorded evidence: what they hold, how they are read and written.
+
+Knows nothing of Sphinx, pytest, the chapters or the library.  The book's extension, the test
+fixture and the rules all read from here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from decimal import ROUND_DOWN, ROUND_UP, Context, Decimal
+from pathlib import Path
+from typing import Any
+
+KINDS = (
+    "identity",
+    "equivalence",
+    "inequality",
+    "asymptotic",
+    "empirical",
+    "figure",
+    "algorithm",
+    "definition",
+    "remark",
+)
+STATUSES = ("holds", "corrected", "refuted", "ours", "not yet")
+FORMS = ("printed", "corrected", "ours")
+EVIDENCE_KINDS = ("holds", "fails")
+NUMBER_KEYS = {"number", "place"}
+ROW_KEYS = {"label", "title", "statement", "workshop", "older", "kind", "status"}
+OPTIONAL_ROW_KEYS = {"workshop", "older", "chapter", "erratum"}
+ERRATUM_KEYS = {"slug", "title", "printed", "right", "instance", "evidence"}
+
+
+class RegistryError(ValueError):
+    """The registry is not of the agreed shape; the message lists every complaint."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a statement stands in one of the two texts."""
+
+    number: str
+    place: str
+
+
+@dataclass(frozen=True)
+class Erratum:
+    """One printed form that fails, the form that holds, and the evidence for both."""
+
+    slug: str
+    title: str
+    printed: str
+    right: str
+    instance: str
+    evidence: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One claim of the paper, or one of our own."""
+
+    part: str
+    label: str
+    title: str
+    statement: str
+    kind: str
+    status: str
+    workshop: Place | None = None
+    older: Place | None = None
+    chapter: str | None = None
+    errata: tuple[Erratum, ...] = ()
+
+    @property
+    def covered(self) -> bool:
+        return self.status != "not yet"
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one test saw of one claim.
+
+    ``holds``: ``worst`` is the largest residual and ``limit`` the tolerance it has to meet.
+    ``fails``: ``worst`` is the smallest violation and ``limit`` what it has to reach.
+    """
+
+    claim: str
+    evidence: str
+    test: str
+    kind: str
+    form: str
+    instances: int
+    worst: float
+    limit: float
+    why: str
+
+    @property
+    def function(self) -> str:
+        """The test's name without the case of a parametrised test."""
+        return self.test.partition("[")[0]
+
+    @property
+    def words(self) -> str:
+        return self.evidence.replace("-", " ")
+
+
+def read_registry(folder: Path) -> list[Row]:
+    """All rows of ``folder/*.toml``, in the order of the files."""
+    tables = [tomllib.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.toml"))]
+    return rows_from(tables)
+
+
+def rows_from(tables: list[dict[str, Any]]) -> list[Row]:
+    """Rows out of parsed TOML files, each with a ``part`` (its heading) and an array ``row``."""
+    complaints: list[str] = []
+    for table in tables:
+        if set(table) != {"part", "row"}:
+            complaints.append(
+                f"a registry file needs exactly 'part' and [[row]], this one has {sorted(table)}"
+            )
+    raw = [(table.get("part", ""), row) for table in tables for row in table.get("row", [])]
+    for _, row in raw:
+        complaints += _row_complaints(row)
+    complaints += _repeated("label", [row.get("label") for _, row in raw])
+    complaints += _repeated("slug", [e.get("slug") for _, row in raw for e in row.get("erratum", [])])
+    if complaints:
+        raise RegistryError("\n".join(complaints))
+    return [_row(part, row) for part, row in raw]
+
+
+def _row(part: str, raw: dict[str, Any]) -> Row:
+    return Row(
+        part=part,
+        label=raw["label"],
+        title=raw["title"],
+        statement=raw["statement"].strip(),
+        kind=raw["kind"],
+        status=raw["status"],
+        workshop=Place(**raw["workshop"]) if "workshop" in raw else None,
+        older=Place(**raw["older"]) if "older" in raw else None,
+        chapter=raw.get("chapter"),
+        errata=tuple(Erratum(**{**e, "evidence": tuple(e["evidence"])}) for e in raw.get("erratum", [])),
+    )
+
+
+def _row_complaints(row: dict[str, Any]) -> list[str]:
+    name = row.get("label", "a row without a label")
+    found = [f"{name}: unknown key {key!r}" for key in sorted(set(row) - ROW_KEYS - OPTIONAL_ROW_KEYS)]
+    found += [f"{name}: no {key}" for key in sorted(ROW_KEYS - OPTIONAL_ROW_KEYS) if not row.get(key)]
+    for key, allowed in (("kind", KINDS), ("status", STATUSES)):
+        if key in row and row[key] not in allowed:
+            found.append(f"{name}: {key} is {row[key]!r}, allowed are {', '.join(allowed)}")
+    for text in ("workshop", "older"):
+        if text in row and set(row[text]) != NUMBER_KEYS:
+            found.append(f"{name}: {text} needs exactly the keys number and place")
+    is_ours = row.get("status") == "ours" or str(name).startswith("ours-")
+    if not is_ours and "workshop" not in row and "older" not in row:
+        found.append(f"{name}: no number in either text")
+    for erratum in row.get("erratum", []):
+        if set(erratum) != ERRATUM_KEYS or not all(erratum.values()):
+            found.append(
+                f"{name}: an erratum needs exactly {', '.join(sorted(ERRATUM_KEYS))}, none of them empty"
+            )
+    return found
+
+
+def _repeated(what: str, values: Iterable[str | None]) -> list[str]:
+    return [f"{what} {value!r} stands {n} times" for value, n in Counter(values).items() if value and n > 1]
+
+
+def parts(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """The rows under the heading of their part, in order."""
+    grouped: dict[str, list[Row]] = {}
+    for row in rows:
+        grouped.setdefault(row.part, []).append(row)
+    return grouped
+
+
+def read_evidence(path: Path) -> tuple[list[Record], bool]:
+    """The committed records, and whether the file is as it was written by the recording run."""
+    if not path.exists():
+        return [], True
+    content = json.loads(path.read_text(encoding="utf-8"))
+    return [Record(**entry) for entry in content["records"]], content["digest"] == _digest(content["records"])
+
+
+def write_evidence(path: Path, records: Iterable[Record]) -> None:
+    entries = [asdict(r) for r in sorted(records, key=lambda r: (r.claim, r.evidence, r.test))]
+    content = {"digest": _digest(entries), "records": entries}
+    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _digest(entries: list[dict[str, Any]]) -> str:
+    canonical = json.dumps(entries, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def rounded(value: float, kind: str) -> float:
+    """One significant digit, rounded to the side that promises less: residuals up, violations down."""
+    context = Context(prec=1, rounding=ROUND_UP if kind == "holds" else ROUND_DOWN)
+    return float(context.create_decimal(Decimal(repr(value))))

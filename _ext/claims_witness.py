@@ -1,0 +1,98 @@
+"""What a test saw of a claim, and how that may differ from what the book prints.
+
+Knows nothing of pytest; the ``evidence`` fixture of the tests opens a `Witness` for each claim.
+"""
+
+from __future__ import annotations
+
+import math
+
+from claims_data import FORMS, Record, rounded
+
+# Between machines the last digits of a double differ, and with them residuals of pure rounding:
+# below the floor they all mean zero, above it two orders of magnitude are another result.
+FLOOR = 1e-12
+GROWTH = 100.0
+# A violation is a property of the printed formula, not of rounding: it may not shrink by half.
+SHRINKAGE = 0.5
+RECORD = "if that is meant, run: pytest tests --record-evidence"
+
+
+class Witness:
+    """Counts the instances on which a claim was seen to hold, or a printed form to fail."""
+
+    def __init__(
+        self,
+        claim: str,
+        name: str,
+        *,
+        test: str,
+        why: str,
+        tolerance: float | None = None,
+        at_least: float | None = None,
+        form: str = "corrected",
+    ) -> None:
+        if (tolerance is None) == (at_least is None):
+            raise TypeError(f"{claim}/{name}: give either tolerance (it holds) or at_least (it fails)")
+        if form not in FORMS:
+            raise ValueError(f"{claim}/{name}: form is {form!r}, allowed are {', '.join(FORMS)}")
+        if not why.strip():
+            raise ValueError(f"{claim}/{name}: say why this tolerance is the right one")
+        self.claim, self.name, self.test, self.form, self.why = claim, name, test, form, why
+        self.kind = "holds" if at_least is None else "fails"
+        self.limit = float(tolerance if tolerance is not None else at_least or 0.0)
+        if not (0.0 <= self.limit < math.inf) or (self.kind == "fails" and self.limit == 0.0):
+            raise ValueError(f"{claim}/{name}: {self.limit} cannot be a tolerance or a least violation")
+        self.seen: list[float] = []
+
+    def holds(self, residual: float) -> None:
+        """Assert ``0 <= residual <= tolerance`` (not a number fails) and count the instance."""
+        if self.kind != "holds":
+            raise TypeError(f"{self.claim}/{self.name} was opened with at_least: call fails()")
+        residual = float(residual)
+        assert residual >= 0.0, f"{self.claim}/{self.name}: {residual} is no residual, it has to be >= 0"
+        assert residual <= self.limit, (
+            f"{self.claim}/{self.name}: residual {residual} > {self.limit} ({self.why})"
+        )
+        self.seen.append(residual)
+
+    def fails(self, violation: float) -> None:
+        """Assert ``violation >= at_least`` (not a number fails) and count the instance."""
+        if self.kind != "fails":
+            raise TypeError(f"{self.claim}/{self.name} was opened with tolerance: call holds()")
+        violation = float(violation)
+        assert math.isfinite(violation), f"{self.claim}/{self.name}: a violation of {violation} says nothing"
+        assert violation >= self.limit, (
+            f"{self.claim}/{self.name}: violation {violation} < {self.limit} ({self.why})"
+        )
+        self.seen.append(violation)
+
+    def record(self) -> Record:
+        worst = max(self.seen) if self.kind == "holds" else min(self.seen)
+        return Record(
+            claim=self.claim,
+            evidence=self.name,
+            test=self.test,
+            kind=self.kind,
+            form=self.form,
+            instances=len(self.seen),
+            worst=rounded(worst, self.kind),
+            limit=self.limit,
+            why=self.why,
+        )
+
+
+def complaint(fresh: Record, committed: Record | None) -> str | None:
+    """What sets a fresh record apart from the one that the book prints; None if nothing does."""
+    name = f"{fresh.claim}/{fresh.evidence}"
+    if committed is None:
+        return f"{name}: evidence.json has no entry for it from {fresh.test}; {RECORD}"
+    for field in ("kind", "form", "instances", "limit", "why"):
+        now, then = getattr(fresh, field), getattr(committed, field)
+        if now != then:
+            return f"{name}: {field} is {now!r}, the book prints {then!r}; {RECORD}"
+    if fresh.kind == "holds" and not (fresh.worst <= max(GROWTH * committed.worst, FLOOR)):
+        return f"{name}: residual {fresh.worst}, the book prints {committed.worst}; {RECORD}"
+    if fresh.kind == "fails" and not (fresh.worst >= SHRINKAGE * committed.worst):
+        return f"{name}: violation {fresh.worst}, the book prints {committed.worst}; {RECORD}"
+    return None

@@ -1,0 +1,233 @@
+r"""Polish a nearly optimal beam to machine precision.
+
+Once it is known which points of the tube the beam touches, and from which side, the fitted score is a linear
+spline with kinks at exactly those points, and the training loss is a quadratic in its knot values whose matrix is
+tridiagonal.  `polish` minimises that quadratic, and corrects the set of touching points: it walks from spline to
+spline, always downhill and never letting a kink take the wrong sign, until no constraint of the dual is violated.
+
+The end of the beam has a state of its own.  Seen from below, :math:`g_1 - n` is at its lower bound, free, level (the
+corner at zero that ReLU networks have), free, or at its upper bound; a skip connection leaves one state only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.linalg
+
+from ._validation import FloatArray
+from .beam import Beam, Tube
+
+__all__ = ["polish"]
+
+_MAX_ROUNDS = 2000
+
+
+@dataclass(frozen=True)
+class _End:
+    """A state of the beam's end: its height g_1 - n lies in [low, high], and ReLU kinks lean with sign ``lean``."""
+
+    low: float
+    high: float
+    lean: int
+
+    @property
+    def fixed(self) -> bool:
+        return self.low == self.high
+
+
+def _chain(tube: Tube) -> list[_End]:
+    """All states of the end, from low to high."""
+    low, high = tube.end
+    if low == high:
+        return [_End(low, low, 0)]
+    if len(tube.tilts) == 1:
+        return [_End(low, low, 0), _End(low, high, 0), _End(high, high, 0)]
+    stops = [_End(low, low, -1), _End(low, 0.0, -1), _End(0.0, 0.0, 0), _End(0.0, high, 1), _End(high, high, 1)]
+    return [stop for i, stop in enumerate(stops) if i % 2 == 0 or not stop.fixed]
+
+
+class _Spline:
+    """The quadratic programme for one set of touching points and one state of the end."""
+
+    def __init__(self, tube: Tube, side: np.ndarray, chain: list[_End], state: int) -> None:
+        self.tube = tube
+        self.touching = np.flatnonzero(side) + 1
+        self.knots = np.concatenate([[0], self.touching, [len(tube.points) - 1]])
+        self.sign = side[self.touching - 1].astype(np.float64)
+        self.end = chain[state]
+        self.left = np.searchsorted(self.knots, np.arange(len(tube.points)), side="right") - 1
+        self.left = np.minimum(self.left, len(self.knots) - 2)
+        self.spans = tube.distance(self.knots[:-1], self.knots[1:])
+        self.weight = tube.distance(self.knots[self.left], np.arange(len(tube.points))) / self.spans[self.left]
+        neighbours = {-1: chain[state - 1] if state else None, 1: chain[state + 1] if state + 1 < len(chain) else None}
+        # A fixed end stays put while the lift seen from below is not negative and that seen from above not positive.
+        self.guards = {
+            step: -step * self.lift(other.lean)
+            for step, other in neighbours.items()
+            if other is not None and self.end.fixed
+        }
+
+    def functional(self, on_first_slope: float, on_kinks: FloatArray) -> FloatArray:
+        """The linear functional of (first slope, kinks), as a vector over knot values."""
+        on_slopes = -np.diff(np.concatenate([[0.0], on_kinks, [0.0]]))
+        on_slopes[0] += on_first_slope
+        return -np.diff(np.concatenate([[0.0], on_slopes / self.spans, [0.0]]))
+
+    def lift(self, lean: int) -> FloatArray:
+        """The slope that is left for the neurons at the two ends, as a functional of the knot values."""
+        if len(self.tube.tilts) == 1:
+            return self.functional(1.0, np.full(len(self.sign), self.tube.tilts[0]))
+        return self.functional(1.0, (self.sign * lean < 0).astype(np.float64))
+
+    def slopes(self, values: FloatArray) -> FloatArray:
+        return np.diff(values) / self.spans
+
+    def at_data(self, values: FloatArray) -> FloatArray:
+        return values[self.left] * (1 - self.weight) + values[self.left + 1] * self.weight
+
+    def minimise(self) -> tuple[FloatArray, float]:
+        """Knot values of the best spline, and the height of the beam's end."""
+        tube, counts, size = self.tube, self.tube.counts, len(self.knots)
+        gram = np.zeros((2, size))
+        gram[1] += np.bincount(self.left, counts * (1 - self.weight) ** 2, size)
+        gram[1] += np.bincount(self.left + 1, counts * self.weight**2, size)
+        gram[0, 1:] = np.bincount(self.left, counts * self.weight * (1 - self.weight), size)[: size - 1]
+        kink_cost = tube.centre[self.touching] + self.sign * tube.half_width[self.touching]
+        cost, lift = self.functional(tube.total, kink_cost), self.lift(self.end.lean)
+        base, response = scipy.linalg.solveh_banded(gram, -np.stack([cost, lift], axis=1)).T
+        if self.end.fixed:
+            return base + self.end.low * response, self.end.low
+        offset = -float(lift @ base) / float(lift @ response)
+        return base + offset * response, offset
+
+
+def polish(tube: Tube, start: Beam, offset: float) -> Iterator[Beam]:
+    """Yield ever better candidates; the last one is exact to rounding, unless the rounds ran out.
+
+    Parameters
+    ----------
+    tube : Tube
+    start : Beam
+        From `convexdiff_lib.beam.solve_beam`.
+    offset : float
+        The height of its end.
+
+    Yields
+    ------
+    Beam
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from convexdiff_lib.beam import score_matching_tube, solve_beam
+    >>> tube = score_matching_tube(np.array([-1.0, 1.0]), np.ones(2), beta=1.0, activation="relu", skip=False)
+    >>> [beam.first_slope for beam in polish(tube, *solve_beam(tube))]
+    [-0.5]
+    """
+    chain = _chain(tube)
+    state = _nearest_state(chain, offset)
+    side = _touching(tube, start, offset)
+    spline = _Spline(tube, side, chain, state)
+    values = _starting_values(spline, start)
+    careful = False
+    for _ in range(_MAX_ROUNDS):
+        target, offset = spline.minimise()
+        step, blocked, move = _longest_step(spline, values, target)
+        if step < 1:
+            careful = careful or step == 0
+            values = values + step * (target - values)
+            side = side.copy()
+            side[spline.touching[blocked] - 1] = 0
+            state += move
+        else:
+            values = target
+            slopes = spline.slopes(values)
+            yield Beam(spline.touching, np.diff(slopes), float(slopes[0]), -spline.at_data(values))
+            entering = _violated(tube, -spline.at_data(values), offset, careful)
+            move = 0 if spline.end.fixed else int(offset > spline.end.high) - int(offset < spline.end.low)
+            if not len(entering[0]) and not move:
+                return
+            side = side.copy()
+            side[entering[0]] = entering[1]
+            state += move
+        values = spline.at_data(values)
+        spline = _Spline(tube, side, chain, state)
+        values = values[spline.knots]
+
+
+def _nearest_state(chain: list[_End], offset: float) -> int:
+    """The state that the interior-point answer points at: a fixed one if it is near, else the free one around it."""
+    near = 1e-6 * (chain[-1].high - chain[0].low + 1e-3)
+    for i, end in enumerate(chain):
+        if end.fixed and abs(offset - end.low) <= near:
+            return i
+    for i, end in enumerate(chain):
+        if end.low <= offset <= end.high:
+            return i
+    return 0 if offset < chain[0].low else len(chain) - 1
+
+
+def _touching(tube: Tube, start: Beam, offset: float) -> np.ndarray:
+    """Guess which interior points touch the tube (+1 top, -1 bottom, 0 none): multiplier against slack."""
+    low, high = tube.bounds(offset)
+    e = (tube.heights(start.z) - tube.centre)[1:-1]
+    kinks = np.zeros(len(e))
+    kinks[start.knots - 1] = start.kinks
+    # Slopes are of order one where slack is of order n: the unit of length is the spread of the data.
+    top = kinks > np.maximum(high - e, 0.0) / tube.total
+    bottom = -kinks > np.maximum(e - low, 0.0) / tube.total
+    return top.astype(np.int8) - bottom.astype(np.int8)
+
+
+def _starting_values(spline: _Spline, start: Beam) -> FloatArray:
+    """The interior-point spline without its tiny kinks, its first slope corrected to fit the state of the end."""
+    kinks = np.zeros(len(spline.tube.points))
+    kinks[start.knots] = start.kinks
+    slopes = start.first_slope + np.concatenate([[0.0], np.cumsum(kinks[spline.touching])])
+    values = np.concatenate([[0.0], np.cumsum(slopes * spline.spans)])
+    ramp = spline.tube.distance(np.zeros_like(spline.knots), spline.knots)  # adds one to the first slope and the lift
+    if not spline.end.fixed:
+        return values - float(spline.lift(spline.end.lean) @ values) * ramp
+    for step, guard in spline.guards.items():
+        values = values + step * min(0.0, float(guard @ values)) * ramp
+    return values
+
+
+def _longest_step(spline: _Spline, values: FloatArray, target: FloatArray) -> tuple[float, np.ndarray, int]:
+    """How far one can go towards the target before a kink or the end changes sign; and what stops it.
+
+    Returns the step, which touching points stop it, and the move of the end's state if the end does.
+    """
+    steps = list(spline.guards)
+    ahead = [_guarded(spline, v, steps) for v in (values, target)]
+    now, then = np.maximum(ahead[0], 0.0), ahead[1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        room = np.where(then < 0, now / (now - then), np.inf)
+    step = float(room.min(initial=np.inf))
+    if step >= 1:
+        return 1.0, np.zeros(len(spline.sign), dtype=bool), 0
+    kinks, ends = np.split(room <= step, [len(spline.sign)])
+    return step, kinks, steps[int(np.argmax(ends))] if ends.any() else 0
+
+
+def _guarded(spline: _Spline, values: FloatArray, steps: list[int]) -> FloatArray:
+    """Everything that must not become negative: kinks times their sign, then the guards of the end."""
+    kinks = spline.sign * np.diff(spline.slopes(values))
+    return np.concatenate([kinks, [float(spline.guards[step] @ values) for step in steps]])
+
+
+def _violated(tube: Tube, z: FloatArray, offset: float, careful: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The worst violated point of every run of violated points, with its side; only the very worst if careful."""
+    low, high = tube.bounds(min(max(offset, tube.end[0]), tube.end[1]))
+    e = (tube.heights(z) - tube.centre)[1:-1]
+    excess = np.maximum(e - high, low - e)
+    violated = excess > 1e-10 * tube.total  # above rounding, below what a certificate forgives
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], violated.astype(np.int8), [0]])))
+    peaks = [int(a + np.argmax(excess[a:b])) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+    if careful and peaks:
+        peaks = [max(peaks, key=lambda i: excess[i])]
+    worst = np.array(peaks, dtype=np.int64)
+    return worst, np.where((e - high)[worst] > (low - e)[worst], 1, -1).astype(np.int8)

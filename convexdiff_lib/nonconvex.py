@@ -1,0 +1,149 @@
+r"""The non-convex baseline: the same networks trained by Adam, in PyTorch, several trials at once.
+
+This is the standing falsifier.  Whatever Adam finds is a network, so its loss, recomputed by
+`convexdiff_lib.objectives`, may never be below a certified optimum.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+
+from ._validation import Activation, FloatArray, as_activation, as_count, as_sample, as_weight_decay
+from .networks import TwoLayerNetwork
+from .objectives import score_matching_loss
+
+__all__ = ["AdamRuns", "train_score_matching"]
+
+
+@dataclass(frozen=True)
+class AdamRuns:
+    """Several training runs of one network class on one data set.
+
+    Parameters
+    ----------
+    history : array of shape (n_epochs, n_trials)
+        Training loss of every trial before every step.
+    networks : tuple of TwoLayerNetwork
+        The best network that each trial met on its way.
+    losses : array of shape (n_trials,)
+        Their losses, recomputed in double precision by `convexdiff_lib.objectives`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> g = torch.Generator().manual_seed(0)
+    >>> train_score_matching([-1.0, 1.0], beta=1.0, width=4, n_trials=2, n_epochs=3, generator=g).losses.shape
+    (2,)
+    """
+
+    history: FloatArray
+    networks: tuple[TwoLayerNetwork, ...]
+    losses: FloatArray
+
+
+def train_score_matching(
+    x: ArrayLike,
+    beta: float,
+    *,
+    activation: Activation = "relu",
+    skip: bool = False,
+    width: int = 100,
+    n_trials: int = 10,
+    n_epochs: int = 500,
+    learning_rate: float = 1e-2,
+    generator: torch.Generator,
+) -> AdamRuns:
+    r"""Train by full-batch Adam on the score-matching loss (2), from random starts.
+
+    The defaults are the paper's: step size 1e-2, 500 epochs, ten trials.  The derivative of the network with
+    respect to its input is written out; its indicator has zero gradient, as it has in any framework.
+
+    Parameters
+    ----------
+    x : array of shape (n,)
+    beta : float
+    activation : {"relu", "abs"}
+    skip : bool
+    width, n_trials, n_epochs : int
+        At least 1 each.
+    learning_rate : float
+    generator : torch.Generator
+        Source of the random starts.
+
+    Returns
+    -------
+    AdamRuns
+
+    Raises
+    ------
+    ValueError
+        If the data are malformed or a count is below 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from convexdiff_lib import score_matching
+    >>> x, g = [-2.0, -1.0, 0.5, 2.0], torch.Generator().manual_seed(0)
+    >>> runs = train_score_matching(x, beta=1.5, width=8, n_trials=3, n_epochs=20, generator=g)
+    >>> bool(runs.losses.min() >= score_matching(x, beta=1.5).certificate.dual)
+    True
+    """
+    sample, decay = as_sample(x), as_weight_decay(beta)
+    as_activation(activation)
+    for name, count in (("width", width), ("n_trials", n_trials), ("n_epochs", n_epochs)):
+        as_count(count, name, minimum=1)
+    data = torch.as_tensor(sample)
+    parameters = _random_start(n_trials, width, skip, generator)
+    optimiser = torch.optim.Adam(parameters, lr=learning_rate)
+    history = np.empty((n_epochs, n_trials))
+    best = [p.detach().clone() for p in parameters]
+    lowest = torch.full((n_trials,), torch.inf, dtype=torch.float64)
+    for epoch in range(n_epochs):
+        losses = _losses(parameters, data, decay, activation)
+        history[epoch] = losses.detach().numpy()
+        better = losses.detach() < lowest
+        lowest = torch.where(better, losses.detach(), lowest)
+        for kept, current in zip(best, parameters, strict=True):
+            kept[better] = current.detach()[better]
+        optimiser.zero_grad()
+        losses.sum().backward()
+        optimiser.step()
+    networks = tuple(_as_network([p[i].numpy() for p in best], activation) for i in range(n_trials))
+    return AdamRuns(history, networks, np.array([score_matching_loss(net, sample, decay) for net in networks]))
+
+
+def _random_start(n_trials: int, width: int, skip: bool, generator: torch.Generator) -> list[torch.Tensor]:
+    """Parameters (w, b, alpha, b0, v) of every trial; PyTorch's own scale for layers of this size."""
+
+    def uniform(size: int, bound: float) -> torch.Tensor:
+        draw = torch.rand((n_trials, size), generator=generator, dtype=torch.float64)
+        return ((2 * draw - 1) * bound).requires_grad_()
+
+    inner = 1 / np.sqrt(width)
+    v = uniform(1, 1.0) if skip else torch.zeros((n_trials, 1), dtype=torch.float64)
+    return [uniform(width, 1.0), uniform(width, 1.0), uniform(width, inner), uniform(1, inner), v]
+
+
+def _losses(
+    parameters: list[torch.Tensor], data: torch.Tensor, beta: float, activation: Activation
+) -> torch.Tensor:
+    """Training loss of every trial, shape (n_trials,)."""
+    w, b, alpha, b0, v = parameters
+    pre = data[None, :, None] * w[:, None, :] + b[:, None, :]
+    if activation == "relu":
+        value, slope = pre.clamp(min=0), (pre >= 0).to(pre.dtype)
+    else:
+        value, slope = pre.abs(), torch.where(pre >= 0, 1.0, -1.0).to(pre.dtype)
+    score = torch.einsum("tnm,tm->tn", value, alpha) + v * data + b0
+    divergence = torch.einsum("tnm,tm->tn", slope, w * alpha) + v
+    decay = 0.5 * beta * (w**2 + alpha**2).sum(dim=1)
+    return (0.5 * score**2 + divergence).sum(dim=1) + decay
+
+
+def _as_network(parameters: list[FloatArray], activation: Activation) -> TwoLayerNetwork:
+    w, b, alpha, b0, v = parameters
+    return TwoLayerNetwork.univariate(w, b, alpha, float(b0[0]), float(v[0]), activation=activation)

@@ -1,0 +1,126 @@
+"""The ``evidence`` fixture: what the tests see of each claim, compared with what the book prints.
+
+    seen = evidence("thm-x", "primal-equals-dual", tolerance=1e-8, why="stopping rule of the solver")
+    seen.holds(residual)       # asserts residual <= tolerance, counts one instance
+    bad = evidence("thm-x", "printed-form-misses", at_least=0.1, form="printed", why="...")
+    bad.fails(violation)       # asserts violation >= at_least, counts one instance
+
+``pytest --record-evidence`` writes claims/evidence.json from the run.  Every other run compares.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "_ext"))
+
+from claims_data import Record, read_evidence, write_evidence  # noqa: E402
+from claims_rules import evidence_calls  # noqa: E402
+from claims_witness import Witness, complaint  # noqa: E402
+
+EVIDENCE = ROOT / "claims" / "evidence.json"
+TEST_FAILED = pytest.StashKey[bool]()
+
+
+@cache
+def committed() -> dict[tuple[str, str, str], Record]:
+    return {(r.claim, r.evidence, r.test): r for r in read_evidence(EVIDENCE)[0]}
+
+
+@pytest.fixture
+def evidence(request: pytest.FixtureRequest) -> Iterator[Callable[..., Witness]]:
+    """Open evidence for a claim: ``evidence(label, id, tolerance=... | at_least=..., form=..., why=...)``."""
+    witnesses: dict[tuple[str, str], Witness] = {}
+
+    def open_witness(claim: str, name: str, **options: Any) -> Witness:
+        if (claim, name) in witnesses:
+            raise ValueError(f"{claim}/{name} is already open in this test")
+        witnesses[claim, name] = Witness(claim, name, test=request.node.nodeid, **options)
+        return witnesses[claim, name]
+
+    yield open_witness
+
+    if request.node.stash.get(TEST_FAILED, False):
+        return
+    idle = [
+        f"{claim}/{name}: no instance was counted" for (claim, name), w in witnesses.items() if not w.seen
+    ]
+    if idle:
+        pytest.fail("\n".join(idle), pytrace=False)
+    records = [witness.record() for witness in witnesses.values()]
+    if request.config.getoption("--record-evidence"):
+        request.node.user_properties.extend(("evidence", asdict(r)) for r in records)
+        return
+    complaints = [complaint(r, committed().get((r.claim, r.evidence, r.test))) for r in records]
+    if any(complaints):
+        pytest.fail("\n".join(c for c in complaints if c), pytrace=False)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.when == "call":
+        item.stash[TEST_FAILED] = not report.passed
+    return report
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--record-evidence", action="store_true", help="write claims/evidence.json from this run"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    is_worker = hasattr(config, "workerinput")
+    if config.getoption("--record-evidence") and not is_worker:
+        config.pluginmanager.register(Recorder(config), "evidence-recorder")
+
+
+class Recorder:
+    """Gathers the records of a run, also from the workers of xdist, and writes them at its end."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        option = config.option
+        picked = any("::" in argument for argument in config.args)
+        picked = picked or any(getattr(option, o, None) for o in ("keyword", "markexpr", "deselect", "lf"))
+        self.whole_functions = not picked
+        self.fresh: list[Record] = []
+        self.failed = False
+        self.summary = ""
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.failed = self.failed or report.failed
+        if report.when == "teardown":  # a test that failed has left no records
+            properties: list[tuple[str, Any]] = report.user_properties
+            self.fresh += [Record(**value) for name, value in properties if name == "evidence"]
+
+    def pytest_sessionfinish(self) -> None:
+        old, _ = read_evidence(EVIDENCE)
+        records = self.merged(old)
+        write_evidence(EVIDENCE, records)
+        self.summary = f"{EVIDENCE.name}: {len(self.fresh)} of {len(records)} records are from this run"
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        terminalreporter.write_line(self.summary)
+
+    def merged(self, old: list[Record]) -> list[Record]:
+        """Fresh records, and those old ones whose test did not run and still exists."""
+        fresh = {(r.claim, r.evidence, r.test) for r in self.fresh}
+        calls = {(c.claim, c.evidence, c.function) for c in evidence_calls(ROOT / "tests")}
+        rerun = {r.function for r in self.fresh} if self.whole_functions and not self.failed else set()
+        kept = [
+            r
+            for r in old
+            if (r.claim, r.evidence, r.test) not in fresh
+            and (r.claim, r.evidence, r.function) in calls
+            and r.function not in rerun
+        ]
+        return self.fresh + kept
