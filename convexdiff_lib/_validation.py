@@ -75,5 +75,7 @@ def as_count(n: int, name: str, minimum: int = 0) -> int:
 def as_generator(rng: np.random.Generator, name: str = "rng") -> np.random.Generator:
     """Return ``rng`` if it is a NumPy generator; seeds and global state are refused."""
     if not isinstance(rng, np.random.Generator):
-        raise TypeError(f"{name} must be a numpy.random.Generator, e.g. np.random.default_rng(0); got {rng!r:.80}")
+        raise TypeError(
+            f"{name} must be a numpy.random.Generator, e.g. np.random.default_rng(0); got {rng!r:.80}"
+        )
     return rng

@@ -1,12 +1,14 @@
 r"""Polish a nearly optimal beam to machine precision.
 
 Once it is known which points of the tube the beam touches, and from which side, the fitted score is a linear
-spline with kinks at exactly those points, and the training loss is a quadratic in its knot values whose matrix is
-tridiagonal.  `polish` minimises that quadratic, and corrects the set of touching points: it walks from spline to
-spline, always downhill and never letting a kink take the wrong sign, until no constraint of the dual is violated.
+spline with kinks at exactly those points, and the training loss is a quadratic in its knot values whose
+matrix is tridiagonal.  `polish` minimises that quadratic, and corrects the set of touching points: it walks
+from spline to spline, always downhill and never letting a kink take the wrong sign, until no constraint of
+the dual is violated.
 
-The end of the beam has a state of its own.  Seen from below, :math:`g_1 - n` is at its lower bound, free, level (the
-corner at zero that ReLU networks have), free, or at its upper bound; a skip connection leaves one state only.
+The end of the beam has a state of its own.  Seen from below, :math:`g_1 - n` is at its lower bound, free,
+level (the corner at zero that ReLU networks have), free, or at its upper bound; a skip connection leaves one
+state only.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ _MAX_ROUNDS = 2000
 
 @dataclass(frozen=True)
 class _End:
-    """A state of the beam's end: its height g_1 - n lies in [low, high], and ReLU kinks lean with sign ``lean``."""
+    """A state of the beam's end: g_1 - n lies in [low, high], and ReLU kinks lean with sign ``lean``."""
 
     low: float
     high: float
@@ -45,7 +47,13 @@ def _chain(tube: Tube) -> list[_End]:
         return [_End(low, low, 0)]
     if len(tube.tilts) == 1:
         return [_End(low, low, 0), _End(low, high, 0), _End(high, high, 0)]
-    stops = [_End(low, low, -1), _End(low, 0.0, -1), _End(0.0, 0.0, 0), _End(0.0, high, 1), _End(high, high, 1)]
+    stops = [
+        _End(low, low, -1),
+        _End(low, 0.0, -1),
+        _End(0.0, 0.0, 0),
+        _End(0.0, high, 1),
+        _End(high, high, 1),
+    ]
     return [stop for i, stop in enumerate(stops) if i % 2 == 0 or not stop.fixed]
 
 
@@ -61,9 +69,15 @@ class _Spline:
         self.left = np.searchsorted(self.knots, np.arange(len(tube.points)), side="right") - 1
         self.left = np.minimum(self.left, len(self.knots) - 2)
         self.spans = tube.distance(self.knots[:-1], self.knots[1:])
-        self.weight = tube.distance(self.knots[self.left], np.arange(len(tube.points))) / self.spans[self.left]
-        neighbours = {-1: chain[state - 1] if state else None, 1: chain[state + 1] if state + 1 < len(chain) else None}
-        # A fixed end stays put while the lift seen from below is not negative and that seen from above not positive.
+        self.weight = (
+            tube.distance(self.knots[self.left], np.arange(len(tube.points))) / self.spans[self.left]
+        )
+        neighbours = {
+            -1: chain[state - 1] if state else None,
+            1: chain[state + 1] if state + 1 < len(chain) else None,
+        }
+        # A fixed end stays put while the lift seen from below is not negative, and that seen from above is
+        # not positive.
         self.guards = {
             step: -step * self.lift(other.lean)
             for step, other in neighbours.items()
@@ -97,7 +111,9 @@ class _Spline:
         gram[0, 1:] = np.bincount(self.left, counts * self.weight * (1 - self.weight), size)[: size - 1]
         kink_cost = tube.centre[self.touching] + self.sign * tube.half_width[self.touching]
         cost, lift = self.functional(tube.total, kink_cost), self.lift(self.end.lean)
-        base, response = scipy.linalg.solveh_banded(gram, -np.stack([cost, lift], axis=1)).T
+        base, response = scipy.linalg.solveh_banded(
+            gram, -np.stack([cost, lift], axis=1), check_finite=False
+        ).T
         if self.end.fixed:
             return base + self.end.low * response, self.end.low
         offset = -float(lift @ base) / float(lift @ response)
@@ -121,11 +137,13 @@ def polish(tube: Tube, start: Beam, offset: float) -> Iterator[Beam]:
 
     Examples
     --------
+    The line -x/2, whose slope is -2 per squared unit of length: the unit is 2 here.
+
     >>> import numpy as np
     >>> from convexdiff_lib.beam import score_matching_tube, solve_beam
     >>> tube = score_matching_tube(np.array([-1.0, 1.0]), np.ones(2), beta=1.0, activation="relu", skip=False)
     >>> [beam.first_slope for beam in polish(tube, *solve_beam(tube))]
-    [-0.5]
+    [-2.0]
     """
     chain = _chain(tube)
     state = _nearest_state(chain, offset)
@@ -135,6 +153,8 @@ def polish(tube: Tube, start: Beam, offset: float) -> Iterator[Beam]:
     careful = False
     for _ in range(_MAX_ROUNDS):
         target, offset = spline.minimise()
+        if not np.isfinite(target).all():
+            return
         step, blocked, move = _longest_step(spline, values, target)
         if step < 1:
             careful = careful or step == 0
@@ -159,7 +179,7 @@ def polish(tube: Tube, start: Beam, offset: float) -> Iterator[Beam]:
 
 
 def _nearest_state(chain: list[_End], offset: float) -> int:
-    """The state that the interior-point answer points at: a fixed one if it is near, else the free one around it."""
+    """The state of the interior-point answer: a fixed one if it is near, else the free one around it."""
     near = 1e-6 * (chain[-1].high - chain[0].low + 1e-3)
     for i, end in enumerate(chain):
         if end.fixed and abs(offset - end.low) <= near:
@@ -183,12 +203,13 @@ def _touching(tube: Tube, start: Beam, offset: float) -> np.ndarray:
 
 
 def _starting_values(spline: _Spline, start: Beam) -> FloatArray:
-    """The interior-point spline without its tiny kinks, its first slope corrected to fit the state of the end."""
+    """The interior-point spline without its tiny kinks, its first slope made to fit the state of the end."""
     kinks = np.zeros(len(spline.tube.points))
     kinks[start.knots] = start.kinks
     slopes = start.first_slope + np.concatenate([[0.0], np.cumsum(kinks[spline.touching])])
     values = np.concatenate([[0.0], np.cumsum(slopes * spline.spans)])
-    ramp = spline.tube.distance(np.zeros_like(spline.knots), spline.knots)  # adds one to the first slope and the lift
+    # This adds one to the first slope and to the lift.
+    ramp = spline.tube.distance(np.zeros_like(spline.knots), spline.knots)
     if not spline.end.fixed:
         return values - float(spline.lift(spline.end.lean) @ values) * ramp
     for step, guard in spline.guards.items():
@@ -220,7 +241,7 @@ def _guarded(spline: _Spline, values: FloatArray, steps: list[int]) -> FloatArra
 
 
 def _violated(tube: Tube, z: FloatArray, offset: float, careful: bool) -> tuple[np.ndarray, np.ndarray]:
-    """The worst violated point of every run of violated points, with its side; only the very worst if careful."""
+    """The worst point of every run of violated points, with its side; only the very worst if careful."""
     low, high = tube.bounds(min(max(offset, tube.end[0]), tube.end[1]))
     e = (tube.heights(z) - tube.centre)[1:-1]
     excess = np.maximum(e - high, low - e)

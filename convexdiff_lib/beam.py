@@ -7,13 +7,13 @@ Write the sorted distinct points :math:`x_1 < \dots < x_m` with multiplicities :
 .. math:: | (g_j - c_j) - \theta (g_1 - n) | \le r_j, \qquad
           -\beta \le g_1 - n \le \beta - \bar r,
 
-where :math:`c_j = (\#\{x \ge x_j\} + \#\{x > x_j\}) / 2` is the rank line.  ReLU uses :math:`\theta = 0` (neurons
-that face right) and :math:`\theta = 1` (left) with :math:`r_j = \beta - k_j/2`; the absolute value uses
-:math:`\theta = 1/2` with :math:`r_j = (\beta - k_j)/2`; a skip connection clamps :math:`g_1 = n`.  The dual asks for
-the straightest such beam, :math:`\min \tfrac12 \sum_i z_i^2`.
+where :math:`c_j = (\#\{x \ge x_j\} + \#\{x > x_j\}) / 2` is the rank line.  ReLU uses :math:`\theta = 0`
+(neurons that face right) and :math:`\theta = 1` (left) with :math:`r_j = \beta - k_j/2`; the absolute value
+uses :math:`\theta = 1/2` with :math:`r_j = (\beta - k_j)/2`; a skip connection clamps :math:`g_1 = n`.  The
+dual asks for the straightest such beam, :math:`\min \tfrac12 \sum_i z_i^2`.
 
-`solve_beam` finds it with a sparse interior-point solver; `convexdiff_lib.active_set` then polishes the answer.
-Nothing here certifies anything; `convexdiff_lib.certificates` does.
+`solve_beam` finds it with a sparse interior-point solver; `convexdiff_lib.active_set` then polishes the
+answer. Nothing here certifies anything; `convexdiff_lib.certificates` does.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ import scipy.sparse as sp
 from ._validation import Activation, FloatArray
 
 __all__ = ["Beam", "Tube", "score_matching_threshold", "score_matching_tube", "solve_beam"]
+
 
 @dataclass(frozen=True)
 class Tube:
@@ -51,8 +52,8 @@ class Tube:
     end : (float, float)
         Allowed interval of g_1 - n.
     pair : int or None
-        Where a slope is cheapest as a pair of opposite ReLU neurons back to back, when that can beat the two ends of
-        the data: the interior point with the largest multiplicity.
+        Where a slope is cheapest as a pair of opposite ReLU neurons back to back, when that can beat the two
+        ends of the data: the interior point with the largest multiplicity.
 
     Examples
     --------
@@ -73,7 +74,7 @@ class Tube:
     pair: int | None = None
 
     def distance(self, i: np.ndarray, j: np.ndarray) -> FloatArray:
-        """Distance from point i to point j; from the data themselves, so that tiny gaps keep all their digits."""
+        """Distance from point i to point j; from the data themselves, so that tiny gaps keep their digits."""
         return (self.points[j] - self.points[i]) / self.unit
 
     @property
@@ -104,16 +105,18 @@ class Beam:
     kinks : array of shape (K,)
         Change of slope at each of them.
     first_slope : float
-        Slope of the score on the first interval.
+        Slope of the score on the first interval; like the kinks, per squared unit of length of the tube.
     z : array of shape (m,)
-        Dual variable, one entry per distinct point; minus the score there.
+        Dual variable, one entry per distinct point; minus the score there, per unit of length.
 
     Examples
     --------
+    The line -x/2.  The unit of length is the distance between the two points, 2, so the slope is -2.
+
     >>> import numpy as np
     >>> tube = score_matching_tube(np.array([-1.0, 1.0]), np.ones(2), beta=1.0, activation="relu", skip=False)
-    >>> round(solve_beam(tube)[0].first_slope, 6)  # per unit of length, here the spread of the middle half
-    -0.5
+    >>> tube.unit, round(solve_beam(tube)[0].first_slope, 6)
+    (2.0, -2.0)
     """
 
     knots: np.ndarray
@@ -166,7 +169,9 @@ def score_matching_tube(
         if width < beta:
             pair = 1 + int(half_width[1:-1].argmin())
             end = (max(end[0], -width), min(end[1], width))
-    return Tube(points, _unit(points, counts), counts, above + counts / 2, half_width, total, tilts, end, pair)
+    return Tube(
+        points, _unit(points, counts), counts, above + counts / 2, half_width, total, tilts, end, pair
+    )
 
 
 def _unit(points: FloatArray, counts: FloatArray) -> float:
@@ -216,8 +221,8 @@ def _from_multipliers(tube: Tube, kinks: FloatArray, z: FloatArray) -> Beam:
 def _interior_point(tube: Tube) -> tuple[FloatArray, float, FloatArray]:
     """Solve the dual with Clarabel; return multipliers (tilts, m - 2), g_1 - n, and z (m,).
 
-    Variables are g_1..g_{m-1} and the slopes S_1..S_{m-1}, tied by h_i S_i = g_i - g_{i+1}; no division by a gap.
-    Both are scaled by n so that every bound is of order one.
+    Variables are g_1..g_{m-1} and the slopes S_1..S_{m-1}, tied by h_i S_i = g_i - g_{i+1}, without dividing
+    by a gap.  Both are scaled by n so that every bound is of order one.
     """
     m, n = len(tube.counts), tube.total
     free = m - 1

@@ -1,14 +1,15 @@
 r"""Certificates of optimality, recomputed from the data alone.
 
-This module knows no solver.  It is handed a network (the primal candidate) and a vector z (the dual candidate)
-and works out, from the data and the statement of the problem only,
+This module knows no solver.  It is handed a network (the primal candidate) and a vector z (the dual
+candidate) and works out, from the data and the statement of the problem only,
 
 * the training loss of the network, display (2) of the paper: an upper bound on the optimum;
 * the value :math:`-\tfrac12\|z\|^2` of the dual, a lower bound when z is feasible;
 * by how much z violates the constraints of the dual exactly as the paper prints them (display (7) for ReLU,
   (11) and (15) for the absolute value), at every data point and on both sides of it.
 
-If the bounds meet and the violation is nil to rounding, the network is a global optimum, however it was found.
+If the bounds meet and the violation is nil to rounding, the network is a global optimum, however it was
+found.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._validation import Activation, FloatArray, as_activation, as_sample, as_weight_decay
+from ._validation import Activation, as_activation, as_sample, as_weight_decay
 from .networks import KinkNetwork, hinge_sum
 
 __all__ = ["Certificate", "NotCertifiedError", "certify_score_matching", "dual_violation"]
@@ -84,7 +85,7 @@ class Certificate:
 
     @property
     def holds(self) -> bool:
-        """Whether the bounds meet and the dual vector is feasible, each to its tolerance.  NaN never holds."""
+        """Whether the bounds meet and z is feasible, each to its tolerance; never with a NaN."""
         return self.relative_gap <= self.gap_tolerance and self.infeasibility <= self.feasibility_tolerance
 
     def __str__(self) -> str:
@@ -139,7 +140,7 @@ def certify_score_matching(
 
     >>> import numpy as np
     >>> ends = KinkNetwork(np.array([-1.0, 1.0]), np.array([1.0, -1.0]), np.array([-0.25, 0.25]),
-    ...                    np.array([False, True]))
+    ...                    np.array([False, False]))
     >>> print(certify_score_matching([-1, 1], ends, [-0.5, 0.5], beta=1.0))
     certificate holds: primal -0.25, dual -0.25, relative gap 0.0e+00, infeasibility 0.0e+00
     """
@@ -148,7 +149,9 @@ def certify_score_matching(
     if points.shape != dual_vector.shape:
         raise ValueError(f"z must have one entry per data point; got {dual_vector.shape} for {points.shape}")
     if network.activation != activation or (network.slope != 0 and not skip):
-        raise ValueError(f"the network is not a {activation} network {'with' if skip else 'without'} skip connection")
+        raise ValueError(
+            f"the network is not a {activation} network {'with' if skip else 'without'} skip connection"
+        )
     fit = 0.5 * np.sum(network(points) ** 2) + np.sum(network.derivative(points))
     primal = float(fit + decay * network.total_weight)
     dual = float(-0.5 * np.sum(dual_vector**2))
@@ -206,5 +209,5 @@ def dual_violation(
     balance = [dual_vector.sum() * spread]
     if skip:
         balance.append(dual_vector @ (points - points.mean()) - n)
-    worst = max(float(np.max(np.abs(np.concatenate(residuals)))) - beta, *(abs(float(b)) for b in balance))
-    return max(worst, 0.0)
+    tubes = np.abs(np.concatenate(residuals)) - beta
+    return float(np.max([0.0, tubes.max(), *np.abs(balance)]))

@@ -37,8 +37,8 @@ class GaussianMixture:
     >>> law = GaussianMixture(centers=(-10.0, 10.0))
     >>> law.sample(4, np.random.default_rng(0)).shape
     (4,)
-    >>> law.score([0.0, 9.0]).round(6).tolist()
-    [0.0, 1.0]
+    >>> law.score([9.0, -12.0]).round(6).tolist()
+    [1.0, 2.0]
     """
 
     centers: tuple[float, ...] = (0.0,)

@@ -2,7 +2,8 @@ r"""Two-layer networks, in the two forms in which the mathematics meets them.
 
 `TwoLayerNetwork` is the network of the paper, neuron by neuron.  `KinkNetwork` is the same function of one
 variable after rescaling every neuron to first-layer weight :math:`\pm 1`: a list of kinks.  The first is what
-people train, the second is what the convex programs return; `KinkNetwork.two_layer` goes from one to the other.
+people train, the second is what the convex programs return; `KinkNetwork.two_layer` goes from one to the
+other.
 
 Conventions at a kink, as in the paper: :math:`\mathrm{relu}'(0) = 1` and :math:`\mathrm{sign}(0) = +1`.
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ._validation import Activation, FloatArray, as_activation, as_matrix, as_sample
 
@@ -126,7 +127,7 @@ class TwoLayerNetwork:
 
     @property
     def squared_norm(self) -> float:
-        r"""What weight decay sees: :math:`\|W^{(1)}\|_F^2 + \|W^{(2)}\|_F^2`, without biases or skip."""
+        r"""The sum :math:`\|W^{(1)}\|_F^2 + \|W^{(2)}\|_F^2` that weight decay sees; no biases, no skip."""
         return float(np.sum(self.W1**2) + np.sum(self.W2**2))
 
     def _points(self, x: ArrayLike) -> FloatArray:
@@ -144,7 +145,7 @@ class TwoLayerNetwork:
         out = points @ self.V.T + self.b2
         step = self._blocks(len(points)).step
         for i in self._blocks(len(points)):
-            # The product is formed before b1 is added, so a neuron whose bias is -(w * x) is exactly zero at x.
+            # The product is formed before b1 is added: a neuron whose bias is -(w * x) is exactly zero at x.
             pre = points[i : i + step] @ self.W1.T + self.b1
             out[i : i + step] += _activate(pre, self.activation) @ self.W2.T
         return out[:, 0] if np.ndim(x) == 1 else out
@@ -201,9 +202,9 @@ class KinkNetwork:
     .. math:: s(x) = \sum_j y_j\, \sigma(f_j (x - t_j)) + v (x - x_0) + c
 
     Weight decay charges a neuron :math:`\tfrac{1}{2}(w^2+\alpha^2)`, at best :math:`|w\alpha|`; so in this
-    form the penalty of (2) is :math:`\beta \sum_j |y_j|`.  A kink written at ``t`` with ``beyond`` true sits at
-    :math:`t + f\varepsilon` with :math:`\varepsilon \to 0`: the value is the same, but the neuron does not yet
-    act at ``t`` itself.  This limit is what makes the optimum an infimum.
+    form the penalty of (2) is :math:`\beta \sum_j |y_j|`.  A kink written at ``t`` with ``beyond`` true sits
+    at :math:`t + f\varepsilon` with :math:`\varepsilon \to 0`: the value is the same, but the neuron does not
+    yet act at ``t`` itself.  This limit is what makes the optimum an infimum.
 
     Parameters
     ----------
@@ -219,6 +220,11 @@ class KinkNetwork:
         The affine part :math:`v (x - x_0) + c`.
     activation : {"relu", "abs"}
 
+    Raises
+    ------
+    ValueError
+        If the vectors differ in length, a neuron faces neither way, or the activation is unknown.
+
     Examples
     --------
     >>> import numpy as np
@@ -230,18 +236,29 @@ class KinkNetwork:
     kinks: FloatArray
     facing: FloatArray
     weights: FloatArray
-    beyond: FloatArray
+    beyond: NDArray[np.bool_]
     origin: float = 0.0
     constant: float = 0.0
     slope: float = 0.0
     activation: Activation = "relu"
 
+    def __post_init__(self) -> None:
+        as_activation(self.activation)
+        for name in ("kinks", "facing", "weights"):
+            object.__setattr__(self, name, np.array(getattr(self, name), dtype=np.float64))
+        object.__setattr__(self, "beyond", np.array(self.beyond, dtype=np.bool_))
+        shapes = {name: getattr(self, name).shape for name in ("kinks", "facing", "weights", "beyond")}
+        if self.kinks.ndim != 1 or len(set(shapes.values())) > 1:
+            raise ValueError(f"kinks, facing, weights and beyond must be vectors of one length; got {shapes}")
+        if not np.isin(self.facing, (-1.0, 1.0)).all():
+            raise ValueError(f"facing must hold only +1 and -1; got {np.unique(self.facing)}")
+
     @property
     def total_weight(self) -> float:
-        r"""What weight decay sees after rescaling: :math:`\sum_j |y_j|`."""
+        r"""The sum :math:`\sum_j |y_j|` that weight decay sees after rescaling."""
         return float(np.abs(self.weights).sum())
 
-    def _side(self, sign: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def _side(self, sign: int) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
         mine = self.facing == sign
         return self.kinks[mine], self.weights[mine], self.beyond[mine]
 
@@ -267,7 +284,9 @@ class KinkNetwork:
         return out
 
     def two_layer(self) -> TwoLayerNetwork:
-        r"""Return the paper's neurons: :math:`w = f\sqrt{|y|}`, :math:`\alpha = \mathrm{sign}(y)\sqrt{|y|}`, :math:`b = -wt`.
+        r"""Return the same function with the paper's parameters.
+
+        .. math:: w_j = f_j \sqrt{|y_j|},\; \alpha_j = \mathrm{sign}(y_j) \sqrt{|y_j|},\; b_j = -w_j t_j
 
         A kink ``beyond`` its position has its bias moved by one unit in the last place, so that in floating
         point the neuron is off at the point itself and on everywhere after it.
@@ -286,11 +305,13 @@ class KinkNetwork:
         )
 
 
-def _active_weight(x: FloatArray, kinks: FloatArray, weights: FloatArray, beyond: FloatArray) -> FloatArray:
+def _active_weight(
+    x: FloatArray, kinks: FloatArray, weights: FloatArray, beyond: NDArray[np.bool_]
+) -> FloatArray:
     """Sum the weights of the right-facing kinks that act at each x: t <= x, or t < x when beyond."""
     total = np.zeros(len(x))
     for late, side in ((False, "right"), (True, "left")):
-        mine = beyond.astype(bool) == late
+        mine = beyond == late
         order = np.argsort(kinks[mine], kind="stable")
         running = np.concatenate([[0.0], np.cumsum(weights[mine][order])])
         total += running[np.searchsorted(kinks[mine][order], x, side=side)]  # type: ignore[call-overload]

@@ -113,7 +113,9 @@ def train_score_matching(
         losses.sum().backward()
         optimiser.step()
     networks = tuple(_as_network([p[i].numpy() for p in best], activation) for i in range(n_trials))
-    return AdamRuns(history, networks, np.array([score_matching_loss(net, sample, decay) for net in networks]))
+    return AdamRuns(
+        history, networks, np.array([score_matching_loss(net, sample, decay) for net in networks])
+    )
 
 
 def _random_start(n_trials: int, width: int, skip: bool, generator: torch.Generator) -> list[torch.Tensor]:

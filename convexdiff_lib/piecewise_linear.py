@@ -1,10 +1,10 @@
 r"""A piecewise-linear score: evaluate it, integrate it, normalise it, draw from it.
 
 If the score is piecewise linear, the log-density is piecewise quadratic and the law is a chain of truncated
-Gaussians (slope below zero), exponentials (zero) and "inverted" Gaussians (above zero).  Everything here cuts the
-line into cells on which the log-density is almost a straight line.  On such a cell a straight line that lies
-above the log-density is close to it, so that drawing from the exponential law under that line and rejecting a few
-draws gives exact samples, and a short Gauss-Legendre rule gives the mass to rounding.
+Gaussians (slope below zero), exponentials (zero) and "inverted" Gaussians (above zero).  Everything here cuts
+the line into cells on which the log-density is almost a straight line.  On such a cell a straight line that
+lies above the log-density is close to it, so that drawing from the exponential law under that line and
+rejecting a few draws gives exact samples, and a short Gauss-Legendre rule gives the mass to rounding.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ._validation import FloatArray, as_count, as_generator
 __all__ = ["PiecewiseLinearScore"]
 
 _MAX_CELLS = 5_000_000
-_TAIL = 9.0  # standard deviations after which a Gaussian tail is one exponential cell: its mass is below 1e-18
+_TAIL = 9.0  # standard deviations after which a Gaussian tail is one cell: its mass is below 1e-18
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(32)
 _DROP = 40.0  # a cell is integrated until its log-density has dropped by this much: exp(-40) is 4e-18
 
@@ -46,8 +46,8 @@ class PiecewiseLinearScore:
     >>> s = PiecewiseLinearScore(np.array([-1.0, 2.0]), np.array([1.0, -2.0]), -1.0, -1.0)
     >>> s([0.5, 3.0]).tolist()
     [-0.5, -3.0]
-    >>> round(float(s.log_density(0.0)) + 0.5 * np.log(2 * np.pi), 12)
-    0.0
+    >>> round(float(s.log_density(0.0)), 6)  # -log(2 pi)/2
+    -0.918939
     >>> s.sample(3, np.random.default_rng(0)).shape
     (3,)
     """
@@ -60,7 +60,9 @@ class PiecewiseLinearScore:
     def __post_init__(self) -> None:
         knots, values = np.asarray(self.knots, float), np.asarray(self.values, float)
         if knots.ndim != 1 or knots.shape != values.shape or len(knots) == 0:
-            raise ValueError(f"knots and values must be vectors of one length; got {knots.shape}, {values.shape}")
+            raise ValueError(
+                f"knots and values must be vectors of one length; got {knots.shape}, {values.shape}"
+            )
         if not (np.diff(knots) > 0).all():
             raise ValueError("knots must be strictly increasing")
         object.__setattr__(self, "knots", knots)
@@ -94,7 +96,9 @@ class PiecewiseLinearScore:
         points = np.asarray(x, dtype=np.float64)
         interval, anchor = self._locate(points)
         v = points - self.knots[anchor]
-        return np.asarray(self._log_at_knots[anchor] + v * (self.values[anchor] + 0.5 * self.slopes[interval] * v))
+        return np.asarray(
+            self._log_at_knots[anchor] + v * (self.values[anchor] + 0.5 * self.slopes[interval] * v)
+        )
 
     def why_not_normalisable(self) -> str:
         """Return what stops the exponential of the integral from being a density; empty when nothing does."""
@@ -149,7 +153,9 @@ class PiecewiseLinearScore:
         while len(todo):
             cell = which[todo]
             v = _truncated_exponential(generator.random(len(todo)), cells.tilt[cell], cells.width[cell])
-            height = v * (cells.value[cell] - cells.tilt[cell] + 0.5 * cells.slope[cell] * v) - cells.lift[cell]
+            height = (
+                v * (cells.value[cell] - cells.tilt[cell] + 0.5 * cells.slope[cell] * v) - cells.lift[cell]
+            )
             accepted = np.log1p(-generator.random(len(todo))) <= height
             out[todo[accepted]] = cells.start[cell[accepted]] + cells.facing[cell[accepted]] * v[accepted]
             todo = todo[~accepted]
@@ -159,8 +165,11 @@ class PiecewiseLinearScore:
 
 @dataclass(frozen=True)
 class _Cells:
-    """Cells of the line.  On each, with v the distance from ``start`` in direction ``facing``, the log-density
-    rises by value * v + slope * v^2 / 2 and lies below lift + tilt * v."""
+    """Cells of the line.
+
+    On each, with v the distance from ``start`` in direction ``facing``, the log-density rises by
+    value * v + slope * v^2 / 2 and lies below lift + tilt * v.
+    """
 
     start: FloatArray
     facing: FloatArray
@@ -174,7 +183,7 @@ class _Cells:
 
 
 def _cut(score: PiecewiseLinearScore) -> _Cells:
-    """Cut the line so that |slope| * width^2 <= 1 on each cell; the two tails end in one infinite cell each."""
+    """Cut the line so that |slope| * width^2 <= 1 on each cell; each tail ends in one infinite cell."""
     left = _tail_edges(score.knots[0], -score.values[0], score.left_slope, -1.0)
     inner = _inner_edges(score)
     right = _tail_edges(score.knots[-1], score.values[-1], score.right_slope, 1.0)
@@ -195,7 +204,9 @@ def _cut(score: PiecewiseLinearScore) -> _Cells:
 
 def _check_cells(cells: float) -> None:
     if not cells <= _MAX_CELLS:
-        raise ValueError(f"the density is too rough to normalise: it needs {cells:.3g} cells, at most {_MAX_CELLS}")
+        raise ValueError(
+            f"the density is too rough to normalise: it needs {cells:.3g} cells, at most {_MAX_CELLS}"
+        )
 
 
 def _inner_edges(score: PiecewiseLinearScore) -> FloatArray:
@@ -209,7 +220,7 @@ def _inner_edges(score: PiecewiseLinearScore) -> FloatArray:
 
 
 def _tail_edges(knot: float, outward: float, slope: float, facing: float) -> FloatArray:
-    """Edges of the cells of one tail, from the last knot outwards; ``outward`` is the log-density's slope there."""
+    """Edges of one tail's cells, from the last knot on; ``outward`` is the slope of the log-density there."""
     if slope == 0:
         return np.array([knot])
     scale = 1 / np.sqrt(-slope)

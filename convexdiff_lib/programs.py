@@ -195,8 +195,9 @@ def reconstruct_relu(
     r"""Read a network off a solution of program (4), display (8) of the paper.
 
     Neuron j has :math:`|w_j| = |\alpha_j| = \sqrt{|y_j|}`; the four blocks of y are kinks at :math:`x_j` and
-    :math:`x_j + \epsilon` facing right, then at :math:`x_j` and :math:`x_j - \epsilon` facing left.  The printed
-    rule takes every :math:`\alpha_j` positive; the optimum needs :math:`\alpha_j = \mathrm{sign}(y_j)\sqrt{|y_j|}`.
+    :math:`x_j + \epsilon` facing right, then at :math:`x_j` and :math:`x_j - \epsilon` facing left.  The
+    printed rule takes every :math:`\alpha_j` positive; the optimum needs :math:`\alpha_j =
+    \mathrm{sign}(y_j)\sqrt{|y_j|}`.
 
     Parameters
     ----------

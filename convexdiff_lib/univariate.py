@@ -1,7 +1,7 @@
 r"""Exact training of univariate two-layer score networks (Theorems 1, 7 and 8 of the paper).
 
-`score_matching` returns the global optimum of the non-convex training problem (2), with a certificate, for the
-ReLU and the absolute-value network, with and without a skip connection.
+`score_matching` returns the global optimum of the non-convex training problem (2), with a certificate, for
+the ReLU and the absolute-value network, with and without a skip connection.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from .networks import KinkNetwork, TwoLayerNetwork
 from .piecewise_linear import PiecewiseLinearScore
 
 __all__ = ["UnivariateScore", "score_matching"]
+
+_SHORTEST, _LONGEST = 1e-140, 1e140
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class UnivariateScore:
 
     @property
     def value(self) -> float:
-        """Optimal training loss: the certificate's upper bound, which is the loss of this very network."""
+        """Optimal training loss, the upper bound of the certificate and the loss of this very network."""
         return self.certificate.primal
 
     @property
@@ -83,7 +85,7 @@ class UnivariateScore:
     def network(self) -> TwoLayerNetwork:
         r"""Return the trained network with the paper's parameters, outgoing weights with their signs.
 
-        :math:`w_j = \pm\sqrt{|y_j|}`, :math:`\alpha_j = \mathrm{sign}(y_j)\sqrt{|y_j|}`, :math:`b_j = -w_j t_j`.
+        .. math:: w_j = \pm\sqrt{|y_j|}, \quad \alpha_j = \mathrm{sign}(y_j)\sqrt{|y_j|}, \quad b_j = -w_j t_j
         """
         return self.kink_network.two_layer()
 
@@ -103,7 +105,8 @@ def score_matching(
 
     Minimises, over all widths and all parameters,
 
-    .. math:: \sum_{i=1}^n \Big[ \tfrac12 s(x_i)^2 + s'(x_i) \Big] + \tfrac{\beta}{2} \sum_j (w_j^2 + \alpha_j^2),
+    .. math:: \sum_{i=1}^n \Big[ \tfrac12 s(x_i)^2 + s'(x_i) \Big]
+              + \tfrac{\beta}{2} \sum_j (w_j^2 + \alpha_j^2),
               \qquad s(x) = \sum_j \alpha_j \sigma(w_j x + b_j) + v x + b_0,
 
     the training problem (2) of the paper (Theorem 1 without, Theorems 7 and 8 with skip connection v).
@@ -126,8 +129,9 @@ def score_matching(
     Raises
     ------
     ValueError
-        If x is empty, not finite, not one-dimensional or not numeric; if beta is below the threshold under which
-        the loss has no lower bound; if a skip connection is asked for with fewer than two distinct points.
+        If x is empty, not finite, not one-dimensional or not numeric, or its distances cannot be squared; if
+        beta is below the threshold under which the loss has no lower bound; if a skip connection is asked for
+        with fewer than two distinct points.
     NotCertifiedError
         If the solver's answer does not pass its certificate.
 
@@ -148,6 +152,7 @@ def score_matching(
     as_activation(activation)
     points, place, counts = np.unique(sample, return_inverse=True, return_counts=True)
     weight = counts.astype(np.float64)
+    _check_distances(points)
     _check_problem(len(points), weight, decay, activation, skip)
     if len(points) == 1:
         network = _affine(points[0], 0.0, activation)
@@ -158,6 +163,8 @@ def score_matching(
     best: UnivariateScore | None = None
     start, offset = solve_beam(tube)
     for beam in chain([start], polish(tube, start, offset)):
+        if not np.isfinite(beam.z).all():
+            break
         network = _network_from_beam(tube, beam, activation, skip)
         z = (beam.z / tube.unit)[place]  # scores scale as one over length, slopes as one over length squared
         certificate = certify_score_matching(sample, network, z, decay, activation=activation, skip=skip)
@@ -171,28 +178,46 @@ def score_matching(
     return best
 
 
-def _check_problem(distinct: int, counts: FloatArray, beta: float, activation: Activation, skip: bool) -> None:
+def _check_distances(points: FloatArray) -> None:
+    """Slopes are of the order of one over length squared, which double precision must be able to hold."""
+    if len(points) == 1:
+        return
+    with np.errstate(over="ignore"):
+        shortest, longest = float(np.diff(points).min()), float(points[-1] - points[0])
+    if not (_SHORTEST <= shortest and longest <= _LONGEST):
+        raise ValueError(
+            f"the distances between distinct points must lie between {_SHORTEST:g} and {_LONGEST:g}; these go "
+            f"from {shortest:g} to {longest:g}: rescale x, or merge points"
+        )
+
+
+def _check_problem(
+    distinct: int, counts: FloatArray, beta: float, activation: Activation, skip: bool
+) -> None:
     if skip and distinct < 2:
         raise ValueError(
-            "a skip connection needs at least two distinct points: with one, its slope lowers the loss without limit"
+            "a skip connection needs at least two distinct points: with one, its slope lowers the loss "
+            "without limit"
         )
     threshold = score_matching_threshold(counts, activation=activation, skip=skip)
     if beta < threshold:
-        ties = "" if counts.max() == 1 else f" (points repeat, up to {int(counts.max())} times, which raises it)"
+        ties = (
+            "" if counts.max() == 1 else f" (points repeat, up to {int(counts.max())} times, which raises it)"
+        )
         raise ValueError(
-            f"beta = {beta:g} is below {threshold:g}, the smallest weight decay at which the training loss of the "
-            f"{activation} network {'with' if skip else 'without'} skip connection has a finite minimum on these "
-            f"data{ties}: below it the loss goes to minus infinity"
+            f"beta = {beta} is below {threshold:.17g}, the smallest weight decay at which the training loss "
+            f"of the {activation} network {'with' if skip else 'without'} skip connection has a finite "
+            f"minimum on these data{ties}: below it the loss goes to minus infinity"
         )
 
 
 def _flaw(certificate: Certificate) -> float:
     """How far a certificate is from perfect, in units of its tolerances; NaN counts as hopeless."""
-    flaw = max(
+    flaws = (
         certificate.relative_gap / certificate.gap_tolerance,
         certificate.infeasibility / certificate.feasibility_tolerance,
     )
-    return flaw if flaw == flaw else np.inf
+    return float(np.nan_to_num(np.max(flaws), nan=np.inf, posinf=np.inf))
 
 
 def _affine(origin: float, slope: float, activation: Activation) -> KinkNetwork:
@@ -200,20 +225,27 @@ def _affine(origin: float, slope: float, activation: Activation) -> KinkNetwork:
     return KinkNetwork(none, none, none, none.astype(bool), float(origin), 0.0, slope, activation)
 
 
-def _network_from_beam(
-    tube: Tube, beam: Beam, activation: Activation, skip: bool
-) -> KinkNetwork:
+def _network_from_beam(tube: Tube, beam: Beam, activation: Activation, skip: bool) -> KinkNetwork:
     """Build the cheapest network of the class that is this spline on the data."""
     if skip:
         kinks, facing, weights, slope = _with_skip(beam, activation)
     else:
         kinks, facing, weights = _without_skip(tube, beam, activation)
         slope = 0.0
-    # A ReLU neuron that raises the slope had better act late, one that lowers it early; see KinkNetwork.beyond.
+    kept = np.abs(weights) > 1e-14 * np.abs(weights).sum()  # the others are rounding of a balance that is exactly zero
+    kinks, facing, weights = kinks[kept], facing[kept], weights[kept]
+    # A ReLU neuron that raises the slope should act late, one that lowers it early; see KinkNetwork.beyond.
     late = facing * weights > 0 if activation == "relu" else np.zeros(len(weights), dtype=bool)
     square = tube.unit**2
     network = KinkNetwork(
-        tube.points[kinks], facing, weights / square, late, float(tube.points[0]), 0.0, slope / square, activation
+        tube.points[kinks],
+        facing,
+        weights / square,
+        late,
+        float(tube.points[0]),
+        0.0,
+        slope / square,
+        activation,
     )
     constant = -float(np.average(network(tube.points), weights=tube.counts))
     return KinkNetwork(
@@ -229,7 +261,9 @@ def _with_skip(beam: Beam, activation: Activation) -> tuple[np.ndarray, FloatArr
     return beam.knots, _cheaper_side(weights), weights, beam.first_slope + float(weights.sum())
 
 
-def _without_skip(tube: Tube, beam: Beam, activation: Activation) -> tuple[np.ndarray, FloatArray, FloatArray]:
+def _without_skip(
+    tube: Tube, beam: Beam, activation: Activation
+) -> tuple[np.ndarray, FloatArray, FloatArray]:
     """Choose where the neurons face, and put the slope that they cannot carry on the two extreme points."""
     if activation == "abs":
         inner = (beam.knots, _cheaper_side(beam.kinks / 2), beam.kinks / 2)
@@ -248,7 +282,7 @@ def _without_skip(tube: Tube, beam: Beam, activation: Activation) -> tuple[np.nd
 
 
 def _cheaper_side(weights: FloatArray) -> FloatArray:
-    """At its own kink |x - t| has slope +1 facing right and -1 facing left; take the one that lowers the loss."""
+    """At its kink |x - t| has slope +1 facing right, -1 facing left; take the one that lowers the loss."""
     return np.where(weights > 0, -1.0, 1.0)
 
 

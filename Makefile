@@ -1,0 +1,52 @@
+# Everything needs Python 3.11 or later and nothing else; each target sets itself up in .venv.
+PYTHON ?= python3
+VENV   ?= .venv
+JOBS   ?= 2
+PORT   ?= 8000
+
+BIN       := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+HTML      := _build/html
+
+.PHONY: help book serve test lint format site refresh lab clean
+
+help:  ## show what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(INSTALLED): requirements.txt pyproject.toml $(wildcard tools/lab/*.*)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -r requirements.txt
+	touch $@
+
+# --all: an incremental build repeats no warning of an earlier one, so a page that failed once would pass the second time.
+book: $(INSTALLED)  ## build the book; any warning is an error
+	$(BIN)/jupyter-book build --all -W -n --keep-going .
+	@echo "The book is at $(abspath $(HTML)/index.html)"
+
+serve:  ## serve the built book on http://127.0.0.1:8000/
+	@test -f $(HTML)/index.html || { echo "Run 'make book' first."; exit 1; }
+	$(PYTHON) -m http.server --bind 127.0.0.1 --directory $(HTML) $(PORT)
+
+test: $(INSTALLED)  ## re-run every chapter, test and docstring example
+	$(BIN)/pytest --nbval -n $(JOBS)
+
+lint: $(INSTALLED)  ## lint, format check, types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: $(INSTALLED)  ## format the code
+	$(BIN)/ruff check --fix --extend-exclude chapters  # a notebook is regenerated, never edited
+	$(BIN)/ruff format
+
+site: book  ## check every page of the book, and the chapters in JupyterLab, in headless Chromium
+	$(BIN)/pytest -m site -n $(JOBS) --dist=worksteal tests/test_site.py tests/test_jupyterlab.py
+
+refresh: $(INSTALLED)  ## bring every notebook up to date with its text
+	$(BIN)/python tools/refresh.py
+
+lab: $(INSTALLED)  ## open the chapters in JupyterLab
+	$(BIN)/jupyter lab
+
+clean:  ## remove what was built; the environment stays
+	rm -rf _build build *.egg-info tools/lab/build tools/lab/*.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,99 @@
+"""Every chapter is a pair in step, run from the top, part of the book, collected, and checks something."""
+
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from nbformat import NotebookNode
+
+from tools import checks, pairing, toc
+
+ROOT = Path(__file__).parent.parent
+CHAPTERS = ROOT / "chapters"
+NAMES = sorted({file.stem for suffix in ("*.md", "*.ipynb") for file in CHAPTERS.glob(suffix)})
+TEST_FILES = [*sorted((ROOT / "tests").glob("**/*.py")), ROOT / "conftest.py"]
+REFRESH = "run `make refresh`"
+
+each_chapter = pytest.mark.parametrize("name", NAMES)
+
+
+def text_file(name: str) -> Path:
+    return CHAPTERS / f"{name}.md"
+
+
+def notebook_of(name: str) -> NotebookNode:
+    return pairing.read_notebook(CHAPTERS / f"{name}.ipynb")
+
+
+def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
+
+
+def test_there_are_chapters() -> None:
+    assert NAMES
+
+
+@each_chapter
+def test_both_files_of_the_pair_are_there(name: str) -> None:
+    assert text_file(name).exists(), f"{name}.ipynb has no text"
+    assert (CHAPTERS / f"{name}.ipynb").exists(), f"{name}.md has no notebook: {REFRESH}"
+
+
+@each_chapter
+def test_notebook_is_in_step_with_its_text(name: str) -> None:
+    md = text_file(name)
+    assert pairing.cells(notebook_of(name)) == pairing.cells(pairing.read_text(md)), REFRESH
+
+
+@each_chapter
+def test_text_is_written_as_jupyterlab_saves_it(name: str) -> None:
+    md = text_file(name)
+    assert md.read_text("utf-8") == pairing.as_text(notebook_of(name), md), REFRESH
+
+
+@each_chapter
+def test_notebook_was_run_from_the_top(name: str) -> None:
+    code = code_cells(notebook_of(name))
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1)), REFRESH
+
+
+@each_chapter
+def test_nothing_failed_or_warned(name: str) -> None:
+    outputs = [output for cell in code_cells(notebook_of(name)) for output in cell.outputs]
+    assert [o for o in outputs if o.output_type == "error" or o.get("name") == "stderr"] == []
+
+
+@each_chapter
+def test_outputs_are_those_of_the_last_refresh(name: str) -> None:
+    notebook = notebook_of(name)
+    seal = notebook.metadata.get(pairing.SEAL)
+    assert seal == pairing.digest(notebook), f"outputs or cells were edited: {REFRESH}"
+
+
+@each_chapter
+def test_checks_of_the_chapter_check_something(name: str) -> None:
+    assert checks.in_chapter(notebook_of(name)) == []
+
+
+@pytest.mark.parametrize("file", TEST_FILES, ids=lambda file: file.relative_to(ROOT).as_posix())
+def test_checks_of_the_tests_check_something(file: Path) -> None:
+    assert checks.in_test_file(file.read_text("utf-8")) == []
+
+
+def test_every_chapter_is_in_the_book_and_every_page_of_the_book_exists() -> None:
+    pages = toc.pages()
+    assert [page for page, times in Counter(pages).items() if times > 1] == []
+    assert {page for page in pages if page.startswith("chapters/")} == {f"chapters/{name}" for name in NAMES}
+    assert [page for page in pages if not list(ROOT.glob(f"{page}.*"))] == []
+
+
+def test_a_plain_run_collects_every_cell_of_every_chapter() -> None:
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
+    command += ["--ignore=tests", "--ignore=convexdiff_lib"]  # quick: the chapters are what this is about
+    listing = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    lines = listing.stdout.splitlines()
+    collected = Counter(Path(line.split("::")[0]).stem for line in lines if ".ipynb::" in line)
+    expected = {name: sum(cell.cell_type == "code" for cell in notebook_of(name).cells) for name in NAMES}
+    assert dict(collected) == expected, listing.stdout + listing.stderr

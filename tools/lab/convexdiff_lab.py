@@ -1,0 +1,41 @@
+"""One way to run and store a chapter, shared by the test run, ``tools/refresh.py`` and JupyterLab.
+
+A chapter that somebody opens in JupyterLab, runs from the top and saves comes out byte for byte as it was.
+"""
+
+import os
+from typing import Any
+
+KERNEL_ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",  # the order of a parallel sum changes its last digits, and so a figure's pixels
+    "PYTHONHASHSEED": "0",  # sets are printed in one order
+    "SOURCE_DATE_EPOCH": "0",  # figures carry no date
+}
+
+
+def settle_kernel_environment() -> None:
+    """Fix what the kernels started by this process inherit."""
+    os.environ.update(KERNEL_ENVIRONMENT)
+    os.environ.pop("MPLBACKEND", None)  # with any other backend than the kernel's own, no figure is shown
+
+
+def store_alike(notebook: dict[str, Any]) -> None:
+    """Drop what depends on the machine, or on the way by which a notebook is saved."""
+    notebook["metadata"].get("language_info", {}).pop("version", None)
+    notebook["metadata"].pop("jupytext", None)  # chapters/jupytext.toml says it for all
+
+
+def before_saving(model: dict[str, Any], **_: object) -> None:
+    """Do to a notebook that JupyterLab saves what ``tools/refresh.py`` does."""
+    if model["type"] == "notebook":
+        store_alike(model["content"])
+
+
+def _jupyter_server_extension_points() -> list[dict[str, str]]:
+    return [{"module": "convexdiff_lab"}]
+
+
+def _load_jupyter_server_extension(server: Any) -> None:
+    settle_kernel_environment()
+    # Extensions load in the order of their names: Jupytext comes later and starts a manager that reads this.
+    server.config.FileContentsManager.pre_save_hook = before_saving

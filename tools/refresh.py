@@ -1,0 +1,102 @@
+"""Bring chapters up to date: from the text (.md) to the executed notebook (.ipynb).
+
+    python tools/refresh.py [--check] [chapters/NAME.md ...]
+
+Without names it does all chapters. A second run changes no byte, and neither does opening a chapter in
+JupyterLab, running it from the top and saving it. With ``--check`` nothing is written, and the exit status
+says whether anything would change: use it after a change of the library, which can alter a figure that the
+tests do not compare.
+
+To add a chapter:
+
+1. Write ``chapters/NN_name.md`` in MyST Markdown with ``{code-cell}`` blocks. Step 2 fills in its header.
+2. Run ``python tools/refresh.py chapters/NN_name.md`` and look at the notebook that it writes.
+3. Add ``chapters/NN_name`` to ``_toc.yml`` and commit both files. ``make test`` and ``make book`` check them.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+import nbformat
+from convexdiff_lab import settle_kernel_environment, store_alike
+from nbclient import NotebookClient
+from nbformat import NotebookNode
+
+from tools import pairing
+
+CHAPTERS = Path(__file__).parent.parent / "chapters"
+
+
+def refreshed(md: Path) -> tuple[str, str]:
+    """Run a chapter from the top and return what its .md and its .ipynb should contain."""
+    notebook = pairing.read_text(md)
+    notebook.metadata["kernelspec"] = pairing.KERNEL
+    stored = md.with_suffix(".ipynb")
+    if stored.exists():
+        keep_ids(notebook, pairing.read_notebook(stored))
+    client = NotebookClient(
+        notebook, timeout=600, record_timing=False, resources={"metadata": {"path": str(md.parent)}}
+    )
+    client.execute()
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = merge_streams(cell.outputs)
+    store_alike(notebook)
+    notebook.metadata[pairing.SEAL] = pairing.digest(notebook)
+    nbformat.validate(notebook)
+    return pairing.as_text(notebook, md), nbformat.writes(notebook) + "\n"
+
+
+def keep_ids(notebook: NotebookNode, stored: NotebookNode) -> None:
+    """Give unchanged cells the ids that they had, for the sake of short diffs."""
+    ids: dict[tuple[str, str], list[str]] = {}
+    for cell in stored.cells:
+        ids.setdefault((cell.cell_type, cell.source), []).append(cell.id)
+    for cell in notebook.cells:
+        if same := ids.get((cell.cell_type, cell.source)):
+            cell["id"] = same.pop(0)
+
+
+def merge_streams(outputs: list[NotebookNode]) -> list[NotebookNode]:
+    """Join what a cell printed in pieces, which come apart differently in each run."""
+    merged: list[NotebookNode] = []
+    for output in outputs:
+        last = merged[-1] if merged else None
+        if last and output.output_type == last.output_type == "stream" and output.name == last.name:
+            last.text += output.text
+        else:
+            merged.append(output)
+    return merged
+
+
+def main() -> None:
+    """Refresh, or check, the chapters named on the command line."""
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if anything would change")
+    parser.add_argument("chapters", nargs="*", type=Path, help="the .md (or .ipynb) files; all by default")
+    options = parser.parse_args()
+    settle_kernel_environment()
+    changed = []
+    for name in options.chapters or sorted(CHAPTERS.glob("*.md")):
+        md = name.with_suffix(".md")
+        files = [md, md.with_suffix(".ipynb")]
+        before = [f.read_text("utf-8") if f.exists() else None for f in files]
+        after = refreshed(md)
+        if list(after) == before:
+            print(f"{md}: up to date")
+            continue
+        changed.append(md)
+        print(f"{md}: {'would change' if options.check else 'refreshed'}")
+        if not options.check:
+            for file, content in zip(files, after, strict=True):
+                file.write_text(content, "utf-8")
+    if options.check and changed:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
