@@ -20,7 +20,7 @@ $(INSTALLED): requirements.txt pyproject.toml $(wildcard tools/lab/*.*)
 
 # --all: an incremental build repeats no warning of an earlier one, so a page that failed once would pass the second time.
 book: $(INSTALLED)  ## build the book; any warning is an error
-	$(BIN)/jupyter-book build --all -W -n --keep-going .
+	$(BIN)/jupyter-book build --all -q -W -n --keep-going .
 	@echo "The book is at $(abspath $(HTML)/index.html)"
 
 serve:  ## serve the built book on http://127.0.0.1:8000/

@@ -92,8 +92,15 @@ class Certificate:
         verdict = "holds" if self.holds else "DOES NOT HOLD"
         return (
             f"certificate {verdict}: primal {self.primal:.6g}, dual {self.dual:.6g}, "
-            f"relative gap {self.relative_gap:.1e}, infeasibility {self.infeasibility:.1e}"
+            f"relative gap {_at_most(self.relative_gap)}, infeasibility {_at_most(self.infeasibility)}"
         )
+
+
+def _at_most(x: float) -> str:
+    """Round up to a power of ten, at least 1e-12: the digits of rounding errors differ between machines."""
+    if not np.isfinite(x):
+        return f"= {x}"
+    return f"<= {10.0 ** np.ceil(np.log10(max(x, 1e-12)) - 1e-9):.0e}"
 
 
 def certify_score_matching(
@@ -142,7 +149,7 @@ def certify_score_matching(
     >>> ends = KinkNetwork(np.array([-1.0, 1.0]), np.array([1.0, -1.0]), np.array([-0.25, 0.25]),
     ...                    np.array([False, False]))
     >>> print(certify_score_matching([-1, 1], ends, [-0.5, 0.5], beta=1.0))
-    certificate holds: primal -0.25, dual -0.25, relative gap 0.0e+00, infeasibility 0.0e+00
+    certificate holds: primal -0.25, dual -0.25, relative gap <= 1e-12, infeasibility <= 1e-12
     """
     points, dual_vector, decay = as_sample(x), as_sample(z, "z"), as_weight_decay(beta)
     as_activation(activation)

@@ -74,12 +74,14 @@ def test_outputs_are_those_of_the_last_refresh(name: str) -> None:
 
 @each_chapter
 def test_checks_of_the_chapter_check_something(name: str) -> None:
-    assert checks.in_chapter(notebook_of(name)) == []
+    problems = checks.in_chapter(notebook_of(name))
+    assert not problems, "\n".join(problems)
 
 
 @pytest.mark.parametrize("file", TEST_FILES, ids=lambda file: file.relative_to(ROOT).as_posix())
 def test_checks_of_the_tests_check_something(file: Path) -> None:
-    assert checks.in_test_file(file.read_text("utf-8")) == []
+    problems = checks.in_test_file(file.read_text("utf-8"))
+    assert not problems, "\n".join(problems)
 
 
 def test_every_chapter_is_in_the_book_and_every_page_of_the_book_exists() -> None:

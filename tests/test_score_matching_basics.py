@@ -178,7 +178,8 @@ def test_loss_agrees_with_automatic_differentiation_off_the_kinks(evidence: Evid
     for d in (1, 2, 3):
         rng = np.random.default_rng(d)
         x = rng.normal(size=(20, d))
-        s = TwoLayerNetwork(*(rng.normal(size=k) for k in ((5, d), 5, (d, 5), d, (d, d))))
+        W1, b1, W2, b2, V = (rng.normal(size=size) for size in ((5, d), 5, (d, 5), d, (d, d)))
+        s = TwoLayerNetwork(W1, b1, W2, b2, V)
         seen.holds(abs(loss_by_autograd(s, x, 1.5) - score_matching_loss(s, x, 1.5)))
 
 

@@ -42,7 +42,7 @@ def opened(site: str, chromium: Browser, request: pytest.FixtureRequest) -> Iter
     page.on("requestfailed", lambda r: complaints.append(f"did not get {r.url}"))
     page.on("response", lambda r: complaints.append(f"{r.status} for {r.url}") if r.status >= 400 else None)
     page.on("pageerror", lambda error: complaints.append(f"script: {error}"))
-    page.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)
+    page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
     page.goto(f"{site}{name}.html")
     browser.settle(page)
     yield page, complaints

@@ -16,7 +16,7 @@ ORDERINGS = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 ALWAYS_TRUE = (ast.Tuple, ast.List, ast.Set, ast.Dict, ast.GeneratorExp, ast.Lambda, ast.JoinedStr)
 NEVER_RUN = {"nbval-skip", "skip-execution", "raises-exception", "nbval-raises-exception"}
 ALL_FAILURES = {"AssertionError", "Exception", "BaseException"}
-RAISE_CHECKS = {"raises", "warns", "fail"}
+ASSERTING_CALLS = {"raises", "warns", "fail", "holds", "fails"}  # of pytest, and of the evidence fixture
 
 
 def in_chapter(notebook: nbformat.NotebookNode) -> list[str]:
@@ -157,7 +157,7 @@ def _idle_tests(tree: ast.Module) -> Iterator[str]:
     for function in functions:
         called = {_name(node.func) for node in ast.walk(function) if isinstance(node, ast.Call)}
         called |= {function.name}
-        checks = called & (checkers | RAISE_CHECKS) or any(name.startswith("assert_") for name in called)
+        checks = called & (checkers | ASSERTING_CALLS) or any(name.startswith("assert_") for name in called)
         if function.name.startswith("test") and not checks:
             yield f"line {function.lineno}: {function.name} checks nothing"
 
