@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Literal, get_args
 
 import numpy as np
@@ -11,12 +12,22 @@ Activation = Literal["relu", "abs"]
 FloatArray = NDArray[np.float64]
 
 
+def _as_floats(x: ArrayLike, name: str, wanted: str) -> FloatArray:
+    """Return a new float array; refuse strings, complex numbers and None, even where NumPy would convert."""
+    try:
+        given = np.asarray(x)
+        if given.dtype.kind not in "biufO":
+            raise TypeError(f"{given.dtype} is no type of real number")
+        if given.dtype.kind == "O" and not all(isinstance(entry, Real) for entry in given.flat):
+            raise TypeError("an entry is not a real number")
+        return np.array(given, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"{name} must be {wanted} of real numbers; got {x!r:.80}") from error
+
+
 def as_sample(x: ArrayLike, name: str = "x") -> FloatArray:
     """Return ``x`` as a new one-dimensional float array, or say what is wrong with it."""
-    try:
-        sample = np.array(x, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} must be a one-dimensional array of real numbers; got {x!r:.80}") from error
+    sample = _as_floats(x, name, "a one-dimensional array")
     if sample.ndim != 1:
         raise ValueError(f"{name} must be one-dimensional, shape (n,); got shape {sample.shape}")
     if sample.size == 0:
@@ -33,10 +44,7 @@ def as_sample(x: ArrayLike, name: str = "x") -> FloatArray:
 
 def as_matrix(x: ArrayLike, name: str = "x") -> FloatArray:
     """Return ``x`` as a new float array of shape (n, d); a vector becomes one column."""
-    try:
-        matrix = np.array(x, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} must be an array of real numbers; got {x!r:.80}") from error
+    matrix = _as_floats(x, name, "an array")
     if matrix.ndim == 1:
         matrix = matrix[:, None]
     if matrix.ndim != 2 or matrix.size == 0:
@@ -46,23 +54,46 @@ def as_matrix(x: ArrayLike, name: str = "x") -> FloatArray:
     return matrix
 
 
-def as_weight_decay(beta: float, name: str = "beta") -> float:
+def as_points(x: ArrayLike, name: str = "x") -> FloatArray:
+    """Return ``x`` as a new float array of any shape; every entry is finite."""
+    points = _as_floats(x, name, "an array")
+    if not np.isfinite(points).all():
+        raise ValueError(f"{name} must be finite; {int((~np.isfinite(points)).sum())} entries are not")
+    return points
+
+
+def as_finite(value: object, name: str) -> float:
+    """Return ``value`` as a finite float."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not np.isfinite(float(value)):
+        raise ValueError(f"{name} must be a finite number; got {value!r:.80}")
+    return float(value)
+
+
+def as_positive(value: object, name: str) -> float:
+    """Return ``value`` as a positive finite float."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < np.inf:
+        raise ValueError(f"{name} must be a positive finite number; got {value!r:.80}")
+    return float(value)
+
+
+def as_weight_decay(beta: float) -> float:
     """Return ``beta`` as a positive finite float."""
-    try:
-        value = float(beta)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} must be a positive number; got {beta!r:.80}") from error
-    if not (np.isfinite(value) and value > 0):
-        raise ValueError(f"{name} must be a positive finite number; got {value}")
-    return value
+    return as_positive(beta, "beta")
 
 
 def as_activation(activation: str) -> Activation:
     """Return ``activation`` if it is one of the two that the theory covers."""
-    if activation not in get_args(Activation):
+    if not isinstance(activation, str) or activation not in get_args(Activation):
         allowed = " or ".join(repr(name) for name in get_args(Activation))
         raise ValueError(f"activation must be {allowed}; got {activation!r}")
     return activation  # type: ignore[return-value]
+
+
+def as_flag(value: bool, name: str) -> bool:
+    """Return ``value`` if it is a truth value; anything else would be read as one by accident."""
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"{name} must be True or False; got {value!r:.80}")
+    return bool(value)
 
 
 def as_count(n: int, name: str, minimum: int = 0) -> int:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._validation import Activation, as_activation, as_sample, as_weight_decay
+from ._validation import Activation, as_activation, as_flag, as_sample, as_weight_decay
 from .networks import KinkNetwork, hinge_sum
 
 __all__ = ["Certificate", "NotCertifiedError", "certify_score_matching", "dual_violation"]
@@ -91,7 +91,7 @@ class Certificate:
     def __str__(self) -> str:
         verdict = "holds" if self.holds else "DOES NOT HOLD"
         return (
-            f"certificate {verdict}: primal {self.primal:.6g}, dual {self.dual:.6g}, "
+            f"certificate {verdict}: primal {self.primal:.6g}, dual {self.dual:.6g}\n"
             f"relative gap {_at_most(self.relative_gap)}, infeasibility {_at_most(self.infeasibility)}"
         )
 
@@ -149,22 +149,22 @@ def certify_score_matching(
     >>> ends = KinkNetwork(np.array([-1.0, 1.0]), np.array([1.0, -1.0]), np.array([-0.25, 0.25]),
     ...                    np.array([False, False]))
     >>> print(certify_score_matching([-1, 1], ends, [-0.5, 0.5], beta=1.0))
-    certificate holds: primal -0.25, dual -0.25, relative gap <= 1e-12, infeasibility <= 1e-12
+    certificate holds: primal -0.25, dual -0.25
+    relative gap <= 1e-12, infeasibility <= 1e-12
     """
     points, dual_vector, decay = as_sample(x), as_sample(z, "z"), as_weight_decay(beta)
-    as_activation(activation)
-    if points.shape != dual_vector.shape:
-        raise ValueError(f"z must have one entry per data point; got {dual_vector.shape} for {points.shape}")
+    if not isinstance(network, KinkNetwork):
+        raise TypeError(f"network must be a KinkNetwork; got {type(network).__name__}")
     if network.activation != activation or (network.slope != 0 and not skip):
         raise ValueError(
             f"the network is not a {activation} network {'with' if skip else 'without'} skip connection"
         )
+    violation = dual_violation(points, dual_vector, decay, activation=activation, skip=skip)
     fit = 0.5 * np.sum(network(points) ** 2) + np.sum(network.derivative(points))
     primal = float(fit + decay * network.total_weight)
     dual = float(-0.5 * np.sum(dual_vector**2))
     variance = float(np.var(points))
     gaussian = len(points) / (2 * variance) if variance > 0 else 0.0
-    violation = dual_violation(points, dual_vector, decay, activation=activation, skip=skip)
     return Certificate(primal, dual, violation / len(points), max(abs(primal), abs(dual), gaussian))
 
 
@@ -201,6 +201,11 @@ def dual_violation(
     1.0
     """
     points, dual_vector = as_sample(x), as_sample(z, "z")
+    as_activation(activation)
+    as_flag(skip, "skip")
+    as_weight_decay(beta)
+    if points.shape != dual_vector.shape:
+        raise ValueError(f"z must have one entry per data point; got {dual_vector.shape} for {points.shape}")
     order = np.argsort(points, kind="stable")
     points, dual_vector = points[order], dual_vector[order]
     n = len(points)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import logsumexp
 
-from ._validation import FloatArray, as_count, as_generator
+from ._validation import FloatArray, as_count, as_finite, as_generator, as_positive, as_sample
 
 __all__ = ["GaussianMixture", "Uniform", "paper_mixture", "standard_normal"]
 
@@ -29,7 +29,7 @@ class GaussianMixture:
     Raises
     ------
     ValueError
-        If there is no center or the scale is not positive.
+        If there is no center, one is not finite, or the scale is not positive.
 
     Examples
     --------
@@ -45,10 +45,8 @@ class GaussianMixture:
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        if len(self.centers) == 0:
-            raise ValueError("centers must hold at least one number; got none")
-        if not self.scale > 0:
-            raise ValueError(f"scale must be positive; got {self.scale}")
+        object.__setattr__(self, "centers", tuple(as_sample(self.centers, "centers").tolist()))
+        as_positive(self.scale, "scale")
 
     def sample(self, n: int, rng: np.random.Generator) -> FloatArray:
         """Draw n points, as evenly divided among the components as n allows, as in the paper's experiment."""
@@ -87,7 +85,7 @@ class Uniform:
     high: float = 1.0
 
     def __post_init__(self) -> None:
-        if not self.low < self.high:
+        if not as_finite(self.low, "low") < as_finite(self.high, "high"):
             raise ValueError(f"low must be less than high; got {self.low} and {self.high}")
 
     def sample(self, n: int, rng: np.random.Generator) -> FloatArray:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._validation import FloatArray, as_count, as_generator
+from ._validation import FloatArray, as_count, as_generator, as_points, as_positive
 
 __all__ = ["langevin_dynamics"]
 
@@ -46,7 +46,8 @@ def langevin_dynamics(
     Raises
     ------
     ValueError
-        If x0 is not finite, the step size is not positive or the number of steps is negative.
+        If x0 is not finite, the step size is not positive, the number of steps is negative, or the score's
+        shape is not that of its argument.
     TypeError
         If rng is not a numpy Generator.
 
@@ -58,13 +59,11 @@ def langevin_dynamics(
     >>> bool(0.8 < x.std() < 1.2)
     True
     """
-    x = np.array(x0, dtype=np.float64)
-    if not np.isfinite(x).all():
-        raise ValueError("x0 must be finite")
-    if not (np.isfinite(step_size) and step_size > 0):
-        raise ValueError(f"step_size must be a positive number; got {step_size}")
+    x, eta = as_points(x0, "x0"), as_positive(step_size, "step_size")
     steps, generator = as_count(n_steps, "n_steps"), as_generator(rng)
-    noise = np.sqrt(2 * step_size)
     for _ in range(steps):
-        x = x + step_size * score(x) + noise * generator.normal(size=x.shape)
+        drift = score(x)
+        if np.shape(drift) != x.shape:
+            raise ValueError(f"score must return an array of shape {x.shape}; got {np.shape(drift)}")
+        x = x + eta * drift + np.sqrt(2 * eta) * generator.normal(size=x.shape)
     return x

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._validation import Activation, FloatArray, as_activation, as_matrix, as_sample
+from ._validation import Activation, FloatArray, as_activation, as_matrix, as_points, as_sample
 
 __all__ = ["KinkNetwork", "TwoLayerNetwork", "hinge_sum"]
 
@@ -75,7 +75,7 @@ class TwoLayerNetwork:
     def __post_init__(self) -> None:
         as_activation(self.activation)
         for name in ("W1", "b1", "W2", "b2", "V"):
-            object.__setattr__(self, name, np.array(getattr(self, name), dtype=np.float64))
+            object.__setattr__(self, name, as_points(getattr(self, name), name))
         if self.W1.ndim != 2:
             raise ValueError(f"W1 must have shape (m, d); got {self.W1.shape}")
         m, d = self.W1.shape
@@ -85,9 +85,6 @@ class TwoLayerNetwork:
                     f"{name} must have shape {shape} to go with W1 of shape {(m, d)}; "
                     f"got {getattr(self, name).shape}"
                 )
-        for name in ("W1", "b1", "W2", "b2", "V"):
-            if not np.isfinite(getattr(self, name)).all():
-                raise ValueError(f"{name} must be finite")
 
     @classmethod
     def univariate(
@@ -107,12 +104,16 @@ class TwoLayerNetwork:
         >>> TwoLayerNetwork.univariate([2.0], [0.0], [0.5], activation="abs")([-3.0, 3.0]).tolist()
         [3.0, 3.0]
         """
-        weights = np.asarray(w, dtype=np.float64)
-        outgoing = np.asarray(alpha, dtype=np.float64)
+        weights, outgoing = as_points(w, "w"), as_points(alpha, "alpha")
         if weights.ndim != 1 or outgoing.ndim != 1:
             raise ValueError(f"w and alpha must be vectors; got shapes {weights.shape} and {outgoing.shape}")
         return cls(
-            weights[:, None], np.asarray(b), outgoing[None, :], np.array([b0]), np.array([[v]]), activation
+            weights[:, None],
+            as_points(b, "b"),
+            outgoing[None, :],
+            np.array([b0]),
+            np.array([[v]]),
+            activation,
         )
 
     @property

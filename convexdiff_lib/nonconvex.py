@@ -12,7 +12,16 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from ._validation import Activation, FloatArray, as_activation, as_count, as_sample, as_weight_decay
+from ._validation import (
+    Activation,
+    FloatArray,
+    as_activation,
+    as_count,
+    as_flag,
+    as_positive,
+    as_sample,
+    as_weight_decay,
+)
 from .networks import TwoLayerNetwork
 from .objectives import score_matching_loss
 
@@ -81,7 +90,9 @@ def train_score_matching(
     Raises
     ------
     ValueError
-        If the data are malformed or a count is below 1.
+        If the data are malformed, a count is below 1 or the learning rate is not positive.
+    TypeError
+        If generator is not a PyTorch generator.
 
     Examples
     --------
@@ -94,6 +105,10 @@ def train_score_matching(
     """
     sample, decay = as_sample(x), as_weight_decay(beta)
     as_activation(activation)
+    as_flag(skip, "skip")
+    as_positive(learning_rate, "learning_rate")
+    if not isinstance(generator, torch.Generator):
+        raise TypeError(f"generator must be a torch.Generator; got {generator!r:.80}")
     for name, count in (("width", width), ("n_trials", n_trials), ("n_epochs", n_epochs)):
         as_count(count, name, minimum=1)
     data = torch.as_tensor(sample)

@@ -8,15 +8,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._validation import as_matrix
+from ._validation import as_finite, as_matrix
 from .networks import TwoLayerNetwork
 
 __all__ = ["denoising_loss", "score_matching_loss"]
 
 
 def _decay(network: TwoLayerNetwork, beta: float) -> float:
-    if not (np.isfinite(beta) and beta >= 0):
-        raise ValueError(f"beta must be a finite number, at least 0; got {beta}")
+    if as_finite(beta, "beta") < 0:
+        raise ValueError(f"beta must be at least 0; got {beta}")
     return 0.5 * beta * network.squared_norm
 
 

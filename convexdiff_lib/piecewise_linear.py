@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._validation import FloatArray, as_count, as_generator
+from ._validation import FloatArray, as_count, as_finite, as_generator, as_sample
 
 __all__ = ["PiecewiseLinearScore"]
 
@@ -58,15 +58,15 @@ class PiecewiseLinearScore:
     right_slope: float
 
     def __post_init__(self) -> None:
-        knots, values = np.asarray(self.knots, float), np.asarray(self.values, float)
-        if knots.ndim != 1 or knots.shape != values.shape or len(knots) == 0:
-            raise ValueError(
-                f"knots and values must be vectors of one length; got {knots.shape}, {values.shape}"
-            )
+        knots, values = as_sample(self.knots, "knots"), as_sample(self.values, "values")
+        if knots.shape != values.shape:
+            raise ValueError(f"knots and values must have one length; got {len(knots)} and {len(values)}")
         if not (np.diff(knots) > 0).all():
             raise ValueError("knots must be strictly increasing")
         object.__setattr__(self, "knots", knots)
         object.__setattr__(self, "values", values)
+        for name in ("left_slope", "right_slope"):
+            object.__setattr__(self, name, as_finite(getattr(self, name), name))
 
     @cached_property
     def slopes(self) -> FloatArray:

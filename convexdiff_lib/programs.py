@@ -13,7 +13,7 @@ import cvxpy as cp
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._validation import FloatArray, as_sample, as_weight_decay
+from ._validation import FloatArray, as_finite, as_sample, as_weight_decay
 from .networks import KinkNetwork, TwoLayerNetwork
 
 __all__ = [
@@ -225,7 +225,7 @@ def reconstruct_relu(
     sample, weights = as_sample(x), as_sample(y, "y")
     if len(weights) != 4 * len(sample):
         raise ValueError(f"y must have 4 entries per data point, {4 * len(sample)}; got {len(weights)}")
-    if not epsilon >= 0:
+    if as_finite(epsilon, "epsilon") < 0:
         raise ValueError(f"epsilon must be at least 0; got {epsilon}")
     if rule not in ("signed", "printed"):
         raise ValueError(f"rule must be 'signed' or 'printed'; got {rule!r}")

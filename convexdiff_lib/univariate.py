@@ -13,7 +13,7 @@ from itertools import chain
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._validation import Activation, FloatArray, as_activation, as_sample, as_weight_decay
+from ._validation import Activation, FloatArray, as_activation, as_flag, as_sample, as_weight_decay
 from .active_set import polish
 from .beam import Beam, Tube, score_matching_threshold, score_matching_tube, solve_beam
 from .certificates import Certificate, NotCertifiedError, certify_score_matching
@@ -150,6 +150,7 @@ def score_matching(
     """
     sample, decay = as_sample(x), as_weight_decay(beta)
     as_activation(activation)
+    as_flag(skip, "skip")
     points, place, counts = np.unique(sample, return_inverse=True, return_counts=True)
     weight = counts.astype(np.float64)
     _check_distances(points)
@@ -184,10 +185,10 @@ def _check_distances(points: FloatArray) -> None:
         return
     with np.errstate(over="ignore"):
         shortest, longest = float(np.diff(points).min()), float(points[-1] - points[0])
-    if not (_SHORTEST <= shortest and longest <= _LONGEST):
+    if not (shortest >= _SHORTEST and longest <= _LONGEST):
         raise ValueError(
-            f"the distances between distinct points must lie between {_SHORTEST:g} and {_LONGEST:g}; these go "
-            f"from {shortest:g} to {longest:g}: rescale x, or merge points"
+            f"the distances between distinct points must lie between {_SHORTEST:g} and {_LONGEST:g}; these "
+            f"go from {shortest:g} to {longest:g}: rescale x, or merge points"
         )
 
 
@@ -232,7 +233,9 @@ def _network_from_beam(tube: Tube, beam: Beam, activation: Activation, skip: boo
     else:
         kinks, facing, weights = _without_skip(tube, beam, activation)
         slope = 0.0
-    kept = np.abs(weights) > 1e-14 * np.abs(weights).sum()  # the others are rounding of a balance that is exactly zero
+    kept = (
+        np.abs(weights) > 1e-14 * np.abs(weights).sum()
+    )  # the others are rounding of a balance that is exactly zero
     kinks, facing, weights = kinks[kept], facing[kept], weights[kept]
     # A ReLU neuron that raises the slope should act late, one that lowers it early; see KinkNetwork.beyond.
     late = facing * weights > 0 if activation == "relu" else np.zeros(len(weights), dtype=bool)
