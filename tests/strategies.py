@@ -1,0 +1,129 @@
+"""Data sets as users bring them, with what several test files compute from first principles."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from convexdiff_lib._validation import Activation, FloatArray
+from convexdiff_lib.networks import KinkNetwork
+
+NETWORKS: list[tuple[Activation, bool]] = [("relu", False), ("relu", True), ("abs", False), ("abs", True)]
+every_network: pytest.MarkDecorator = pytest.mark.parametrize(
+    ("activation", "skip"), NETWORKS, ids=[f"{a}{'-skip' if s else ''}" for a, s in NETWORKS]
+)
+every_activation: pytest.MarkDecorator = pytest.mark.parametrize("activation", ["relu", "abs"])
+
+# The same instances on every run and no deadline: the machine's load is not what is tested.
+checked = settings(derandomize=True, deadline=None, database=None, max_examples=60)
+checked_more = settings(checked, max_examples=200)
+
+
+def threshold(x: FloatArray, activation: Activation, skip: bool) -> float:
+    """The smallest weight decay with a finite optimum, from the multiplicities."""
+    counts = Counter(np.asarray(x, dtype=float).tolist())
+    k, e = max(counts.values()), max(counts[min(counts)], counts[max(counts)])
+    if activation == "relu":
+        return max(k / 2, e)
+    return float(max(k, 2 * e if skip else e))
+
+
+def ugly(family: str, n: int, rng: np.random.Generator) -> FloatArray:
+    """One sample of a family, unsorted."""
+    match family:
+        case "normal":
+            return rng.normal(size=n)
+        case "cauchy":
+            return rng.standard_cauchy(size=n)
+        case "rounded":
+            return np.round(rng.normal(size=n), 1)
+        case "clusters":
+            return rng.choice([-10.0, 10.0], n) + 0.01 * rng.normal(size=n)
+        case "skewed":
+            return np.exp(2 * rng.normal(size=n))
+        case "heavy tie":
+            return rng.permutation(np.where(np.arange(n) < n // 2, 0.5, rng.normal(size=n)))
+        case "tied ends":
+            return rng.permutation(np.clip(rng.normal(size=n), -0.7, 0.9))
+        case _:
+            raise ValueError(family)
+
+
+FAMILIES = ["normal", "cauchy", "rounded", "clusters", "skewed", "heavy tie", "tied ends"]
+
+
+@st.composite
+def data_sets(draw: st.DrawFn, *, distinct: int = 1, dyadic: bool = False) -> FloatArray:
+    """Between 1 and 40 points with at least ``distinct`` values; dyadic ones are multiples of 1/8.
+
+    Half of them come point by point from the strategy, which shrinks; half from a family with a drawn seed.
+    """
+    if dyadic or draw(st.booleans()):
+        eighths = st.lists(st.integers(-200, 200), min_size=distinct, max_size=40)
+        points = draw(eighths.filter(lambda ks: len(set(ks)) >= distinct))
+        return np.array(points) / 8
+    n = draw(st.integers(max(2, distinct), 40))
+    x = ugly(draw(st.sampled_from(FAMILIES)), n, np.random.default_rng(draw(st.integers(0, 2**16))))
+    if len(np.unique(x)) < distinct:
+        x[:distinct] += np.arange(distinct)
+    return x
+
+
+def weight_decays(x: FloatArray, activation: Activation, skip: bool) -> st.SearchStrategy[float]:
+    """From the threshold, exactly, to twice the number of points."""
+    low = threshold(x, activation, skip)
+    high = max(2.0 * len(x), 2 * low)
+    return st.one_of(
+        st.just(low),
+        st.floats(0, 1).map(lambda u: min(high, low + (high - low) * u**3)),
+    )
+
+
+def two_sided_rows(x: FloatArray, activation: Activation) -> dict[str, list[tuple[FloatArray, float]]]:
+    """The constraints ``|row @ z - centre| <= beta`` of the dual, by family, from the definition of a neuron.
+
+    A neuron of unit weights at t has value f(x) and summed derivative c, so the dual asks |z.f - c| <= beta
+    for every place and both readings of the derivative at the kink.
+    """
+    families: dict[str, list[tuple[FloatArray, float]]] = {"right": [], "left": []}
+    for t in x:
+        for facing, family in ((1.0, "right"), (-1.0, "left")):
+            u = facing * (x - t)
+            for at_zero in (True, False):
+                on = (u > 0) | ((u == 0) & at_zero)
+                value = np.maximum(u, 0.0) if activation == "relu" else np.abs(u)
+                slope = on.astype(float) if activation == "relu" else np.where(on, 1.0, -1.0)
+                families[family].append((value, float(facing * slope.sum())))
+    return families
+
+
+def slow_violation(x: FloatArray, z: FloatArray, beta: float, activation: Activation, skip: bool) -> float:
+    """The violation of the dual constraints, row by row."""
+    found = [0.0, abs(float(np.sum(z))) * float(np.ptp(x))]
+    for rows in two_sided_rows(x, activation).values():
+        found += [abs(float(row @ z) - centre) - beta for row, centre in rows]
+    if skip:
+        found.append(abs(float(z @ (x - np.mean(x))) - len(x)))
+    return max(found)
+
+
+def kink_networks(
+    rng: np.random.Generator, activation: Activation, positions: FloatArray, *, exact: bool
+) -> KinkNetwork:
+    """A random network with kinks at some of the positions; ``exact`` weights have exact square roots."""
+    m = int(rng.integers(0, 9))
+    weights = rng.choice([-16.0, -4.0, -1.0, -0.25, 0.25, 1.0, 4.0, 16.0], m) if exact else rng.normal(size=m)
+    return KinkNetwork(
+        rng.choice(positions, m),
+        rng.choice([-1.0, 1.0], m),
+        weights,
+        rng.random(m) < 0.5,
+        origin=float(rng.choice(positions)),
+        constant=float(rng.integers(-3, 4)),
+        slope=float(rng.integers(-3, 4)),
+        activation=activation,
+    )
