@@ -143,8 +143,12 @@ class Summary(ClaimsDirective):
     def run(self) -> list[nodes.Node]:
         self.load()
         counts = {status: sum(row.status == status for row in self.rows.values()) for status in STATUSES}
-        body = [[[badge(s)], [nodes.Text(str(counts[s]))], [nodes.Text(MEANING[s])]] for s in STATUSES]
-        cells = [[[nodes.paragraph("", "", *cell)] for cell in row] for row in body]
+        body: list[list[list[nodes.Node]]] = [
+            [[badge(s)], [nodes.Text(str(counts[s]))], [nodes.Text(MEANING[s])]] for s in STATUSES
+        ]
+        cells: list[list[list[nodes.Node]]] = [
+            [[nodes.paragraph("", "", *cell)] for cell in row] for row in body
+        ]
         records = [record for group in self.records.values() for record in group]
         checks = {(r.claim, r.evidence) for r in records}
         covered = sum(row.covered for row in self.rows.values())

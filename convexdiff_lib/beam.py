@@ -175,7 +175,7 @@ def score_matching_tube(
 
 
 def _unit(points: FloatArray, counts: FloatArray) -> float:
-    """The spread of the middle half of the sample; of all of it when half the points coincide."""
+    """The spread of the middle half of the sample; of all of it where that rounds to zero."""
     low, high = np.interp([0.25, 0.75], (np.cumsum(counts) - counts / 2) / counts.sum(), points)
     return float(high - low) or float(np.ptp(points))
 

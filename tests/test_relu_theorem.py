@@ -1,4 +1,4 @@
-"""Evidence for the chapter on univariate ReLU networks: Theorem 1, Lemma 4, rule (8), and what the paper leaves out."""
+"""Evidence for the chapter on univariate ReLU networks: Theorem 1, Lemma 4, rule (8), and beyond."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from convexdiff_lib.certificates import dual_violation
 from convexdiff_lib.nonconvex import train_score_matching
 from convexdiff_lib.programs import reconstruct_relu, relu_matrices, solve_relu_dual, solve_relu_program
 
-# Three points on which every subtlety of the ReLU program shows: one neuron must sit just beyond its data point.
+# Three points that show the subtleties of the ReLU program: one neuron must sit just beyond its data point.
 SUBTLE, SUBTLE_BETA = np.array([0.0, 1.0, 11.0]), 1.2
 EXACTLY = {"tol_gap_abs": 1e-10, "tol_gap_rel": 1e-10, "tol_feas": 1e-10}
 
@@ -39,7 +39,7 @@ def decay_for(x: np.ndarray, seed: int, threshold: float = 1.0) -> float:
 
 
 def printed_loss_scale(x: np.ndarray, value: float) -> float:
-    """What differences are compared with: the optimum, or the loss of the fitted Gaussian if that is larger."""
+    """What differences are compared with: the optimum, or the loss of the fitted Gaussian if larger."""
     return max(abs(value), len(x) / (2 * np.var(x)))
 
 
@@ -91,7 +91,7 @@ def test_adam_is_never_below(evidence):
         "thm-univariate-relu",
         "no-trained-network-is-below",
         tolerance=1e-9,
-        why="rounding of a sum of losses; the residual is how far the best trained network is below the optimum",
+        why="rounding of a sum; the residual is how far the best trained network is below the optimum",
     )
     for seed in range(4):
         rng = np.random.default_rng(seed)
@@ -104,7 +104,7 @@ def test_adam_is_never_below(evidence):
 
 
 def test_an_underestimate_would_be_noticed():
-    """The falsifier can fire: an optimum claimed too high is beaten by the network that the library returns."""
+    """The falsifier can fire: an optimum claimed too high is beaten by the returned network."""
     x = np.random.default_rng(0).normal(size=15)
     fit = score_matching(x, 3.0)
     claimed = fit.value + 1e-3 * fit.certificate.scale
@@ -132,8 +132,10 @@ def test_lemma_point_is_strictly_feasible_above_one(evidence):
 
 
 def smallest_feasible_decay(x: np.ndarray) -> float:
-    """The smallest beta at which the dual has a feasible point, by linear programming on the printed constraints."""
-    matrices = relu_matrices((x - x.mean()) / x.std())  # the threshold has no unit, and the solver likes order one
+    """The smallest beta with a feasible dual point, by linear programming on the printed constraints."""
+    matrices = relu_matrices(
+        (x - x.mean()) / x.std()
+    )  # the threshold has no unit, and the solver likes order one
     columns = np.hstack([matrices.A1, matrices.A1, matrices.A2, matrices.A2])
     z, bound = cp.Variable(len(x)), cp.Variable()
     problem = cp.Problem(cp.Minimize(bound), [cp.abs(columns.T @ z - matrices.b) <= bound, cp.sum(z) == 0])
@@ -168,7 +170,9 @@ def test_signed_rule_attains_and_printed_rule_misses(evidence):
     for seed in range(20):
         rng = np.random.default_rng(seed)
         x = rng.normal(size=4 + seed)
-        beta = 0.6 * len(x)  # an optimum with a negative weight; where all are positive the printed rule is right
+        beta = 0.6 * len(
+            x
+        )  # an optimum with a negative weight; where all are positive the printed rule is right
         solution = solve_relu_program(x, beta)
         scale = printed_loss_scale(x, solution.value)
         losses = {
@@ -198,7 +202,9 @@ def test_printed_predictor_loses_the_signs(evidence):
         fit = score_matching(x, 1.0 + 0.3 * seed, activation="abs")
         y, t = fit.kink_network.weights, fit.kink_network.kinks
         distances = np.abs(x[:, None] - t)
-        right.holds(float(np.max(np.abs(distances @ y + fit.kink_network.constant - fit(x))) / np.max(np.abs(fit(x)))))
+        right.holds(
+            float(np.max(np.abs(distances @ y + fit.kink_network.constant - fit(x))) / np.max(np.abs(fit(x))))
+        )
         wrong = distances @ np.abs(y) - np.mean(distances @ np.abs(y))
         printed.fails(float(np.max(np.abs(wrong - fit(x))) / np.max(np.abs(fit(x)))))
 
@@ -216,7 +222,7 @@ def subtle_cases() -> list[tuple[np.ndarray, float]]:
 
 
 def loss_at_offset(x: np.ndarray, beta: float, y: np.ndarray, epsilon: float) -> float:
-    """Loss of the network of rule (8), signed, with the kinks of C2 and C4 exactly epsilon from their points."""
+    """Loss of the network of rule (8), signed, with the kinks of C2 and C4 epsilon from their points."""
     n = len(x)
     facing = np.repeat([1.0, -1.0], 2 * n)
     kinks = np.tile(x, 4) + np.repeat([0.0, 1.0, 0.0, -1.0], n) * epsilon
@@ -244,7 +250,9 @@ def test_optimum_is_approached_but_not_attained_in_the_limit(evidence):
     for x, beta in subtle_cases():
         solution = solve_relu_program(x, beta)
         y = np.where(np.abs(solution.y) > 1e-6, solution.y, 0.0)
-        approach.holds(abs(loss_at_offset(x, beta, y, 1e-7) - solution.value) / printed_loss_scale(x, solution.value))
+        approach.holds(
+            abs(loss_at_offset(x, beta, y, 1e-7) - solution.value) / printed_loss_scale(x, solution.value)
+        )
         limit.fails(loss_at_offset(x, beta, y, 0.0) - solution.value)
 
 
@@ -305,7 +313,7 @@ def test_beam_equals_printed_dual(evidence):
 
 
 def falling_network(x: np.ndarray, weight: float) -> TwoLayerNetwork:
-    """One ReLU neuron with its kink on the largest point: zero at all data, slope counted at that point only."""
+    """One ReLU neuron with its kink on the largest point: zero at all data, active at that point only."""
     root = np.sqrt(weight)
     return TwoLayerNetwork.univariate([root], [-root * x.max()], [-root])
 
@@ -316,13 +324,15 @@ def test_loss_falls_without_bound_below_the_threshold(evidence):
         "losses-fall-without-bound",
         tolerance=1e-9,
         form="ours",
-        why="rounding; the residual compares the loss with (beta - 1) times the weight, which has no lower bound",
+        why="rounding; the loss is compared with (beta - 1) times the weight, which has no lower bound",
     )
     for seed in range(30):
         x = distinct_sample(seed)
         beta = np.random.default_rng(seed).uniform(0.05, 0.999)
         for weight in (1.0, 1e3, 1e6):
-            seen.holds(abs(score_matching_loss(falling_network(x, weight), x, beta) / ((beta - 1) * weight) - 1))
+            seen.holds(
+                abs(score_matching_loss(falling_network(x, weight), x, beta) / ((beta - 1) * weight) - 1)
+            )
         with pytest.raises(ValueError, match="below 1"):
             score_matching(x, beta)
 
