@@ -18,9 +18,10 @@ $(INSTALLED): requirements.txt pyproject.toml $(wildcard tools/lab/*.*)
 	$(BIN)/python -m pip install --quiet -r requirements.txt
 	touch $@
 
-# --all: an incremental build repeats no warning of an earlier one, so a page that failed once would pass the second time.
+# From nothing: a build on top of another repeats none of its warnings, and leaves pages behind that are gone.
 book: $(INSTALLED)  ## build the book; any warning is an error
-	$(BIN)/jupyter-book build --all -q -W -n --keep-going .
+	rm -rf _build
+	$(BIN)/jupyter-book build -q -W -n --keep-going .
 	@echo "The book is at $(abspath $(HTML)/index.html)"
 
 serve:  ## serve the built book on http://127.0.0.1:8000/

@@ -136,7 +136,9 @@ def test_polished_beam_is_exact(
     last = list(polish(tube, *solve_beam(tube)))[-1]
     z = (last.z / tube.unit)[np.unique(x, return_inverse=True)[1]]
     violation = dual_violation(x, z, beta, activation=activation, skip=skip)
-    assert violation / len(x) <= 1e-11 * (1 + np.ptp(x) / tube.unit)  # rounding of sums over the longest lever
+    assert violation / len(x) <= 1e-11 * (
+        1 + np.ptp(x) / tube.unit
+    )  # rounding of sums over the longest lever
     assert abs(counts @ last.z) <= 1e-12 * len(x) * (1 + float(np.abs(last.z).max()))
     assert set(last.knots) <= set(range(1, len(counts) - 1))
     assert len(last.knots) == len(last.kinks)

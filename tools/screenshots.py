@@ -1,4 +1,4 @@
-"""Photograph pages of the built book, in light and dark, wide and narrow.
+"""Photograph pages of the built book, in light and dark, wide and narrow, in parts that a screen can show.
 
     python tools/screenshots.py OUTDIR [page ...]
 
@@ -11,7 +11,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from playwright.sync_api import FloatRect
+
 from tools import browser, toc
+
+PART = 2400  # pixels
 
 
 def main() -> None:
@@ -29,10 +33,13 @@ def main() -> None:
                     page = browser.new_page(chromium, theme, width)
                     page.goto(f"{base}{name}.html")
                     browser.settle(page)
-                    file = options.outdir / f"{name.replace('/', '-')}-{theme}-{width}.png"
-                    page.screenshot(path=file, full_page=True)
+                    height = page.evaluate("document.documentElement.scrollHeight")
+                    for part, top in enumerate(range(0, height, PART), 1):
+                        file = options.outdir / f"{name.replace('/', '-')}-{theme}-{width}-{part}.png"
+                        clip = FloatRect(x=0, y=top, width=width, height=min(PART, height - top))
+                        page.screenshot(path=file, full_page=True, clip=clip)
+                        print(file)
                     page.close()
-                    print(file)
 
 
 if __name__ == "__main__":
