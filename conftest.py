@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 
 import pytest
-from convexdiff_lab import settle_kernel_environment
+from convexdiff_chapters import settle_kernel_environment
 
 settle_kernel_environment()
 

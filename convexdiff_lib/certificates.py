@@ -153,13 +153,14 @@ def certify_score_matching(
     relative gap <= 1e-12, infeasibility <= 1e-12
     """
     points, dual_vector, decay = as_sample(x), as_sample(z, "z"), as_weight_decay(beta)
+    violation = dual_violation(points, dual_vector, decay, activation=activation, skip=skip)
     if not isinstance(network, KinkNetwork):
         raise TypeError(f"network must be a KinkNetwork; got {type(network).__name__}")
     if network.activation != activation or (network.slope != 0 and not skip):
         raise ValueError(
-            f"the network is not a {activation} network {'with' if skip else 'without'} skip connection"
+            f"network must have activation {activation!r} and {'any slope' if skip else 'no slope'}; "
+            f"got activation {network.activation!r} and slope {network.slope}"
         )
-    violation = dual_violation(points, dual_vector, decay, activation=activation, skip=skip)
     fit = 0.5 * np.sum(network(points) ** 2) + np.sum(network.derivative(points))
     primal = float(fit + decay * network.total_weight)
     dual = float(-0.5 * np.sum(dual_vector**2))

@@ -242,7 +242,7 @@ def _log_masses(value: FloatArray, slope: FloatArray, width: FloatArray) -> Floa
     """Log of the integral of exp(value v + slope v^2 / 2) over each cell."""
     finite = np.where(np.isfinite(width), width, 0.0)
     far = value + slope * finite
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):
         reach = np.minimum(width, 2 * _DROP / np.maximum(np.abs(value), np.abs(far)))
     # Integrate from the higher end of the cell, as far as the log-density matters.
     rise = np.maximum(value * finite + 0.5 * slope * finite**2, 0.0)

@@ -19,8 +19,8 @@ every_network: pytest.MarkDecorator = pytest.mark.parametrize(
 every_activation: pytest.MarkDecorator = pytest.mark.parametrize("activation", ["relu", "abs"])
 
 # The same instances on every run and no deadline: the machine's load is not what is tested.
-checked = settings(derandomize=True, deadline=None, database=None, max_examples=60)
-checked_more = settings(checked, max_examples=200)
+checked = settings(derandomize=True, deadline=None, database=None, max_examples=40)
+checked_more = settings(checked, max_examples=100)
 
 
 def threshold(x: FloatArray, activation: Activation, skip: bool) -> float:

@@ -17,8 +17,9 @@ from convexdiff_lib.certificates import dual_violation
 
 
 def build(x: FloatArray, beta: float, activation: Activation, skip: bool) -> tuple[Tube, FloatArray]:
-    points, counts = np.unique(x, return_counts=True)
-    return score_matching_tube(points, counts.astype(float), beta, activation=activation, skip=skip), counts
+    points, multiplicities = np.unique(x, return_counts=True)
+    counts = multiplicities.astype(np.float64)
+    return score_matching_tube(points, counts, beta, activation=activation, skip=skip), counts
 
 
 def test_tube_by_hand() -> None:
@@ -81,9 +82,9 @@ def test_threshold_by_hand() -> None:
 @checked
 @given(x=data_sets(distinct=2), data=st.data())
 def test_tube_is_the_dual(activation: Activation, skip: bool, x: FloatArray, data: st.DataObject) -> None:
-    """A balanced z satisfies the printed constraints exactly when its beam stays in the tube and its end in place.
+    """A balanced z satisfies the printed constraints exactly when its beam and its end are in their place.
 
-    The z are convex combinations of the optimum with noise, so that they lie near the boundary on either side.
+    Each z is the optimum plus noise, so that it lies near the boundary, on either side.
     """
     beta = data.draw(weight_decays(x, activation, skip))
     tube, counts = build(x, beta, activation, skip)
@@ -106,7 +107,8 @@ def test_tube_is_the_dual(activation: Activation, skip: bool, x: FloatArray, dat
         printed = slow_violation(x, (z / tube.unit)[every], beta, activation, skip)
         slack = 1e-9 * tube.total  # rounding of g
         assert (inside <= slack) == (printed <= slack) or min(inside, printed) > slack / 10
-        # The abs tube measures g where the constraint measures 2g, and a pair of bounds can share a violation.
+        # The abs tube measures g where the constraint measures 2g, and a pair of bounds can share a
+        # violation.
         assert printed <= 2 * inside + slack
         assert inside <= 2 * printed + slack
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,7 +55,7 @@ def assert_rejected(certificate: Certificate) -> None:
 
 @pytest.mark.parametrize("beta", [1.0, 1.5, 2.0])
 def test_two_points_by_hand(beta: float) -> None:
-    """At -1 and 1 the optimum is a line of slope -(2-beta)/2, carried half by each end; its loss -(2-beta)^2/4."""
+    """At -1 and 1: a line of slope -(2-beta)/2, carried half by each end, of loss -(2-beta)^2/4."""
     y = (2 - beta) / 4
     net = KinkNetwork(
         np.array([-1.0, 1.0]), np.array([1.0, -1.0]), np.array([-y, y]), np.array([False, False])
@@ -167,7 +168,7 @@ def test_an_extra_neuron_of_weight_1e_6_is_rejected(activation: Activation, skip
 
 @every_network
 def test_a_kink_weight_that_is_off_costs_its_square(activation: Activation, skip: bool) -> None:
-    """At the optimum the loss is flat in the weight of a kink, so an error of 1e-6 is harmless and 1e-2 is not."""
+    """At the optimum the loss is flat in the weight of a kink: an error of 1e-6 is harmless, 1e-2 is not."""
     x, fit = optimum(activation, skip)
     net = fit.kink_network
     for j in range(len(net.weights)):
@@ -225,7 +226,7 @@ def test_nan_never_holds(field: str) -> None:
 def test_a_network_with_nan_is_rejected(field: str) -> None:
     x, fit = optimum("relu", True)
     value = getattr(fit.kink_network, field)
-    broken = np.where(np.arange(len(value)) == 0, np.nan, value) if np.ndim(value) else float("nan")
+    broken: Any = np.where(np.arange(len(value)) == 0, np.nan, value) if np.ndim(value) else float("nan")
     assert_rejected(certify(x, fit, skip=True, network=replace(fit.kink_network, **{field: broken})))
 
 
@@ -288,7 +289,7 @@ def only_violates(
     ],
 )
 def test_no_family_of_constraints_can_be_dropped(activation: Activation, skip: bool, family: str) -> None:
-    """For each family there is a z that breaks only it; a checker without that family would call it feasible."""
+    """For each family there is a z that breaks only it: a checker without that family would accept it."""
     x, beta = np.array([-1.0, -0.3, 0.2, 1.5, 2.0]), 2.5
     z, worst = only_violates(family, x, beta, activation, skip)
     assert worst >= 0.05

@@ -199,7 +199,7 @@ def test_hinge_sum_without_kinks_is_zero() -> None:
 
 
 def test_a_far_affine_part_costs_no_accuracy() -> None:
-    """The affine part is measured from its origin, so that an offset of 1e6 leaves values exact to rounding."""
+    """The affine part is measured from its origin: an offset of 1e6 leaves values exact to rounding."""
     x = 1e6 + np.array([0.0, 0.5, 3.0])
     net = KinkNetwork(x[:1], np.ones(1), np.array([1 / 3]), np.array([False]), 1e6, 0.25, -1 / 3)
     assert np.max(np.abs(net(x) - 0.25)) <= 1e-15

@@ -21,7 +21,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import nbformat
-from convexdiff_lab import settle_kernel_environment, store_alike
+from convexdiff_chapters import settle_kernel_environment, store_alike
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 

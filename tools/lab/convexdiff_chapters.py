@@ -32,7 +32,7 @@ def before_saving(model: dict[str, Any], **_: object) -> None:
 
 
 def _jupyter_server_extension_points() -> list[dict[str, str]]:
-    return [{"module": "convexdiff_lab"}]
+    return [{"module": "convexdiff_chapters"}]
 
 
 def _load_jupyter_server_extension(server: Any) -> None:

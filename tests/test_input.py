@@ -1,0 +1,386 @@
+"""Bad input at every public door: the error says what was given and what is allowed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+
+from convexdiff_lib import TwoLayerNetwork, denoising_loss, score_matching, score_matching_loss
+from convexdiff_lib.certificates import certify_score_matching, dual_violation
+from convexdiff_lib.datasets import GaussianMixture, Uniform
+from convexdiff_lib.langevin import langevin_dynamics
+from convexdiff_lib.networks import KinkNetwork
+from convexdiff_lib.nonconvex import train_score_matching
+from convexdiff_lib.piecewise_linear import PiecewiseLinearScore
+from convexdiff_lib.plots import draw, draw_data, draw_histogram, panels
+from convexdiff_lib.programs import reconstruct_relu, relu_matrices, solve_relu_dual, solve_relu_program
+
+# Loose types on purpose: every call here breaks its type.
+Door = Callable[[Any], Any]
+
+LINE = TwoLayerNetwork.univariate([], [], [], v=-1.0)
+PLANE = TwoLayerNetwork(np.ones((1, 2)), np.ones(1), np.ones((2, 1)), np.ones(2), np.eye(2))
+KINK = KinkNetwork(np.zeros(1), np.ones(1), np.ones(1), np.zeros(1, dtype=bool))
+NORMAL = PiecewiseLinearScore(np.zeros(1), np.zeros(1), -1.0, -1.0)
+GOOD = [0.0, 1.0, 3.0]
+
+
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+def torch_rng() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+def train(x: Any = GOOD, beta: Any = 2.0, **options: Any) -> Any:
+    settings: dict[str, Any] = {"generator": torch_rng(), "n_epochs": 1} | options
+    return train_score_matching(x, beta, **settings)
+
+
+def certify(
+    x: Any = GOOD, z: Any = (0.0, 0.0, 0.0), network: Any = KINK, beta: Any = 2.0, **options: Any
+) -> Any:
+    return certify_score_matching(x, network, z, beta, **options)
+
+
+def reconstruct(y: Any, **options: Any) -> Any:
+    return reconstruct_relu(GOOD, y, **options)
+
+
+def walk(
+    score: Any = np.negative, x0: Any = GOOD, step_size: Any = 0.1, n_steps: Any = 2, generator: Any = None
+) -> Any:
+    return langevin_dynamics(score, x0, step_size=step_size, n_steps=n_steps, rng=generator or rng())
+
+
+VECTOR_DOORS: dict[str, tuple[str, Door]] = {
+    "score_matching": ("x", lambda x: score_matching(x, 2.0)),
+    "certify x": ("x", lambda x: certify(x=x)),
+    "certify z": ("z", lambda z: certify(z=z)),
+    "dual_violation x": ("x", lambda x: dual_violation(x, [0.0] * 3, 2.0)),
+    "dual_violation z": ("z", lambda z: dual_violation(GOOD, z, 2.0)),
+    "kink network": ("x", KINK),
+    "kink network's derivative": ("x", KINK.derivative),
+    "relu_matrices": ("x", relu_matrices),
+    "solve_relu_program": ("x", lambda x: solve_relu_program(x, 2.0)),
+    "solve_relu_dual": ("x", lambda x: solve_relu_dual(x, 2.0)),
+    "reconstruct x": ("x", lambda x: reconstruct_relu(x, np.zeros(12))),
+    "reconstruct y": ("y", lambda y: reconstruct_relu(GOOD, y)),
+    "train": ("x", train),
+    "knots": ("knots", lambda x: PiecewiseLinearScore(x, np.zeros(3), -1.0, -1.0)),
+    "values": ("values", lambda x: PiecewiseLinearScore(np.arange(3.0), x, -1.0, -1.0)),
+    "centers": ("centers", GaussianMixture),
+    "draw_data": ("x", lambda x: draw_data(plt.gca(), x)),
+    "draw_histogram": ("x", lambda x: draw_histogram(plt.gca(), x, (0.0, 1.0))),
+}
+MATRIX_DOORS: dict[str, tuple[str, Door]] = {
+    "network": ("x", PLANE),
+    "divergence": ("x", PLANE.divergence),
+    "score_matching_loss": ("x", lambda x: score_matching_loss(PLANE, x, 1.0)),
+    "denoising_loss x": ("x_noisy", lambda x: denoising_loss(PLANE, x, np.zeros((2, 2)), 1.0)),
+    "denoising_loss targets": ("targets", lambda x: denoising_loss(PLANE, np.zeros((2, 2)), x, 1.0)),
+}
+ANY_SHAPE_DOORS: dict[str, tuple[str, Door]] = {
+    "langevin start": ("x0", lambda x: walk(x0=x)),
+    "W1": ("W1", lambda x: TwoLayerNetwork(x, np.ones(1), np.ones((1, 1)), np.ones(1), np.ones((1, 1)))),
+    "V": ("V", lambda x: TwoLayerNetwork(np.ones((1, 1)), np.ones(1), np.ones((1, 1)), np.ones(1), x)),
+    "w": ("w", lambda x: TwoLayerNetwork.univariate(x, [0.0] * 3, [1.0] * 3)),
+    "b": ("b", lambda x: TwoLayerNetwork.univariate([1.0] * 3, x, [1.0] * 3)),
+    "alpha": ("alpha", lambda x: TwoLayerNetwork.univariate([1.0] * 3, [0.0] * 3, x)),
+}
+NO_NUMBERS: dict[str, Any] = {
+    "string": "abc",
+    "strings": ["a", "b", "c"],
+    "strings of digits": ["1", "2", "3"],
+    "None": None,
+    "None inside": [0.0, None, 1.0],
+    "complex": [0.0, 1j, 2.0],
+    "complex array": np.array([0.0, 1.0, 2.0], dtype=complex),
+    "ragged": [[1.0], [1.0, 2.0]],
+    "objects": [{}, {}, {}],
+    "dates": np.array(["2020-01-01", "2020-01-02", "2020-01-03"], dtype="datetime64[D]"),
+}
+
+
+@pytest.mark.parametrize("door", [*VECTOR_DOORS, *MATRIX_DOORS, *ANY_SHAPE_DOORS])
+@pytest.mark.parametrize("bad", NO_NUMBERS)
+def test_what_is_no_number_is_refused(door: str, bad: str) -> None:
+    name, call = (VECTOR_DOORS | MATRIX_DOORS | ANY_SHAPE_DOORS)[door]
+    given = NO_NUMBERS[bad]
+    with pytest.raises(ValueError, match=rf"^{name} must be .* of real numbers; got ") as caught:
+        call(given)
+    assert repr(given)[:20] in str(caught.value)
+
+
+@pytest.mark.parametrize("door", VECTOR_DOORS)
+def test_what_is_not_finite_is_refused(door: str) -> None:
+    name, call = VECTOR_DOORS[door]
+    for value in (np.nan, np.inf, -np.inf):
+        with pytest.raises(
+            ValueError, match=rf"^{name} must be finite; 1 of 3 .* first is {name}\[1\] = {value}"
+        ):
+            call([0.0, value, 1.0])
+
+
+@pytest.mark.parametrize("door", VECTOR_DOORS)
+def test_wrong_shapes_are_refused(door: str) -> None:
+    name, call = VECTOR_DOORS[door]
+    for bad, shape in (([[1.0, 2.0, 3.0]], r"\(1, 3\)"), (5.0, r"\(\)"), (np.zeros((3, 0)), r"\(3, 0\)")):
+        with pytest.raises(
+            ValueError, match=rf"^{name} must be one-dimensional, shape \(n,\); got shape {shape}"
+        ):
+            call(bad)
+    empties: list[Any] = [[], (), np.zeros(0)]
+    for empty in empties:
+        with pytest.raises(ValueError, match=rf"^{name} must hold at least one point; got an empty array"):
+            call(empty)
+
+
+@pytest.mark.parametrize("door", MATRIX_DOORS)
+def test_bad_matrices_are_refused(door: str) -> None:
+    name, call = MATRIX_DOORS[door]
+    for value in (np.nan, np.inf):
+        with pytest.raises(ValueError, match=rf"^{name} must be finite; 1 entries are not"):
+            call([[0.0, value], [1.0, 2.0]])
+    wrong: list[Any] = [[], 5.0, np.zeros((2, 2, 2)), np.zeros((0, 2))]
+    for bad in wrong:
+        with pytest.raises(ValueError, match=rf"^{name} must have shape \(n,\) or \(n, d\)"):
+            call(bad)
+
+
+@pytest.mark.parametrize("door", ANY_SHAPE_DOORS)
+def test_numbers_of_any_shape_must_be_finite(door: str) -> None:
+    name, call = ANY_SHAPE_DOORS[door]
+    for value in (np.nan, -np.inf):
+        with pytest.raises(ValueError, match=rf"^{name} must be finite; 2 entries are not"):
+            call([value, 1.0, value])
+
+
+POSITIVE_DOORS: dict[str, tuple[str, Door]] = {
+    "score_matching": ("beta", lambda b: score_matching(GOOD, b)),
+    "certify": ("beta", lambda b: certify(beta=b)),
+    "dual_violation": ("beta", lambda b: dual_violation(GOOD, GOOD, b)),
+    "solve_relu_program": ("beta", lambda b: solve_relu_program(GOOD, b)),
+    "solve_relu_dual": ("beta", lambda b: solve_relu_dual(GOOD, b)),
+    "train": ("beta", lambda b: train(beta=b)),
+    "learning rate": ("learning_rate", lambda b: train(learning_rate=b)),
+    "step size": ("step_size", lambda b: walk(step_size=b)),
+    "scale": ("scale", lambda b: GaussianMixture((0.0,), b)),
+}
+NO_NUMBER: list[Any] = ["1.5", None, [1.0], np.array([1.0]), 1j, True, {}]
+
+
+@pytest.mark.parametrize("door", POSITIVE_DOORS)
+def test_positive_numbers(door: str) -> None:
+    name, call = POSITIVE_DOORS[door]
+    for bad in (0, 0.0, -1, -1e-300, np.nan, np.inf, -np.inf, *NO_NUMBER):
+        with pytest.raises(
+            ValueError, match=rf"^{name} must be a positive finite number; got {re.escape(repr(bad))}"
+        ):
+            call(bad)
+
+
+@pytest.mark.parametrize("beta", [2, 2.0, np.float32(2), np.int64(2), Fraction(2)])
+def test_any_real_number_will_do(beta: Any) -> None:
+    assert score_matching(GOOD, beta).value == score_matching(GOOD, 2.0).value
+    mixed: Any = [Fraction(0), 1, np.float32(3)]
+    assert score_matching(mixed, beta).value == score_matching(GOOD, 2.0).value
+
+
+FINITE_DOORS: dict[str, tuple[str, Door]] = {
+    "score_matching_loss": ("beta", lambda b: score_matching_loss(LINE, GOOD, b)),
+    "denoising_loss": ("beta", lambda b: denoising_loss(LINE, GOOD, GOOD, b)),
+    "left slope": ("left_slope", lambda b: PiecewiseLinearScore(np.zeros(1), np.zeros(1), b, -1.0)),
+    "right slope": ("right_slope", lambda b: PiecewiseLinearScore(np.zeros(1), np.zeros(1), -1.0, b)),
+    "low": ("low", lambda b: Uniform(b, 1.0)),
+    "high": ("high", lambda b: Uniform(0.0, b)),
+    "epsilon": ("epsilon", lambda b: reconstruct_relu(GOOD, np.zeros(12), epsilon=b)),
+}
+
+
+@pytest.mark.parametrize("door", FINITE_DOORS)
+def test_finite_numbers(door: str) -> None:
+    name, call = FINITE_DOORS[door]
+    for bad in (np.nan, np.inf, *NO_NUMBER):
+        with pytest.raises(ValueError, match=rf"^{name} must be a finite number; got {re.escape(repr(bad))}"):
+            call(bad)
+
+
+@pytest.mark.parametrize("door", ["score_matching_loss", "denoising_loss", "epsilon"])
+def test_numbers_that_may_be_zero(door: str) -> None:
+    name, call = FINITE_DOORS[door]
+    call(0.0)
+    with pytest.raises(ValueError, match=rf"^{name} must be at least 0; got -0.5"):
+        call(-0.5)
+
+
+ACTIVATION_DOORS: dict[str, Door] = {
+    "score_matching": lambda a: score_matching(GOOD, 2.0, activation=a),
+    "certify": lambda a: certify(activation=a),
+    "dual_violation": lambda a: dual_violation(GOOD, GOOD, 2.0, activation=a),
+    "network": lambda a: TwoLayerNetwork.univariate([1.0], [0.0], [1.0], activation=a),
+    "kink network": lambda a: KinkNetwork(
+        np.zeros(1), np.ones(1), np.ones(1), np.zeros(1, bool), activation=a
+    ),
+    "train": lambda a: train(activation=a),
+}
+FLAG_DOORS: dict[str, Door] = {
+    "score_matching": lambda s: score_matching(GOOD, 2.0, skip=s),
+    "certify": lambda s: certify(skip=s),
+    "dual_violation": lambda s: dual_violation(GOOD, GOOD, 2.0, skip=s),
+    "train": lambda s: train(skip=s),
+}
+
+
+@pytest.mark.parametrize("door", ACTIVATION_DOORS)
+def test_unknown_activations(door: str) -> None:
+    for bad in ("tanh", "ReLU", "", None, 1, np.array(["relu"]), ["relu"]):
+        with pytest.raises(
+            ValueError, match=rf"^activation must be 'relu' or 'abs'; got {re.escape(repr(bad))}"
+        ):
+            ACTIVATION_DOORS[door](bad)
+
+
+@pytest.mark.parametrize("door", FLAG_DOORS)
+def test_a_flag_is_no_word(door: str) -> None:
+    for bad in ("no", 1, None, 0.0):
+        with pytest.raises(ValueError, match=rf"^skip must be True or False; got {re.escape(repr(bad))}"):
+            FLAG_DOORS[door](bad)
+
+
+COUNT_DOORS: dict[str, tuple[str, int, Door]] = {
+    "sample": ("n", 0, lambda n: NORMAL.sample(n, rng())),
+    "mixture": ("n", 0, lambda n: GaussianMixture().sample(n, rng())),
+    "uniform": ("n", 0, lambda n: Uniform().sample(n, rng())),
+    "steps": ("n_steps", 0, lambda n: walk(n_steps=n)),
+    "width": ("width", 1, lambda n: train(width=n)),
+    "trials": ("n_trials", 1, lambda n: train(n_trials=n)),
+    "epochs": ("n_epochs", 1, lambda n: train(n_epochs=n)),
+}
+
+
+@pytest.mark.parametrize("door", COUNT_DOORS)
+def test_counts(door: str) -> None:
+    name, minimum, call = COUNT_DOORS[door]
+    call(np.int32(minimum))
+    for bad in (minimum - 1, 1.0, "3", None, np.nan, True, [2]):
+        message = rf"^{name} must be an integer, at least {minimum}; got {re.escape(repr(bad))}"
+        with pytest.raises(ValueError, match=message):
+            call(bad)
+
+
+@pytest.mark.parametrize("seed", [0, None, "seed", np.random, np.random.RandomState(0)])
+def test_a_seed_is_no_generator(seed: Any) -> None:
+    doors: list[Door] = [
+        lambda g: NORMAL.sample(1, g),
+        lambda g: score_matching(GOOD, 1.5).sample(1, g),
+        lambda g: GaussianMixture().sample(1, g),
+        lambda g: Uniform().sample(1, g),
+        lambda g: langevin_dynamics(np.negative, GOOD, step_size=0.1, n_steps=1, rng=g),
+    ]
+    for door in doors:
+        with pytest.raises(TypeError, match=r"^rng must be a numpy\.random\.Generator, e\.g\. .* got "):
+            door(seed)
+    with pytest.raises(TypeError, match=r"^generator must be a torch\.Generator; got "):
+        train(generator=seed)
+
+
+def test_parts_that_do_not_fit_together() -> None:
+    cases: list[tuple[Callable[[], Any], str]] = [
+        (lambda: certify(z=[0.0, 0.0]), r"z must have one entry per data point; got \(2,\) for \(3,\)"),
+        (
+            lambda: dual_violation(GOOD, [1.0], 1.0),
+            r"z must have one entry per data point; got \(1,\) for \(3,\)",
+        ),
+        (
+            lambda: certify(activation="abs"),
+            "must have activation 'abs' and no slope; got activation 'relu' and slope 0.0",
+        ),
+        (
+            lambda: certify(
+                network=KinkNetwork(np.zeros(1), np.ones(1), np.ones(1), np.zeros(1, bool), slope=1.0)
+            ),
+            "network must have activation 'relu' and no slope; got activation 'relu' and slope 1.0",
+        ),
+        (lambda: reconstruct_relu(GOOD, [0.0] * 11), "y must have 4 entries per data point, 12; got 11"),
+        (
+            lambda: reconstruct([0.0] * 12, rule="both"),
+            "rule must be 'signed' or 'printed'; got 'both'",
+        ),
+        (lambda: denoising_loss(LINE, GOOD, [1.0], 0.0), r"must have one shape; got \(3, 1\) and \(1, 1\)"),
+        (lambda: PLANE([1.0, 2.0]), r"x must have 2 columns; got shape \(2, 1\)"),
+        (lambda: score_matching_loss(LINE, [[1.0, 2.0]], 0.0), r"x must have 1 columns; got shape \(1, 2\)"),
+        (
+            lambda: TwoLayerNetwork.univariate([1.0], [1.0, 2.0], [1.0]),
+            r"b1 must have shape \(1,\) .* got \(2,\)",
+        ),
+        (
+            lambda: TwoLayerNetwork.univariate([1.0], [1.0], [1.0, 2.0]),
+            r"W2 must have shape \(1, 1\) .* \(1, 2\)",
+        ),
+        (
+            lambda: TwoLayerNetwork.univariate([[1.0]], [1.0], [1.0]),
+            r"w and alpha must be vectors; got .*\(1, 1\)",
+        ),
+        (
+            lambda: TwoLayerNetwork(np.ones(2), np.ones(2), np.ones((1, 2)), np.ones(1), np.ones((1, 1))),
+            r"W1 must have shape \(m, d\); got \(2,\)",
+        ),
+        (
+            lambda: KinkNetwork(np.zeros(2), np.ones(1), np.ones(1), np.zeros(1, bool)),
+            "kinks, facing, weights and beyond must be vectors of one length",
+        ),
+        (
+            lambda: KinkNetwork(np.zeros(1), np.zeros(1), np.ones(1), np.zeros(1, bool)),
+            r"facing must hold only \+1 and -1; got \[0\.\]",
+        ),
+        (
+            lambda: PiecewiseLinearScore(np.zeros(1), np.zeros(2), -1.0, -1.0),
+            "must have one length; got 1 and 2",
+        ),
+        (
+            lambda: PiecewiseLinearScore(np.zeros(2), np.zeros(2), -1.0, -1.0),
+            "knots must be strictly increasing",
+        ),
+        (lambda: PiecewiseLinearScore(np.array([1.0, 0.0]), np.zeros(2), -1.0, -1.0), "strictly increasing"),
+        (lambda: Uniform(1.0, 1.0), "low must be less than high; got 1.0 and 1.0"),
+        (lambda: panels([]), "one to three panels; got 0 titles"),
+        (lambda: panels(["a"] * 4), "one to three panels; got 4 titles"),
+        (lambda: draw(plt.gca(), np.sin, (0.0, 1.0), "red"), "role must be one of learned, .*; got 'red'"),
+        (
+            lambda: walk(score=lambda x: x[:, None]),
+            r"score must return an array of shape \(3,\); got \(3, 1\)",
+        ),
+        (lambda: walk(score=lambda x: 0.0), r"score must return an array of shape \(3,\); got \(\)"),
+    ]
+    for call, message in cases:
+        with pytest.raises(ValueError, match=message):
+            call()
+    with pytest.raises(TypeError, match="network must be a KinkNetwork; got TwoLayerNetwork"):
+        certify(network=LINE)
+
+
+@pytest.mark.parametrize("skip", [False, True])
+@pytest.mark.parametrize("x", [[0.0, 1e200], [0.0, 1e-200, 3e-200], [-1.7e308, 1.7e308], [0.0, 1e-300, 1.0]])
+@pytest.mark.filterwarnings("error")
+def test_distances_that_cannot_be_squared(x: list[float], skip: bool) -> None:
+    for activation in ("relu", "abs"):
+        with pytest.raises(
+            ValueError, match=r"distances between distinct points must lie between 1e-140 and 1e\+140"
+        ):
+            score_matching(x, 3.0, activation=activation, skip=skip)
+
+
+def test_what_is_not_a_number_stays_so_in_a_score() -> None:
+    """Evaluating at NaN gives NaN, as everywhere in NumPy; only data must be finite."""
+    fit = score_matching(GOOD, 1.5)
+    for result in (fit([np.nan, 0.0]), fit.score.integral([np.nan, 0.0])):
+        assert np.isnan(result).tolist() == [True, False]

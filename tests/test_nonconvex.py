@@ -1,0 +1,122 @@
+"""The standing falsifier: what Adam finds is a network, so it is never below the certified bound."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from strategies import every_network, threshold
+
+from convexdiff_lib import score_matching, score_matching_loss
+from convexdiff_lib._validation import Activation
+from convexdiff_lib.nonconvex import AdamRuns, _losses, train_score_matching
+
+
+def runs(
+    activation: Activation, skip: bool, seed: int = 0, **options: float
+) -> tuple[np.ndarray, float, AdamRuns]:
+    x = np.random.default_rng(seed).normal(size=10)
+    beta = threshold(x, activation, skip) + 0.5 * seed
+    settings = {"width": 12, "n_trials": 4, "n_epochs": 150, "learning_rate": 3e-2} | options
+    trained = train_score_matching(
+        x,
+        beta,
+        activation=activation,
+        skip=skip,
+        generator=torch.Generator().manual_seed(seed),
+        **settings,  # type: ignore[arg-type]
+    )
+    return x, beta, trained
+
+
+@every_network
+@pytest.mark.parametrize("seed", range(3))
+def test_training_is_never_below_the_bound(activation: Activation, skip: bool, seed: int) -> None:
+    x, beta, trained = runs(activation, skip, seed)
+    fit = score_matching(x, beta, activation=activation, skip=skip)
+    # What a certificate forgives, 1e-9 n in the constraints, times the weights of the network.
+    heaviest = max(net.squared_norm for net in trained.networks)
+    assert trained.losses.min() >= fit.certificate.dual - 1e-9 * len(x) * (1 + heaviest)
+    assert trained.losses.min() <= trained.history[0].min() - 0.1  # it did train
+    for net, loss in zip(trained.networks, trained.losses, strict=True):
+        assert score_matching_loss(net, x, beta) == loss
+        assert (net.activation, net.width) == (activation, 12)
+        assert (net.V[0, 0] != 0) == skip
+
+
+@every_network
+def test_losses_are_the_minima_of_the_history(activation: Activation, skip: bool) -> None:
+    _, _, trained = runs(activation, skip)
+    assert trained.history.shape == (150, 4)
+    assert np.isfinite(trained.history).all()
+    assert (len(trained.networks), trained.losses.shape) == (4, (4,))
+    # The same sums in another order.
+    assert np.max(np.abs(trained.losses - trained.history.min(axis=0))) <= 1e-9 * np.abs(trained.losses).max()
+
+
+def test_a_minimum_in_the_middle_is_kept() -> None:
+    """With too long a step the loss goes up and down; the best epoch counts, not the last."""
+    _, _, trained = runs("relu", False, learning_rate=0.5)
+    assert (trained.history.argmin(axis=0) < 149).any()
+    assert np.max(np.abs(trained.losses - trained.history.min(axis=0))) <= 1e-9 * np.abs(trained.losses).max()
+
+
+def test_one_epoch_judges_the_start() -> None:
+    _, _, trained = runs("abs", True, n_epochs=1)
+    assert np.max(np.abs(trained.losses - trained.history[0])) <= 1e-12 * np.abs(trained.losses).max()
+
+
+def test_the_generator_is_the_only_randomness() -> None:
+    torch.manual_seed(1)
+    first = runs("relu", True)[2]
+    torch.manual_seed(2)
+    again, other = runs("relu", True)[2], runs("relu", True, seed=1)[2]
+    np.testing.assert_array_equal(first.history, again.history)
+    np.testing.assert_array_equal(first.losses, again.losses)
+    assert (first.history != other.history).all()
+
+
+def test_trials_are_independent() -> None:
+    """More trials leave the loss of each what it is for its start: no trial sees another."""
+    trained = runs("relu", False)[2]
+    assert len(np.unique(trained.history[0])) == 4
+
+
+@every_network
+def test_gradients_are_those_of_the_loss(activation: Activation, skip: bool) -> None:
+    """Autograd against central differences, away from kinks, where the loss is smooth."""
+    generator = torch.Generator().manual_seed(0)
+    m, beta, h = 5, 1.7, 1e-6
+    x = torch.tensor([-1.3, -0.2, 0.4, 0.9, 2.0], dtype=torch.float64)
+    parameters = [torch.randn((1, k), generator=generator, dtype=torch.float64) for k in (m, m, m, 1, 1)]
+    w, b = parameters[:2]
+    assert float((x[:, None] * w + b).abs().min()) >= 100 * h
+    moving = parameters if skip else parameters[:4]
+    for p in moving:
+        p.requires_grad_()
+    _losses(parameters, x, beta, activation).sum().backward()
+    for p in moving:
+        assert p.grad is not None
+        for i in range(p.shape[1]):
+            values = []
+            for step in (h, -h):
+                with torch.no_grad():
+                    p[0, i] += step
+                    values.append(float(_losses(parameters, x, beta, activation)))
+                    p[0, i] -= step
+            numeric = (values[0] - values[1]) / (2 * h)
+            # The loss is a quartic: h^2 times its third derivative, and a cancellation of 1e-16 / h.
+            assert abs(float(p.grad[0, i]) - numeric) <= 1e-7
+
+
+@every_network
+def test_losses_in_torch_are_the_losses(activation: Activation, skip: bool) -> None:
+    """Also at a kink: relu'(0) = 1 and sign(0) = +1."""
+    from convexdiff_lib import TwoLayerNetwork
+
+    data = [-1.0, 0.5, 0.5, 3.0]
+    w, b, alpha, b0, v = [2.0, -2.0, 1.0], [-1.0, 1.0, 0.3], [0.7, -1.0, 2.0], 0.25, -0.5 if skip else 0.0
+    parameters = [torch.tensor([p], dtype=torch.float64) for p in (w, b, alpha, [b0], [v])]
+    loss = _losses(parameters, torch.tensor(data, dtype=torch.float64), 1.3, activation)
+    net = TwoLayerNetwork.univariate(w, b, alpha, b0, v, activation=activation)
+    assert abs(float(loss) - score_matching_loss(net, data, 1.3)) <= 1e-12
