@@ -233,9 +233,8 @@ def _network_from_beam(tube: Tube, beam: Beam, activation: Activation, skip: boo
     else:
         kinks, facing, weights = _without_skip(tube, beam, activation)
         slope = 0.0
-    kept = (
-        np.abs(weights) > 1e-14 * np.abs(weights).sum()
-    )  # the others are rounding of a balance that is exactly zero
+    # What is below rounding of slopes of order one (the unit of length is the spread of the data) is zero.
+    kept = np.abs(weights) > 1e-14 * max(1.0, float(np.abs(weights).sum()))
     kinks, facing, weights = kinks[kept], facing[kept], weights[kept]
     # A ReLU neuron that raises the slope should act late, one that lowers it early; see KinkNetwork.beyond.
     late = facing * weights > 0 if activation == "relu" else np.zeros(len(weights), dtype=bool)
