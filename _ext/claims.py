@@ -32,7 +32,8 @@ from sphinx.util.docutils import SphinxDirective
 logger = logging.getLogger(__name__)
 
 MEANING = {
-    "holds": "The statement as printed holds on every instance tried.",
+    "holds": "The statement as printed holds on every instance tried. A definition cannot hold; its badge says "
+    "checked: the library computes it as stated.",
     "corrected": "The printed form fails on a shown instance; a corrected one holds on every instance tried.",
     "refuted": "The printed form fails on a shown instance, and no small correction saves it.",
     "ours": "Not in the paper, or only hinted at; it holds on every instance tried.",
@@ -195,7 +196,7 @@ class ClaimsTable(ClaimsDirective):
 
     def standing(self, row: Row) -> list[nodes.Node]:
         content: list[nodes.Node] = [
-            nodes.paragraph("", "", badge(row.status)),
+            nodes.paragraph("", "", standing_badge(row)),
             nodes.paragraph("", row.kind),
         ]
         if row.covered:
@@ -219,7 +220,7 @@ class Evidence(ClaimsDirective):
         block = nodes.container(classes=["claim-evidence", f"claim-{slug(row.status)}"])
         block["ids"].append(self.target(f"evidence-{label}", row.title))
         block += self.line(
-            badge(row.status),
+            standing_badge(row),
             nodes.Text(" Checked by the tests of this book. "),
             self.link(f"claim-{label}", "Its row on the claims page"),
             nodes.Text("."),
@@ -265,13 +266,21 @@ def slug(status: str) -> str:
     return status.replace(" ", "-")
 
 
-def badge(status: str) -> nodes.inline:
-    return nodes.inline("", status, classes=["claim-badge", f"claim-badge-{slug(status)}"])
+def badge(status: str, text: str = "") -> nodes.inline:
+    return nodes.inline("", text or status, classes=["claim-badge", f"claim-badge-{slug(status)}"])
+
+
+def standing_badge(row: Row) -> nodes.inline:
+    """The badge of a claim; a definition is neither true nor false, so that its badge says what was done."""
+    defined = row.kind == "definition" and row.status == "holds"
+    return badge(row.status, "checked" if defined else "")
 
 
 def place(text_name: str, at: Place) -> nodes.paragraph:
+    """Number and place in one of the texts; the place only if the number does not name it already."""
     name = nodes.inline("", f"{text_name}: ", classes=["claim-text-name"])
-    return nodes.paragraph("", "", name, nodes.strong("", at.number), nodes.Text(f" ({at.place})"))
+    where = [] if at.place in at.number else [nodes.Text(f" ({at.place})")]
+    return nodes.paragraph("", "", name, nodes.strong("", at.number), *where)
 
 
 def headed(name: str, title: Iterable[nodes.Node]) -> nodes.section:

@@ -171,7 +171,8 @@ def polish(tube: Tube, start: Beam, offset: float) -> Iterator[Beam]:
             if not len(entering[0]) and not move:
                 return
             side = side.copy()
-            side[entering[0]] = entering[1]
+            if not (careful and move):  # one change at a time, or two could undo each other for ever
+                side[entering[0]] = entering[1]
             state += move
         values = spline.at_data(values)
         spline = _Spline(tube, side, chain, state)
