@@ -32,8 +32,8 @@ from sphinx.util.docutils import SphinxDirective
 logger = logging.getLogger(__name__)
 
 MEANING = {
-    "holds": "The statement as printed holds on every instance tried. A definition cannot hold; its badge says "
-    "checked: the library computes it as stated.",
+    "holds": "The statement as printed holds on every instance tried. A definition is called checked: "
+    "the library computes what it says.",
     "corrected": "The printed form fails on a shown instance; a corrected one holds on every instance tried.",
     "refuted": "The printed form fails on a shown instance, and no small correction saves it.",
     "ours": "Not in the paper, or only hinted at; it holds on every instance tried.",
@@ -277,10 +277,11 @@ def standing_badge(row: Row) -> nodes.inline:
 
 
 def place(text_name: str, at: Place) -> nodes.paragraph:
-    """Number and place in one of the texts; the place only if the number does not name it already."""
+    """Number and place in one of the texts; once only where one of them names the other."""
     name = nodes.inline("", f"{text_name}: ", classes=["claim-text-name"])
-    where = [] if at.place in at.number else [nodes.Text(f" ({at.place})")]
-    return nodes.paragraph("", "", name, nodes.strong("", at.number), *where)
+    number = at.place if at.number in at.place else at.number
+    where = [] if at.place in number else [nodes.Text(f" ({at.place})")]
+    return nodes.paragraph("", "", name, nodes.strong("", number), *where)
 
 
 def headed(name: str, title: Iterable[nodes.Node]) -> nodes.section:
