@@ -379,7 +379,7 @@ def test_ten_thousand_points(activation: Activation, skip: bool, family: str) ->
 
 
 def test_tight_clusters_far_apart() -> None:
-    """Here a point and the end of the beam want to change at once, and undo each other unless one goes first."""
+    """Here a point and the end of the beam want to change at once, and undo each other unless one waits."""
     x = [-9.992, -9.987, 9.989, 10.009, 10.01]
     assert score_matching(x, 1.0004).certificate.holds is True
     for seed in range(60):
