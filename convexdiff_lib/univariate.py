@@ -87,9 +87,9 @@ class UnivariateScore:
 
         .. math:: w_j = \pm\sqrt{|y_j|}, \quad \alpha_j = \mathrm{sign}(y_j)\sqrt{|y_j|}, \quad b_j = -w_j t_j
 
-        The biases are rounded to double precision.  Where gaps between data are tiny compared with their distance
-        from zero (a spread of 1e-3 around 1e6, say), that costs digits which ``kink_network``, and this object
-        itself, keep.
+        The biases are rounded to double precision.  Where gaps between data are tiny compared with their
+        distance from zero (a spread of 1e-3 around 1e6, say), that costs digits which ``kink_network``, and
+        this object itself, keep.
         """
         return self.kink_network.two_layer()
 

@@ -42,7 +42,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if name and (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
-    # Pictures of trained networks can differ in a pixel between machines; what is compared is made on this one.
+    # Pictures of trained networks can differ in a pixel between machines: compare with this one.
     subprocess.run([sys.executable, "tools/refresh.py"], cwd=folder, check=True, capture_output=True)
     git(folder, "init")
     git(folder, "add", "--all")
