@@ -153,8 +153,6 @@ def polish(tube: Tube, start: Beam, offset: float) -> Iterator[Beam]:
     careful = False
     for _ in range(_MAX_ROUNDS):
         target, offset = spline.minimise()
-        if not np.isfinite(target).all():
-            return
         step, blocked, move = _longest_step(spline, values, target)
         if step < 1:
             careful = careful or step == 0

@@ -2,7 +2,7 @@
 
 A colour always means the same thing: what is learned, what is true, what is printed, what training found.
 The palette is the colour-blind-safe one of seaborn, and no two roles differ by colour alone: each has its own
-line style.
+line style or width.
 """
 
 from __future__ import annotations

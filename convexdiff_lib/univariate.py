@@ -22,7 +22,7 @@ from .piecewise_linear import PiecewiseLinearScore
 
 __all__ = ["UnivariateScore", "score_matching"]
 
-_SHORTEST, _LONGEST = 1e-140, 1e140
+_SHORTEST, _LONGEST = 1e-70, 1e70  # squares of lengths, and of their ratios, are then finite
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,8 @@ CASES = {
     "peak far beyond the last knot": score([0.0], [8.0], -1.0, -0.25),
     "peak far before the first knot": score([0.0], [-8.0], -0.25, -1.0),
     "exponential inside": score([0.0, 3.0], [-2.0, -2.0], -1.0, -1.0),
+    "one concave cell": score([-0.5, 0.5], [0.5, -0.5], -1e4, -1e4),
+    "one convex cell": score([-0.5, 0.5], [-0.5, 0.5], -1e4, -1e4),
     "tiny slope": score([-1.0, 1.0], [1e-5, -1e-5], -1e-9, -1e-3),
 }
 FAR = score([-1000.0, 0.0, 1000.0], [0.0, 0.0, 0.0], -1.0, -1.0)
@@ -76,7 +78,8 @@ def test_density_integrates_to_one(name: str, scale: float) -> None:
     # The tails beyond the last edge hold less than exp(-40); quad works to 1e-12.
     assert abs(masses(s, edges(base) * scale).sum() - 1) <= 1e-10
     where = np.linspace(base.knots[0] - 3, base.knots[-1] + 3, 41)
-    assert np.max(np.abs(s.log_density(where * scale) + np.log(scale) - base.log_density(where))) <= 1e-11
+    moved, exact = s.log_density(where * scale) + np.log(scale), base.log_density(where)
+    assert np.max(np.abs(moved - exact)) <= 1e-14 * (1000 + np.abs(exact).max())
 
 
 def test_normal_law_is_recovered() -> None:
@@ -158,7 +161,8 @@ def test_samples_follow_the_density(name: str) -> None:
     1e-6 at the bound used.
     """
     s = CASES.get(name, FAR)
-    n = 100_000
+    # Drawing from the line above a cell without rejecting moves this distance by 0.008 where one cell is all.
+    n = 1_000_000 if name.startswith("one") else 100_000
     samples = np.sort(s.sample(n, np.random.default_rng(7)))
     grid, exact = exact_distribution(s)
     empirical = np.searchsorted(samples, grid, side="right") / n
@@ -235,11 +239,11 @@ def test_samples_count_and_seed() -> None:
 
 
 def test_samples_come_in_random_order() -> None:
-    """Not cell by cell: neighbours are as often rising as falling."""
+    """Not cell by cell, from the left: the first half is like the second."""
     samples = CASES["two modes"].sample(10_000, np.random.default_rng(0))
-    rising = int((np.diff(samples) > 0).sum())
-    # The count has mean 4999.5 and variance n/12 (Wald, Wolfowitz): seven standard deviations.
-    assert abs(rising - 4999.5) <= 7 * np.sqrt(10_000 / 12)
+    difference = samples[:5000].mean() - samples[5000:].mean()
+    # Seven standard deviations of a difference of two means of 5000.
+    assert abs(difference) <= 7 * samples.std() * np.sqrt(2 / 5000)
 
 
 @pytest.mark.parametrize(

@@ -199,6 +199,30 @@ def test_large_decay_relu(x: FloatArray, below: float) -> None:
     assert np.max(np.abs(fit(inside) + lift * (inside - x.mean()))) <= 1e-9 * np.ptp(x) / v
 
 
+@pytest.mark.parametrize(
+    "x",
+    [
+        (-8.03, -8.03, -0.21, -0.05, 0.07, 24.21),
+        (-24.21, -0.07, 0.05, 0.21, 8.03, 8.03),
+        (-4.67, -0.13, 0.09, 0.56),
+    ],
+)
+@pytest.mark.parametrize("above", [0.0, 0.01])
+def test_isolated_ends_carry_a_rising_line(x: tuple[float, ...], above: float) -> None:
+    """Far ends around a dense middle: neurons at the ends raise the slope, more cheaply at a heavier end."""
+    data = np.array(x)
+    beta = threshold(data, "abs", False) + above
+    fit = solve(data, beta, "abs", False)
+    net = fit.kink_network
+    at_ends = np.isin(net.kinks, (data[0], data[-1]))
+    # The line rises: |x - first| has a positive weight, |x - last| a negative one.
+    assert (net.weights[at_ends] * np.where(net.kinks[at_ends] == data[0], 1, -1) > 0).all()
+    first, last = x.count(x[0]), x.count(x[-1])
+    heavier = {x[0]} if first > last else {x[-1]} if last > first else {x[0], x[-1]}
+    assert set(net.kinks[at_ends].tolist()) == heavier
+    assert abs(literal(data, beta, "abs", False) - fit.value) <= 1e-6 * fit.certificate.scale
+
+
 def test_one_point_and_equal_points() -> None:
     for x in ([5.0], [5.0] * 7):
         for activation in ("relu", "abs"):
