@@ -6,7 +6,7 @@ the ReLU and the absolute-value network, with and without a skip connection.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
 
@@ -160,7 +160,7 @@ def score_matching(
     _check_distances(points)
     _check_problem(len(points), weight, decay, activation, skip)
     if len(points) == 1:
-        network = _affine(points[0], 0.0, activation)
+        network = _constant(points[0], activation)
         z = np.zeros(len(sample))
         certificate = certify_score_matching(sample, network, z, decay, activation=activation, skip=skip)
         return UnivariateScore(decay, certificate, network, z)
@@ -225,9 +225,9 @@ def _flaw(certificate: Certificate) -> float:
     return float(np.nan_to_num(np.max(flaws), nan=np.inf, posinf=np.inf))
 
 
-def _affine(origin: float, slope: float, activation: Activation) -> KinkNetwork:
+def _constant(origin: float, activation: Activation) -> KinkNetwork:
     none = np.zeros(0)
-    return KinkNetwork(none, none, none, none.astype(bool), float(origin), 0.0, slope, activation)
+    return KinkNetwork(none, none, none, none.astype(bool), float(origin), activation=activation)
 
 
 def _network_from_beam(tube: Tube, beam: Beam, activation: Activation, skip: bool) -> KinkNetwork:
@@ -254,9 +254,7 @@ def _network_from_beam(tube: Tube, beam: Beam, activation: Activation, skip: boo
         activation,
     )
     constant = -float(np.average(network(tube.points), weights=tube.counts))
-    return KinkNetwork(
-        network.kinks, facing, network.weights, late, network.origin, constant, network.slope, activation
-    )
+    return replace(network, constant=constant)
 
 
 def _with_skip(beam: Beam, activation: Activation) -> tuple[np.ndarray, FloatArray, FloatArray, float]:
@@ -279,11 +277,10 @@ def _without_skip(
     place, share = _lift_carriers(tube, lift)
     ends = lift * share * np.array([1.0, -1.0])
     side = _cheaper_side(ends) if activation == "abs" else np.array([1.0, -1.0])
-    used = ends != 0
     return (
-        np.concatenate([inner[0], place[used]]),
-        np.concatenate([inner[1], side[used]]),
-        np.concatenate([inner[2], ends[used]]),
+        np.concatenate([inner[0], place]),
+        np.concatenate([inner[1], side]),
+        np.concatenate([inner[2], ends]),
     )
 
 
@@ -318,8 +315,7 @@ def _face(beam: Beam) -> tuple[tuple[np.ndarray, FloatArray, FloatArray], float]
     index = np.concatenate([beam.knots, beam.knots])
     facing = np.repeat([1.0, -1.0], len(beam.knots))
     weights = np.concatenate([right, left])
-    used = weights != 0
-    return (index[used], facing[used], weights[used]), beam.first_slope + float(left.sum())
+    return (index, facing, weights), beam.first_slope + float(left.sum())
 
 
 def _as_piecewise_linear(network: KinkNetwork) -> PiecewiseLinearScore:

@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from convexdiff_lib._validation import Activation, FloatArray
-from convexdiff_lib.networks import KinkNetwork
+from convexdiff_lib.networks import KinkNetwork, TwoLayerNetwork
 
 NETWORKS: list[tuple[Activation, bool]] = [("relu", False), ("relu", True), ("abs", False), ("abs", True)]
 every_network: pytest.MarkDecorator = pytest.mark.parametrize(
@@ -126,4 +126,18 @@ def kink_networks(
         constant=float(rng.integers(-3, 4)),
         slope=float(rng.integers(-3, 4)),
         activation=activation,
+    )
+
+
+def random_network(
+    rng: np.random.Generator, activation: Activation, d: int = 1, m: int = 6
+) -> TwoLayerNetwork:
+    """A network whose parameters are all standard normal."""
+    return TwoLayerNetwork(
+        rng.normal(size=(m, d)),
+        rng.normal(size=m),
+        rng.normal(size=(d, m)),
+        rng.normal(size=d),
+        rng.normal(size=(d, d)),
+        activation,
     )

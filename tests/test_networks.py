@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from strategies import every_activation, kink_networks
+from strategies import every_activation, kink_networks, random_network
 
 from convexdiff_lib import TwoLayerNetwork, networks
 from convexdiff_lib._validation import Activation, FloatArray
@@ -125,22 +125,11 @@ def test_rescaled_neurons_cost_twice_the_total_weight(activation: Activation) ->
         assert abs(kinks.two_layer().squared_norm - 2 * kinks.total_weight) <= ROUNDING
 
 
-def random_network(rng: np.random.Generator, d: int, m: int, activation: Activation) -> TwoLayerNetwork:
-    return TwoLayerNetwork(
-        rng.normal(size=(m, d)),
-        rng.normal(size=m),
-        rng.normal(size=(d, m)),
-        rng.normal(size=d),
-        rng.normal(size=(d, d)),
-        activation,
-    )
-
-
 @every_activation
 @pytest.mark.parametrize("d", [1, 2, 3])
 def test_value_and_divergence_in_d_dimensions(activation: Activation, d: int) -> None:
     rng = np.random.default_rng(d)
-    net, h = random_network(rng, d, 7, activation), 1e-6
+    net, h = random_network(rng, activation, d, 7), 1e-6
     points = rng.normal(size=(40, d))
     # Within h of a kink a finite difference straddles it.
     far = (np.abs(points @ net.W1.T + net.b1) > 10 * h * np.abs(net.W1).max()).all(axis=1)
@@ -162,7 +151,7 @@ def test_value_and_divergence_in_d_dimensions(activation: Activation, d: int) ->
 @every_activation
 def test_blocks_make_no_difference(activation: Activation, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(5)
-    net, points = random_network(rng, 2, 13, activation), rng.normal(size=(101, 2))
+    net, points = random_network(rng, activation, 2, 13), rng.normal(size=(101, 2))
     whole = net(points), net.divergence(points)
     for block in (1, 13, 14, 40, 13 * 101):
         monkeypatch.setattr(networks, "_BLOCK", block)
@@ -175,7 +164,7 @@ def test_more_numbers_than_one_block_holds() -> None:
     rng = np.random.default_rng(6)
     n, m = 5000, 1000
     assert n * m > networks._BLOCK
-    net, x = random_network(rng, 1, m, "relu"), rng.normal(size=n)
+    net, x = random_network(rng, "relu", 1, m), rng.normal(size=n)
     rows = np.arange(0, n, 97)
     assert np.max(np.abs(net(x)[rows] - net(x[rows]))) <= ROUNDING * m
     assert np.max(np.abs(net.divergence(x)[rows] - net.divergence(x[rows]))) <= ROUNDING * m
@@ -210,7 +199,7 @@ def test_shapes_follow_the_input() -> None:
     assert net([1, 2, 3]).tolist() == [1.0, 2.0, 3.0]
     assert net([[1], [2]]).tolist() == [[1.0], [2.0]]
     assert net.divergence([[1], [2]]).shape == (2,)
-    plane = random_network(np.random.default_rng(0), 2, 3, "abs")
+    plane = random_network(np.random.default_rng(0), "abs", 2, 3)
     assert plane(np.zeros((5, 2))).shape == (5, 2)
     assert (plane.width, plane.dimension) == (3, 2)
 

@@ -4,23 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from strategies import every_activation
+from strategies import every_activation, random_network
 
 from convexdiff_lib import TwoLayerNetwork, denoising_loss, score_matching_loss
 from convexdiff_lib._validation import Activation, FloatArray
 
 ROUNDING = 1e-11  # a few thousand additions of numbers of order one, each rounded to 1e-16
-
-
-def network(rng: np.random.Generator, activation: Activation, d: int = 1, m: int = 6) -> TwoLayerNetwork:
-    return TwoLayerNetwork(
-        rng.normal(size=(m, d)),
-        rng.normal(size=m),
-        rng.normal(size=(d, m)),
-        rng.normal(size=d),
-        rng.normal(size=(d, d)),
-        activation,
-    )
 
 
 def forward(net: TwoLayerNetwork, x: FloatArray) -> tuple[FloatArray, float]:
@@ -46,7 +35,7 @@ def penalty(net: TwoLayerNetwork, beta: float) -> float:
 @pytest.mark.parametrize("d", [1, 2, 3])
 def test_losses_are_the_displayed_sums(activation: Activation, d: int) -> None:
     rng = np.random.default_rng(d)
-    net, x, targets = network(rng, activation, d), rng.normal(size=(17, d)), rng.normal(size=(17, d))
+    net, x, targets = random_network(rng, activation, d), rng.normal(size=(17, d)), rng.normal(size=(17, d))
     matching, denoising = penalty(net, 0.7), penalty(net, 0.7)
     for point, target in zip(x, targets, strict=True):
         value, divergence = forward(net, point)
@@ -60,7 +49,7 @@ def test_losses_are_the_displayed_sums(activation: Activation, d: int) -> None:
 def test_sums_not_means(activation: Activation) -> None:
     """Twice the data is twice the fit, and the same penalty."""
     rng = np.random.default_rng(0)
-    net, x, targets = network(rng, activation), rng.normal(size=30), rng.normal(size=30)
+    net, x, targets = random_network(rng, activation), rng.normal(size=30), rng.normal(size=30)
     twice, both = np.tile(x, 2), np.tile(targets, 2)
     once = score_matching_loss(net, x, 3.0) - penalty(net, 3.0)
     assert abs(score_matching_loss(net, twice, 3.0) - penalty(net, 3.0) - 2 * once) <= ROUNDING
@@ -71,7 +60,7 @@ def test_sums_not_means(activation: Activation) -> None:
 @every_activation
 def test_order_is_irrelevant(activation: Activation) -> None:
     rng = np.random.default_rng(1)
-    net, x, targets = network(rng, activation, 2), rng.normal(size=(30, 2)), rng.normal(size=(30, 2))
+    net, x, targets = random_network(rng, activation, 2), rng.normal(size=(30, 2)), rng.normal(size=(30, 2))
     order, neurons = rng.permutation(30), rng.permutation(net.width)
     shuffled = TwoLayerNetwork(
         net.W1[neurons], net.b1[neurons], net.W2[:, neurons], net.b2, net.V, activation
@@ -87,7 +76,7 @@ def test_order_is_irrelevant(activation: Activation) -> None:
 @every_activation
 def test_rescaling_a_neuron_moves_only_the_penalty(activation: Activation) -> None:
     rng = np.random.default_rng(2)
-    net, x = network(rng, activation), rng.normal(size=20)
+    net, x = random_network(rng, activation), rng.normal(size=20)
     c = np.exp(rng.normal(size=net.width))
     other = TwoLayerNetwork(net.W1 * c[:, None], net.b1 * c, net.W2 / c, net.b2, net.V, activation)
     assert abs(score_matching_loss(other, x, 0.0) - score_matching_loss(net, x, 0.0)) <= ROUNDING
