@@ -10,7 +10,7 @@ Conventions at a kink, as in the paper: :math:`\mathrm{relu}'(0) = 1` and :math:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -162,6 +162,65 @@ class TwoLayerNetwork:
             out[i : i + step] += _activate_slope(pre, self.activation) @ weight
         return out
 
+    def relu_to_abs(self) -> TwoLayerNetwork:
+        r"""Return the same function as a network of absolute values with a skip connection.
+
+        Because :math:`u_+ = \tfrac12 (|u| + u)`, half of every neuron is an affine function:
+
+        .. math:: \alpha^a_j = \tfrac12 \alpha^r_j, \quad
+                  V^a = V^r + \tfrac12 \sum_j \alpha^r_j w_j^T, \quad
+                  b_0^a = b_0^r + \tfrac12 \sum_j \alpha^r_j b_j
+
+        with :math:`w` and :math:`b` unchanged (proof of Theorem 7).  The derivative agrees at the kinks too,
+        because :math:`\mathrm{relu}'(0) = \tfrac12 (\mathrm{sign}(0) + 1)`.  Weight decay does change: see
+        ``squared_norm``.
+
+        Raises
+        ------
+        ValueError
+            If this is no ReLU network.
+
+        Examples
+        --------
+        >>> hinge = TwoLayerNetwork.univariate([1.0], [-2.0], [3.0])
+        >>> both = hinge.relu_to_abs()
+        >>> both.W2.tolist(), both.V.tolist(), both.b2.tolist()
+        ([[1.5]], [[1.5]], [-3.0])
+        >>> both([0.0, 2.0, 4.0]).tolist(), both.divergence([0.0, 2.0, 4.0]).tolist()
+        ([0.0, 0.0, 6.0], [0.0, 3.0, 3.0])
+        """
+        _expect(self.activation, "relu", "relu_to_abs")
+        half = self.W2 / 2
+        b2, V = self.b2 + half @ self.b1, self.V + half @ self.W1
+        return replace(self, W2=half, b2=b2, V=V, activation="abs")
+
+    def abs_to_relu(self) -> TwoLayerNetwork:
+        r"""Return the same function as a ReLU network with a skip connection; undoes `relu_to_abs`.
+
+        .. math:: \alpha^r_j = 2 \alpha^a_j, \quad
+                  V^r = V^a - \tfrac12 \sum_j \alpha^r_j w_j^T, \quad
+                  b_0^r = b_0^a - \tfrac12 \sum_j \alpha^r_j b_j
+
+        Raises
+        ------
+        ValueError
+            If this is no network of absolute values.
+
+        Examples
+        --------
+        >>> tent = TwoLayerNetwork.univariate([1.0], [0.0], [-1.0], activation="abs").abs_to_relu()
+        >>> tent.W2.tolist(), tent.V.tolist(), tent([-1.0, 0.0, 1.0]).tolist()
+        ([[-2.0]], [[1.0]], [-1.0, 0.0, -1.0])
+        """
+        _expect(self.activation, "abs", "abs_to_relu")
+        b2, V = self.b2 - self.W2 @ self.b1, self.V - self.W2 @ self.W1
+        return replace(self, W2=2 * self.W2, b2=b2, V=V, activation="relu")
+
+
+def _expect(activation: Activation, wanted: Activation, method: str) -> None:
+    if activation != wanted:
+        raise ValueError(f"{method} needs a network with activation {wanted!r}; got {activation!r}")
+
 
 def hinge_sum(x: FloatArray, kinks: FloatArray, weights: FloatArray) -> FloatArray:
     r"""Evaluate :math:`\sum_j y_j (x_i - t_j)_+` at every point in :math:`O((n+m)\log(n+m))`.
@@ -283,6 +342,53 @@ class KinkNetwork:
             active = _active_weight(sign * points, sign * kinks, weights, beyond)
             out += sign * (active if self.activation == "relu" else 2 * active - weights.sum())
         return out
+
+    def relu_to_abs(self) -> KinkNetwork:
+        r"""Return the same function as a list of absolute values: every :math:`y_j` is halved.
+
+        As `TwoLayerNetwork.relu_to_abs`, but in this form every neuron is already rescaled to its smallest
+        weight decay.  So :math:`\beta` on the ReLU network charges what :math:`2\beta` charges here.
+
+        Raises
+        ------
+        ValueError
+            If this is no ReLU network.
+
+        Examples
+        --------
+        >>> hinge = KinkNetwork(np.array([2.0]), np.array([1.0]), np.array([-0.5]), np.array([False]))
+        >>> both = hinge.relu_to_abs()
+        >>> both.weights.tolist(), both.slope, both.constant
+        ([-0.25], -0.25, 0.5)
+        """
+        _expect(self.activation, "relu", "relu_to_abs")
+        return self._with_half_lines(self.weights / 2, 1.0, "abs")
+
+    def abs_to_relu(self) -> KinkNetwork:
+        r"""Return the same function as a list of hinges: every :math:`y_j` is doubled; undoes `relu_to_abs`.
+
+        Raises
+        ------
+        ValueError
+            If this is no network of absolute values.
+
+        Examples
+        --------
+        >>> vee = KinkNetwork(
+        ...     np.zeros(1), np.ones(1), np.ones(1), np.zeros(1, dtype=bool), activation="abs"
+        ... )
+        >>> vee.abs_to_relu().weights.tolist(), vee.abs_to_relu().slope
+        ([2.0], -1.0)
+        """
+        _expect(self.activation, "abs", "abs_to_relu")
+        return self._with_half_lines(2 * self.weights, -0.5, "relu")
+
+    def _with_half_lines(self, weights: FloatArray, share: float, activation: Activation) -> KinkNetwork:
+        """Add ``share`` times the lines y f (x - t) to the affine part and change the activation."""
+        lines = share * weights * self.facing
+        constant = self.constant + float(lines @ (self.origin - self.kinks))
+        slope = self.slope + float(lines.sum())
+        return replace(self, weights=weights, constant=constant, slope=slope, activation=activation)
 
     def two_layer(self) -> TwoLayerNetwork:
         r"""Return the same function with the paper's parameters.

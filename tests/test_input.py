@@ -343,6 +343,16 @@ def test_parts_that_do_not_fit_together() -> None:
             r"facing must hold only \+1 and -1; got \[0\.\]",
         ),
         (
+            PLANE.abs_to_relu,
+            "abs_to_relu needs a network with activation 'abs'; got 'relu'",
+        ),
+        (
+            PLANE.relu_to_abs().relu_to_abs,
+            "relu_to_abs needs a network with activation 'relu'; got 'abs'",
+        ),
+        (KINK.abs_to_relu, "abs_to_relu needs a network with activation 'abs'; got 'relu'"),
+        (KINK.relu_to_abs().relu_to_abs, "relu_to_abs needs a network with activation 'relu'; got 'abs'"),
+        (
             lambda: PiecewiseLinearScore(np.zeros(1), np.zeros(2), -1.0, -1.0),
             "must have one length; got 1 and 2",
         ),

@@ -194,6 +194,47 @@ def test_a_far_affine_part_costs_no_accuracy() -> None:
     assert np.max(np.abs(net(x) - 0.25)) <= 1e-15
 
 
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_half_a_hinge_is_an_absolute_value(d: int) -> None:
+    """The map of Theorem 7 changes no value and no derivative, and undoes itself."""
+    rng = np.random.default_rng(d)
+    points = rng.normal(size=(60, d))
+    for _ in range(20):
+        net = random_network(rng, "relu", d, 7)
+        mapped = net.relu_to_abs()
+        assert mapped.activation == "abs"
+        assert np.max(np.abs(mapped(points) - net(points))) <= ROUNDING
+        assert np.max(np.abs(mapped.divergence(points) - net.divergence(points))) <= ROUNDING
+        back = mapped.abs_to_relu()
+        assert np.max(np.abs(back.V - net.V)) <= ROUNDING
+        assert np.max(np.abs(back.b2 - net.b2)) <= ROUNDING
+        for name in ("W1", "b1", "W2", "activation"):
+            np.testing.assert_array_equal(getattr(back, name), getattr(net, name))
+
+
+def test_the_map_keeps_what_happens_at_a_kink() -> None:
+    """With numbers that are not rounded one wrong reading of a kink shows in full."""
+    rng = np.random.default_rng(11)
+    for _ in range(50):
+        data = rng.integers(-20, 21, 12) / 4.0
+        kinks = kink_networks(rng, "relu", data, exact=True)
+        dense = kinks.two_layer()
+        for net in (kinks.relu_to_abs(), kinks.relu_to_abs().abs_to_relu()):
+            np.testing.assert_array_equal(net(data), kinks(data))
+            np.testing.assert_array_equal(net.derivative(data), kinks.derivative(data))
+        mapped = dense.relu_to_abs()
+        np.testing.assert_array_equal(mapped.divergence(data), kinks.derivative(data))
+        assert np.max(np.abs(mapped(data) - kinks(data))) <= ROUNDING * 100  # late biases are not dyadic
+
+
+def test_the_map_halves_the_total_weight_of_kinks() -> None:
+    rng = np.random.default_rng(12)
+    for _ in range(20):
+        kinks = kink_networks(rng, "relu", rng.normal(size=5), exact=True)
+        assert kinks.relu_to_abs().total_weight == kinks.total_weight / 2
+        assert kinks.relu_to_abs().abs_to_relu().total_weight == kinks.total_weight
+
+
 def test_shapes_follow_the_input() -> None:
     net = TwoLayerNetwork.univariate([1.0], [0.0], [1.0])
     assert net([1, 2, 3]).tolist() == [1.0, 2.0, 3.0]
