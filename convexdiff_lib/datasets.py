@@ -1,4 +1,4 @@
-r"""The distributions of the paper's experiments, each with its exact score and log-density.
+r"""The distributions of the paper's experiments, each with its exact score and log-density, and the noise.
 
 Every figure draws the truth beside what was learned, so a data set here is a distribution, not only a sample.
 """
@@ -11,9 +11,17 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import logsumexp
 
-from ._validation import FloatArray, as_count, as_finite, as_generator, as_positive, as_sample
+from ._validation import (
+    FloatArray,
+    as_count,
+    as_finite,
+    as_generator,
+    as_matrix,
+    as_positive,
+    as_sample,
+)
 
-__all__ = ["GaussianMixture", "Uniform", "paper_mixture", "standard_normal"]
+__all__ = ["GaussianMixture", "Uniform", "paper_mixture", "perturb", "standard_normal"]
 
 
 @dataclass(frozen=True)
@@ -68,6 +76,19 @@ class GaussianMixture:
         log_parts = self._log_components(points)
         weight = np.exp(log_parts - logsumexp(log_parts, axis=-1, keepdims=True))
         return -np.sum(weight * (points[..., None] - np.asarray(self.centers)), axis=-1) / self.scale**2
+
+    def smoothed(self, sigma: float) -> GaussianMixture:
+        r"""Return the law of :math:`x + \sigma\delta` with standard normal noise :math:`\delta`.
+
+        Smoothing leaves the centers and adds variances: the scale :math:`\tau` becomes
+        :math:`\sqrt{\tau^2 + \sigma^2}`.  Raises ValueError if sigma is not positive.
+
+        Examples
+        --------
+        >>> GaussianMixture(centers=(0.0, 5.0), scale=3.0).smoothed(4.0)
+        GaussianMixture(centers=(0.0, 5.0), scale=5.0)
+        """
+        return GaussianMixture(self.centers, float(np.hypot(self.scale, as_positive(sigma, "sigma"))))
 
 
 @dataclass(frozen=True)
@@ -124,3 +145,51 @@ def paper_mixture() -> GaussianMixture:
     (-10.0, 10.0)
     """
     return GaussianMixture(centers=(-10.0, 10.0))
+
+
+def perturb(
+    x: ArrayLike, sigma: float, rng: np.random.Generator, draws: int = 1
+) -> tuple[FloatArray, FloatArray]:
+    r"""Add Gaussian noise to data, and return with it the targets of denoising score matching.
+
+    .. math:: \tilde x = x + \sigma\delta, \qquad \ell = -\delta/\sigma, \qquad \delta \sim \mathcal N(0, 1)
+
+    The mean of :math:`\ell` given :math:`\tilde x` is the score of the perturbed law, which is why regression
+    on it learns that score.  The paper's display (26) has the target :math:`+\delta/\sigma`, from which one
+    learns minus the score.
+
+    Parameters
+    ----------
+    x : array of shape (n,) or (n, d)
+    sigma : float
+        Noise level, positive.
+    rng : numpy.random.Generator
+    draws : int
+        Independent draws of the noise for every point, at least 1.
+
+    Returns
+    -------
+    x_noisy, targets : arrays of shape (n * draws,) or (n * draws, d)
+        The draws of one point follow each other.
+
+    Raises
+    ------
+    ValueError
+        If x is malformed, sigma is not positive or draws is below 1.
+    TypeError
+        If rng is not a numpy Generator.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x_noisy, targets = perturb([0.0, 10.0], 0.1, np.random.default_rng(0), draws=3)
+    >>> x_noisy.round(1).tolist()
+    [0.0, -0.0, 0.1, 10.0, 9.9, 10.0]
+    >>> bool(np.allclose(x_noisy + 0.1**2 * targets, [0, 0, 0, 10, 10, 10]))
+    True
+    """
+    points, level, generator = as_matrix(x), as_positive(sigma, "sigma"), as_generator(rng)
+    repeated = np.repeat(points, as_count(draws, "draws", minimum=1), axis=0)
+    noise = generator.normal(size=repeated.shape)
+    x_noisy, targets = repeated + level * noise, -noise / level
+    return (x_noisy[:, 0], targets[:, 0]) if np.ndim(x) == 1 else (x_noisy, targets)

@@ -9,7 +9,7 @@ import pytest
 from scipy.integrate import quad
 from scipy.special import ndtr
 
-from convexdiff_lib.datasets import GaussianMixture, Uniform, paper_mixture, standard_normal
+from convexdiff_lib.datasets import GaussianMixture, Uniform, paper_mixture, perturb, standard_normal
 
 LAWS = [
     standard_normal(),
@@ -97,3 +97,62 @@ def test_any_shape_evaluates() -> None:
     for law in (standard_normal(), paper_mixture(), Uniform(-1, 1)):
         assert law.score(grid).shape == law.log_density(grid).shape == (2, 3)
         assert np.shape(law.score(0.0)) == ()
+
+
+@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("sigma", [1e-2, 0.7, 30.0])
+def test_smoothing_is_the_convolution(law: GaussianMixture, sigma: float) -> None:
+    """The smoothed density is the mean of the density over the noise, here by Gauss-Hermite quadrature."""
+    smooth = law.smoothed(sigma)
+    nodes, weights = np.polynomial.hermite_e.hermegauss(80)
+    # The narrower of the two Gaussians is integrated against the wider one, which is then smooth.
+    inner, outer = sorted((law.scale, sigma))
+    for x in np.linspace(min(law.centers) - 2 * smooth.scale, max(law.centers) + 2 * smooth.scale, 9):
+        wide = GaussianMixture(law.centers, outer)
+        convolved = weights @ np.exp(wide.log_density(x - inner * nodes)) / np.sqrt(2 * np.pi)
+        # Quadrature of 80 nodes where the integrand is a Gaussian at most as narrow as its weight.
+        assert abs(convolved / np.exp(smooth.log_density(x)) - 1) <= 1e-9
+
+
+def test_smoothing_adds_variances() -> None:
+    assert standard_normal().smoothed(1.0).score([1.0]).round(12).tolist() == [-0.5]
+    twice, once = paper_mixture().smoothed(3.0).smoothed(4.0), paper_mixture().smoothed(5.0)
+    assert abs(twice.scale - once.scale) <= 1e-15 * once.scale
+    assert twice.centers == (-10.0, 10.0)
+
+
+@pytest.mark.parametrize("sigma", [1e-3, 1.0, 50.0])
+@pytest.mark.parametrize("draws", [1, 4])
+def test_target_points_back_at_the_data(sigma: float, draws: int) -> None:
+    """x = x_noisy + sigma^2 target: with the sign of the target turned it would not be."""
+    x = np.random.default_rng(0).normal(size=30)
+    x_noisy, targets = perturb(x, sigma, np.random.default_rng(1), draws)
+    assert x_noisy.shape == targets.shape == (30 * draws,)
+    assert np.max(np.abs(x_noisy + sigma**2 * targets - np.repeat(x, draws))) <= 1e-14 * (1 + sigma)
+    assert np.min(np.abs(x_noisy - sigma**2 * targets - np.repeat(x, draws))) >= 1e-6 * sigma
+
+
+def test_noise_is_standard_normal_and_new_for_every_draw() -> None:
+    """Kolmogorov-Smirnov; 2 exp(-2 n t^2) = 1e-6 at the bound."""
+    sigma, n = 0.3, 60_000
+    x_noisy, targets = perturb(np.full(n // 6, 5.0), sigma, np.random.default_rng(2), draws=6)
+    delta = np.sort((x_noisy - 5) / sigma)
+    assert np.max(np.abs(ndtr(delta) - np.arange(n) / n)) <= np.sqrt(np.log(2 / 1e-6) / (2 * n)) + 1 / n
+    assert len(np.unique(targets)) == n
+
+
+def test_points_in_the_plane_are_perturbed_in_every_coordinate() -> None:
+    x = np.arange(6.0).reshape(3, 2)
+    x_noisy, targets = perturb(x, 0.5, np.random.default_rng(0), draws=2)
+    assert x_noisy.shape == targets.shape == (6, 2)
+    assert np.max(np.abs(x_noisy + 0.25 * targets - np.repeat(x, 2, axis=0))) <= 1e-14
+    assert len(np.unique(targets)) == 12
+    column = perturb(np.zeros((3, 1)), 0.5, np.random.default_rng(0))
+    assert column[0].shape == (3, 1)
+
+
+def test_perturbing_leaves_the_data_alone_and_depends_on_the_generator_alone() -> None:
+    x = np.zeros(5)
+    first, again = (perturb(x, 1.0, np.random.default_rng(3)) for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+    assert (x == 0).all()

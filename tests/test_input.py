@@ -14,10 +14,10 @@ import torch
 
 from convexdiff_lib import TwoLayerNetwork, denoising_loss, score_matching, score_matching_loss
 from convexdiff_lib.certificates import certify_score_matching, dual_violation
-from convexdiff_lib.datasets import GaussianMixture, Uniform
-from convexdiff_lib.langevin import langevin_dynamics
+from convexdiff_lib.datasets import GaussianMixture, Uniform, perturb
+from convexdiff_lib.langevin import annealed_langevin_dynamics, langevin_dynamics
 from convexdiff_lib.networks import KinkNetwork
-from convexdiff_lib.nonconvex import train_score_matching
+from convexdiff_lib.nonconvex import train_denoising, train_score_matching
 from convexdiff_lib.piecewise_linear import PiecewiseLinearScore
 from convexdiff_lib.plots import draw, draw_data, draw_histogram, panels
 from convexdiff_lib.programs import reconstruct_relu, relu_matrices, solve_relu_dual, solve_relu_program
@@ -45,6 +45,11 @@ def train(x: Any = GOOD, beta: Any = 2.0, **options: Any) -> Any:
     return train_score_matching(x, beta, **settings)
 
 
+def train_noisy(x: Any = GOOD, targets: Any = GOOD, beta: Any = 2.0, **options: Any) -> Any:
+    settings: dict[str, Any] = {"generator": torch_rng(), "n_epochs": 1} | options
+    return train_denoising(x, targets, beta, **settings)
+
+
 def certify(
     x: Any = GOOD, z: Any = (0.0, 0.0, 0.0), network: Any = KINK, beta: Any = 2.0, **options: Any
 ) -> Any:
@@ -61,6 +66,17 @@ def walk(
     return langevin_dynamics(score, x0, step_size=step_size, n_steps=n_steps, rng=generator or rng())
 
 
+def anneal(
+    sigmas: Any = (3.0, 2.0, 1.0),
+    scores: Any = (np.negative,) * 3,
+    x0: Any = GOOD,
+    n_steps_each: Any = 1,
+    **options: Any,
+) -> Any:
+    settings: dict[str, Any] = {"step_size": 0.1, "rng": rng()} | options
+    return annealed_langevin_dynamics(scores, sigmas, x0, n_steps_each=n_steps_each, **settings)
+
+
 VECTOR_DOORS: dict[str, tuple[str, Door]] = {
     "score_matching": ("x", lambda x: score_matching(x, 2.0)),
     "certify x": ("x", lambda x: certify(x=x)),
@@ -75,6 +91,9 @@ VECTOR_DOORS: dict[str, tuple[str, Door]] = {
     "reconstruct x": ("x", lambda x: reconstruct_relu(x, np.zeros(12))),
     "reconstruct y": ("y", lambda y: reconstruct_relu(GOOD, y)),
     "train": ("x", train),
+    "train_denoising x": ("x_noisy", train_noisy),
+    "train_denoising targets": ("targets", lambda x: train_noisy(targets=x)),
+    "annealed levels": ("sigmas", anneal),
     "knots": ("knots", lambda x: PiecewiseLinearScore(x, np.zeros(3), -1.0, -1.0)),
     "values": ("values", lambda x: PiecewiseLinearScore(np.arange(3.0), x, -1.0, -1.0)),
     "centers": ("centers", GaussianMixture),
@@ -85,11 +104,13 @@ MATRIX_DOORS: dict[str, tuple[str, Door]] = {
     "network": ("x", PLANE),
     "divergence": ("x", PLANE.divergence),
     "score_matching_loss": ("x", lambda x: score_matching_loss(PLANE, x, 1.0)),
+    "perturb": ("x", lambda x: perturb(x, 1.0, rng())),
     "denoising_loss x": ("x_noisy", lambda x: denoising_loss(PLANE, x, np.zeros((2, 2)), 1.0)),
     "denoising_loss targets": ("targets", lambda x: denoising_loss(PLANE, np.zeros((2, 2)), x, 1.0)),
 }
 ANY_SHAPE_DOORS: dict[str, tuple[str, Door]] = {
     "langevin start": ("x0", lambda x: walk(x0=x)),
+    "annealed start": ("x0", lambda x: anneal(x0=x)),
     "W1": ("W1", lambda x: TwoLayerNetwork(x, np.ones(1), np.ones((1, 1)), np.ones(1), np.ones((1, 1)))),
     "V": ("V", lambda x: TwoLayerNetwork(np.ones((1, 1)), np.ones(1), np.ones((1, 1)), np.ones(1), x)),
     "w": ("w", lambda x: TwoLayerNetwork.univariate(x, [0.0] * 3, [1.0] * 3)),
@@ -172,7 +193,11 @@ POSITIVE_DOORS: dict[str, tuple[str, Door]] = {
     "solve_relu_dual": ("beta", lambda b: solve_relu_dual(GOOD, b)),
     "train": ("beta", lambda b: train(beta=b)),
     "learning rate": ("learning_rate", lambda b: train(learning_rate=b)),
+    "train_denoising": ("beta", lambda b: train_noisy(beta=b)),
     "step size": ("step_size", lambda b: walk(step_size=b)),
+    "annealed step size": ("step_size", lambda b: anneal(step_size=b)),
+    "noise level": ("sigma", lambda b: perturb(GOOD, b, rng())),
+    "smoothing": ("sigma", GaussianMixture().smoothed),
     "scale": ("scale", lambda b: GaussianMixture((0.0,), b)),
 }
 NO_NUMBER: list[Any] = ["1.5", None, [1.0], np.array([1.0]), 1j, True, {}]
@@ -231,12 +256,14 @@ ACTIVATION_DOORS: dict[str, Door] = {
         np.zeros(1), np.ones(1), np.ones(1), np.zeros(1, bool), activation=a
     ),
     "train": lambda a: train(activation=a),
+    "train_denoising": lambda a: train_noisy(activation=a),
 }
 FLAG_DOORS: dict[str, Door] = {
     "score_matching": lambda s: score_matching(GOOD, 2.0, skip=s),
     "certify": lambda s: certify(skip=s),
     "dual_violation": lambda s: dual_violation(GOOD, GOOD, 2.0, skip=s),
     "train": lambda s: train(skip=s),
+    "train_denoising": lambda s: train_noisy(skip=s),
 }
 
 
@@ -261,6 +288,8 @@ COUNT_DOORS: dict[str, tuple[str, int, Door]] = {
     "mixture": ("n", 0, lambda n: GaussianMixture().sample(n, rng())),
     "uniform": ("n", 0, lambda n: Uniform().sample(n, rng())),
     "steps": ("n_steps", 0, lambda n: walk(n_steps=n)),
+    "annealed steps": ("n_steps_each", 0, lambda n: anneal(n_steps_each=[1, n, 1])),
+    "draws": ("draws", 1, lambda n: perturb(GOOD, 1.0, rng(), n)),
     "width": ("width", 1, lambda n: train(width=n)),
     "trials": ("n_trials", 1, lambda n: train(n_trials=n)),
     "epochs": ("n_epochs", 1, lambda n: train(n_epochs=n)),
@@ -285,6 +314,8 @@ def test_a_seed_is_no_generator(seed: Any) -> None:
         lambda g: GaussianMixture().sample(1, g),
         lambda g: Uniform().sample(1, g),
         lambda g: langevin_dynamics(np.negative, GOOD, step_size=0.1, n_steps=1, rng=g),
+        lambda g: anneal(rng=g),
+        lambda g: perturb(GOOD, 1.0, g),
     ]
     for door in doors:
         with pytest.raises(TypeError, match=r"^rng must be a numpy\.random\.Generator, e\.g\. .* got "):
@@ -369,6 +400,18 @@ def test_parts_that_do_not_fit_together() -> None:
             lambda: walk(score=lambda x: x[:, None]),
             r"score must return an array of shape \(3,\); got \(3, 1\)",
         ),
+        (
+            lambda: anneal(sigmas=[1.0, 2.0, 0.5]),
+            r"sigmas must be positive and strictly decreasing; got \[1.0, 2",
+        ),
+        (lambda: anneal(sigmas=[1.0, 1.0, 0.5]), "sigmas must be positive and strictly decreasing"),
+        (lambda: anneal(sigmas=[1.0, 0.5, 0.0]), "sigmas must be positive and strictly decreasing"),
+        (lambda: anneal(scores=[np.negative]), "scores must hold one score per level, 3; got 1"),
+        (lambda: anneal(n_steps_each=[1, 2]), "n_steps_each must be one number, or one per level, 3; got 2"),
+        (
+            lambda: train_noisy(targets=[1.0]),
+            r"x_noisy and targets must have one shape; got \(3,\) and \(1,\)",
+        ),
         (lambda: walk(score=lambda x: 0.0), r"score must return an array of shape \(3,\); got \(\)"),
     ]
     for call, message in cases:
@@ -376,6 +419,8 @@ def test_parts_that_do_not_fit_together() -> None:
             call()
     with pytest.raises(TypeError, match="network must be a KinkNetwork; got TwoLayerNetwork"):
         certify(network=LINE)
+    with pytest.raises(TypeError, match=r"scores\[1\] must be callable; got 3"):
+        anneal(scores=[np.negative, 3, np.negative])
 
 
 @pytest.mark.parametrize("skip", [False, True])

@@ -1,4 +1,4 @@
-"""Unadjusted Langevin dynamics against the law that a linear score propagates exactly."""
+"""Unadjusted and annealed Langevin dynamics against the law that a linear score propagates exactly."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from convexdiff_lib._validation import FloatArray
-from convexdiff_lib.langevin import langevin_dynamics
+from convexdiff_lib.datasets import GaussianMixture, standard_normal
+from convexdiff_lib.langevin import annealed_langevin_dynamics, langevin_dynamics
 
 
 def linear(x: FloatArray) -> FloatArray:
@@ -66,3 +67,107 @@ def test_the_path_depends_on_the_generator_alone() -> None:
 def test_every_start_has_its_own_noise() -> None:
     x = langevin_dynamics(linear, np.zeros(1000), step_size=0.1, n_steps=1, rng=np.random.default_rng(0))
     assert len(np.unique(x)) == 1000
+
+
+SIGMAS = [1.0, 0.5, 0.1]
+
+
+def smoothed_scores(law: GaussianMixture, sigmas: list[float] = SIGMAS) -> list:
+    return [law.smoothed(sigma).score for sigma in sigmas]
+
+
+def linear_law(start: float, eta: float, sigmas: list[float], steps: list[int]) -> tuple[float, float]:
+    """Mean and variance after annealing from a point, for normal data: every level's score is linear."""
+    mean, variance = start, 0.0
+    for sigma, n in zip(sigmas, steps, strict=True):
+        step = eta * sigma**2 / sigmas[-1] ** 2
+        for _ in range(n):
+            factor = 1 - step / (1 + sigma**2)
+            mean, variance = factor * mean, factor**2 * variance + 2 * step
+    return mean, variance
+
+
+@pytest.mark.parametrize("steps", [7, [2, 9, 30], [0, 4, 0]])
+@pytest.mark.parametrize("eta", [1e-4, 5e-3])
+def test_annealing_obeys_the_recursion_of_its_levels(eta: float, steps: int | list[int]) -> None:
+    """The step is step_size at the smallest level and grows with the square of the level."""
+    n = 100_000
+    each = [steps] * 3 if isinstance(steps, int) else steps
+    mean, variance = linear_law(2.0, eta, SIGMAS, each)
+    x = annealed_langevin_dynamics(
+        smoothed_scores(standard_normal()),
+        SIGMAS,
+        np.full(n, 2.0),
+        step_size=eta,
+        n_steps_each=steps,
+        rng=np.random.default_rng(1),
+    )
+    # Seven standard deviations of a sample mean and of a sample variance: together below 1e-11.
+    assert abs(x.mean() - mean) <= 7 * np.sqrt(variance / n)
+    assert abs(x.var() - variance) <= 7 * variance * np.sqrt(2 / n)
+
+
+def test_one_level_is_plain_langevin() -> None:
+    start = np.linspace(-1, 1, 50)
+    plain = langevin_dynamics(linear, start, step_size=0.02, n_steps=13, rng=np.random.default_rng(4))
+    annealed = annealed_langevin_dynamics(
+        [linear], [0.3], start, step_size=0.02, n_steps_each=13, rng=np.random.default_rng(4)
+    )
+    np.testing.assert_array_equal(plain, annealed)
+
+
+def test_levels_are_taken_in_order_with_their_own_steps() -> None:
+    """Without noise to speak of: each level adds its constant score times its step."""
+    visited = []
+
+    def constant(level: int):
+        def score(x: FloatArray) -> FloatArray:
+            visited.append(level)
+            return np.full_like(x, 1e6 * 10**level)
+
+        return score
+
+    x = annealed_langevin_dynamics(
+        [constant(0), constant(1)],
+        [3.0, 1.0],
+        np.zeros(4),
+        step_size=1e-6,
+        n_steps_each=[2, 3],
+        rng=np.random.default_rng(0),
+    )
+    assert visited == [0, 0, 1, 1, 1]
+    # 2 steps of 9e-6 with score 1e6, 3 of 1e-6 with 1e7; noise of standard deviation 0.0065, times ten.
+    assert np.max(np.abs(x - (18 + 30))) <= 0.065
+
+
+def test_annealing_leaves_the_start_alone_and_keeps_its_shape() -> None:
+    start = np.zeros((4, 3))
+    x = annealed_langevin_dynamics(
+        smoothed_scores(standard_normal()),
+        SIGMAS,
+        start,
+        step_size=1e-3,
+        n_steps_each=np.int64(2),  # type: ignore[arg-type]
+        rng=np.random.default_rng(0),
+    )
+    assert x.shape == (4, 3)
+    assert (start == 0).all()
+    assert len(np.unique(x)) == 12
+
+
+def test_annealing_finds_both_modes_where_plain_langevin_finds_one() -> None:
+    """Two far modes, all starts in one of them: the large noise levels bridge the gap."""
+    law = GaussianMixture((-8.0, 8.0), 0.5)
+    sigmas, start = [10.0, 4.0, 1.5, 0.5, 0.2], np.full(2000, 8.0)
+    plain = langevin_dynamics(law.score, start, step_size=0.02, n_steps=500, rng=np.random.default_rng(0))
+    annealed = annealed_langevin_dynamics(
+        smoothed_scores(law, sigmas),
+        sigmas,
+        start,
+        step_size=0.02,
+        n_steps_each=100,
+        rng=np.random.default_rng(0),
+    )
+    assert (plain < 0).mean() == 0.0
+    # Ten standard errors of a fair coin, 0.11, and the bias of finite steps.
+    assert abs((annealed < 0).mean() - 0.5) <= 0.2

@@ -7,9 +7,9 @@ import pytest
 import torch
 from strategies import every_network, threshold
 
-from convexdiff_lib import score_matching, score_matching_loss
+from convexdiff_lib import denoising_loss, score_matching, score_matching_loss
 from convexdiff_lib._validation import Activation
-from convexdiff_lib.nonconvex import AdamRuns, _losses, train_score_matching
+from convexdiff_lib.nonconvex import AdamRuns, _losses, train_denoising, train_score_matching
 
 
 def runs(
@@ -83,18 +83,20 @@ def test_trials_are_independent() -> None:
 
 
 @every_network
-def test_gradients_are_those_of_the_loss(activation: Activation, skip: bool) -> None:
+@pytest.mark.parametrize("denoising", [False, True])
+def test_gradients_are_those_of_the_loss(activation: Activation, skip: bool, denoising: bool) -> None:
     """Autograd against central differences, away from kinks, where the loss is smooth."""
     generator = torch.Generator().manual_seed(0)
     m, beta, h = 5, 1.7, 1e-6
     x = torch.tensor([-1.3, -0.2, 0.4, 0.9, 2.0], dtype=torch.float64)
+    labels = torch.tensor([1.0, -2.0, 0.3, 0.0, 4.0], dtype=torch.float64) if denoising else None
     parameters = [torch.randn((1, k), generator=generator, dtype=torch.float64) for k in (m, m, m, 1, 1)]
     w, b = parameters[:2]
     assert float((x[:, None] * w + b).abs().min()) >= 100 * h
     moving = parameters if skip else parameters[:4]
     for p in moving:
         p.requires_grad_()
-    _losses(parameters, x, beta, activation).sum().backward()
+    _losses(parameters, x, beta, activation, labels).sum().backward()
     for p in moving:
         assert p.grad is not None
         for i in range(p.shape[1]):
@@ -102,7 +104,7 @@ def test_gradients_are_those_of_the_loss(activation: Activation, skip: bool) -> 
             for step in (h, -h):
                 with torch.no_grad():
                     p[0, i] += step
-                    values.append(float(_losses(parameters, x, beta, activation)))
+                    values.append(float(_losses(parameters, x, beta, activation, labels)))
                     p[0, i] -= step
             numeric = (values[0] - values[1]) / (2 * h)
             # The loss is a quartic: h^2 times its third derivative, and a cancellation of 1e-16 / h.
@@ -120,3 +122,32 @@ def test_losses_in_torch_are_the_losses(activation: Activation, skip: bool) -> N
     loss = _losses(parameters, torch.tensor(data, dtype=torch.float64), 1.3, activation)
     net = TwoLayerNetwork.univariate(w, b, alpha, b0, v, activation=activation)
     assert abs(float(loss) - score_matching_loss(net, data, 1.3)) <= 1e-12
+    targets = [0.5, -1.0, 2.0, 7.0]
+    as_tensor = [torch.tensor(part, dtype=torch.float64) for part in (data, targets)]
+    denoising = _losses(parameters, as_tensor[0], 1.3, activation, as_tensor[1])
+    assert abs(float(denoising) - denoising_loss(net, data, targets, 1.3)) <= 1e-12
+
+
+@every_network
+def test_denoising_runs_keep_the_best_network_of_each_trial(activation: Activation, skip: bool) -> None:
+    rng = np.random.default_rng(0)
+    x, targets = rng.normal(size=10), rng.normal(size=10)
+    trained = train_denoising(
+        x,
+        targets,
+        0.3,
+        activation=activation,
+        skip=skip,
+        width=12,
+        n_trials=4,
+        n_epochs=150,
+        learning_rate=3e-2,
+        generator=torch.Generator().manual_seed(0),
+    )
+    assert trained.history.shape == (150, 4)
+    # The same sums in another order.
+    assert np.max(np.abs(trained.losses - trained.history.min(axis=0))) <= 1e-9 * trained.losses.max()
+    assert trained.losses.min() <= trained.history[0].min() - 0.1  # it did train
+    for net, loss in zip(trained.networks, trained.losses, strict=True):
+        assert denoising_loss(net, x, targets, 0.3) == loss
+        assert (net.activation, net.width, net.V[0, 0] != 0) == (activation, 12, skip)
