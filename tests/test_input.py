@@ -16,6 +16,7 @@ from convexdiff_lib import TwoLayerNetwork, denoising_loss, score_matching, scor
 from convexdiff_lib.certificates import certify_score_matching, dual_violation
 from convexdiff_lib.datasets import GaussianMixture, Uniform, perturb
 from convexdiff_lib.langevin import annealed_langevin_dynamics, langevin_dynamics
+from convexdiff_lib.large_weight_decay import large_weight_decay, large_weight_decay_threshold
 from convexdiff_lib.networks import KinkNetwork
 from convexdiff_lib.nonconvex import train_denoising, train_score_matching
 from convexdiff_lib.piecewise_linear import PiecewiseLinearScore
@@ -79,6 +80,8 @@ def anneal(
 
 VECTOR_DOORS: dict[str, tuple[str, Door]] = {
     "score_matching": ("x", lambda x: score_matching(x, 2.0)),
+    "large_weight_decay": ("x", lambda x: large_weight_decay(x, 3.0)),
+    "large_weight_decay_threshold": ("x", large_weight_decay_threshold),
     "certify x": ("x", lambda x: certify(x=x)),
     "certify z": ("z", lambda z: certify(z=z)),
     "dual_violation x": ("x", lambda x: dual_violation(x, [0.0] * 3, 2.0)),
@@ -187,6 +190,7 @@ def test_numbers_of_any_shape_must_be_finite(door: str) -> None:
 
 POSITIVE_DOORS: dict[str, tuple[str, Door]] = {
     "score_matching": ("beta", lambda b: score_matching(GOOD, b)),
+    "large_weight_decay": ("beta", lambda b: large_weight_decay(GOOD, b)),
     "certify": ("beta", lambda b: certify(beta=b)),
     "dual_violation": ("beta", lambda b: dual_violation(GOOD, GOOD, b)),
     "solve_relu_program": ("beta", lambda b: solve_relu_program(GOOD, b)),
@@ -225,6 +229,7 @@ FINITE_DOORS: dict[str, tuple[str, Door]] = {
     "denoising_loss": ("beta", lambda b: denoising_loss(LINE, GOOD, GOOD, b)),
     "left slope": ("left_slope", lambda b: PiecewiseLinearScore(np.zeros(1), np.zeros(1), b, -1.0)),
     "right slope": ("right_slope", lambda b: PiecewiseLinearScore(np.zeros(1), np.zeros(1), -1.0, b)),
+    "t": ("t", lambda t: large_weight_decay(GOOD, 2.5, t=t)),
     "low": ("low", lambda b: Uniform(b, 1.0)),
     "high": ("high", lambda b: Uniform(0.0, b)),
     "epsilon": ("epsilon", lambda b: reconstruct_relu(GOOD, np.zeros(12), epsilon=b)),
@@ -249,6 +254,8 @@ def test_numbers_that_may_be_zero(door: str) -> None:
 
 ACTIVATION_DOORS: dict[str, Door] = {
     "score_matching": lambda a: score_matching(GOOD, 2.0, activation=a),
+    "large_weight_decay": lambda a: large_weight_decay(GOOD, 2.5, activation=a),
+    "large_weight_decay_threshold": lambda a: large_weight_decay_threshold(GOOD, activation=a),
     "certify": lambda a: certify(activation=a),
     "dual_violation": lambda a: dual_violation(GOOD, GOOD, 2.0, activation=a),
     "network": lambda a: TwoLayerNetwork.univariate([1.0], [0.0], [1.0], activation=a),
@@ -260,6 +267,8 @@ ACTIVATION_DOORS: dict[str, Door] = {
 }
 FLAG_DOORS: dict[str, Door] = {
     "score_matching": lambda s: score_matching(GOOD, 2.0, skip=s),
+    "large_weight_decay": lambda s: large_weight_decay(GOOD, 2.5, skip=s),
+    "large_weight_decay_threshold": lambda s: large_weight_decay_threshold(GOOD, skip=s),
     "certify": lambda s: certify(skip=s),
     "dual_violation": lambda s: dual_violation(GOOD, GOOD, 2.0, skip=s),
     "train": lambda s: train(skip=s),
@@ -311,6 +320,7 @@ def test_a_seed_is_no_generator(seed: Any) -> None:
     doors: list[Door] = [
         lambda g: NORMAL.sample(1, g),
         lambda g: score_matching(GOOD, 1.5).sample(1, g),
+        lambda g: large_weight_decay(GOOD, 2.5).sample(1, g),
         lambda g: GaussianMixture().sample(1, g),
         lambda g: Uniform().sample(1, g),
         lambda g: langevin_dynamics(np.negative, GOOD, step_size=0.1, n_steps=1, rng=g),
