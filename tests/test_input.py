@@ -15,6 +15,7 @@ import torch
 from convexdiff_lib import TwoLayerNetwork, denoising_loss, score_matching, score_matching_loss
 from convexdiff_lib.certificates import certify_score_matching, dual_violation
 from convexdiff_lib.datasets import GaussianMixture, Uniform, perturb
+from convexdiff_lib.exact_law import GridLaw, averaged_law, propagate
 from convexdiff_lib.langevin import annealed_langevin_dynamics, langevin_dynamics
 from convexdiff_lib.large_weight_decay import large_weight_decay, large_weight_decay_threshold
 from convexdiff_lib.networks import KinkNetwork
@@ -78,6 +79,14 @@ def anneal(
     return annealed_langevin_dynamics(scores, sigmas, x0, n_steps_each=n_steps_each, **settings)
 
 
+NODES = np.linspace(-9.0, 9.0, 181)
+LAW = GridLaw.normal(0.0, 1.0, nodes=NODES)
+
+
+def carry(score: Any = np.negative, step_size: Any = 0.1, n_steps: Any = 2, max_loss: Any = 1.0) -> Any:
+    return propagate(LAW, score, step_size=step_size, n_steps=n_steps, max_loss=max_loss)
+
+
 VECTOR_DOORS: dict[str, tuple[str, Door]] = {
     "score_matching": ("x", lambda x: score_matching(x, 2.0)),
     "large_weight_decay": ("x", lambda x: large_weight_decay(x, 3.0)),
@@ -100,6 +109,10 @@ VECTOR_DOORS: dict[str, tuple[str, Door]] = {
     "knots": ("knots", lambda x: PiecewiseLinearScore(x, np.zeros(3), -1.0, -1.0)),
     "values": ("values", lambda x: PiecewiseLinearScore(np.arange(3.0), x, -1.0, -1.0)),
     "centers": ("centers", GaussianMixture),
+    "nodes": ("nodes", lambda x: GridLaw(x, NODES)),
+    "mass": ("mass", lambda x: GridLaw(NODES, x)),
+    "nodes of a normal law": ("nodes", lambda x: GridLaw.normal(0.0, 1.0, nodes=x)),
+    "nodes of a uniform law": ("nodes", lambda x: GridLaw.uniform(0.0, 1.0, nodes=x)),
     "draw_data": ("x", lambda x: draw_data(plt.gca(), x)),
     "draw_histogram": ("x", lambda x: draw_histogram(plt.gca(), x, (0.0, 1.0))),
 }
@@ -202,6 +215,8 @@ POSITIVE_DOORS: dict[str, tuple[str, Door]] = {
     "annealed step size": ("step_size", lambda b: anneal(step_size=b)),
     "noise level": ("sigma", lambda b: perturb(GOOD, b, rng())),
     "smoothing": ("sigma", GaussianMixture().smoothed),
+    "step of a law": ("step_size", lambda b: carry(step_size=b)),
+    "std": ("std", lambda b: GridLaw.normal(0.0, b, nodes=NODES)),
     "scale": ("scale", lambda b: GaussianMixture((0.0,), b)),
 }
 NO_NUMBER: list[Any] = ["1.5", None, [1.0], np.array([1.0]), 1j, True, {}]
@@ -232,6 +247,10 @@ FINITE_DOORS: dict[str, tuple[str, Door]] = {
     "t": ("t", lambda t: large_weight_decay(GOOD, 2.5, t=t)),
     "low": ("low", lambda b: Uniform(b, 1.0)),
     "high": ("high", lambda b: Uniform(0.0, b)),
+    "low of a grid law": ("low", lambda b: GridLaw.uniform(b, 1.0, nodes=NODES)),
+    "high of a grid law": ("high", lambda b: GridLaw.uniform(0.0, b, nodes=NODES)),
+    "mean of a grid law": ("mean", lambda b: GridLaw.normal(b, 1.0, nodes=NODES)),
+    "max_loss": ("max_loss", lambda b: carry(max_loss=b)),
     "epsilon": ("epsilon", lambda b: reconstruct_relu(GOOD, np.zeros(12), epsilon=b)),
 }
 
@@ -299,6 +318,8 @@ COUNT_DOORS: dict[str, tuple[str, int, Door]] = {
     "steps": ("n_steps", 0, lambda n: walk(n_steps=n)),
     "annealed steps": ("n_steps_each", 0, lambda n: anneal(n_steps_each=[1, n, 1])),
     "draws": ("draws", 1, lambda n: perturb(GOOD, 1.0, rng(), n)),
+    "steps of a law": ("n_steps", 0, lambda n: carry(n_steps=n)),
+    "steps of an average": ("n_steps", 1, lambda n: averaged_law(LAW, np.negative, step_size=0.1, n_steps=n)),
     "width": ("width", 1, lambda n: train(width=n)),
     "trials": ("n_trials", 1, lambda n: train(n_trials=n)),
     "epochs": ("n_epochs", 1, lambda n: train(n_epochs=n)),
