@@ -375,3 +375,10 @@ def test_units_do_not_matter(scale: float) -> None:
     law = GridLaw.uniform(-4.0 * scale, 4.0 * scale, nodes=scale * base.nodes)
     there = propagate(law, lambda x: KINKED(x / scale) / scale, step_size=0.3 * scale**2, n_steps=5)
     assert np.max(np.abs(there.mass - propagate(base, KINKED, step_size=0.3, n_steps=5).mass)) <= 1e-12
+
+
+def test_distance_between_one_cell_and_three():
+    """The quantiles differ by (2 u - 1) times a cell, whose square integrates to a third."""
+    nodes = np.arange(20.0)
+    one, three = GridLaw.uniform(9.5, 10.5, nodes=nodes), GridLaw.uniform(8.5, 11.5, nodes=nodes)
+    assert abs(wasserstein(one, three) ** 2 - 1 / 3) <= 1e-12  # rounding
