@@ -23,6 +23,7 @@ from convexdiff_lib.nonconvex import train_denoising, train_score_matching
 from convexdiff_lib.piecewise_linear import PiecewiseLinearScore
 from convexdiff_lib.plots import draw, draw_data, draw_histogram, panels
 from convexdiff_lib.programs import reconstruct_relu, relu_matrices, solve_relu_dual, solve_relu_program
+from convexdiff_lib.selection import choose_weight_decay, pointwise_loss, score_error
 
 # Loose types on purpose: every call here breaks its type.
 Door = Callable[[Any], Any]
@@ -87,6 +88,10 @@ def carry(score: Any = np.negative, step_size: Any = 0.1, n_steps: Any = 2, max_
     return propagate(LAW, score, step_size=step_size, n_steps=n_steps, max_loss=max_loss)
 
 
+def choose(x: Any = GOOD, betas: Any = (4.0,), generator: Any = None, **options: Any) -> Any:
+    return choose_weight_decay(x, betas, rng=generator or rng(), **({"folds": 2} | options))
+
+
 VECTOR_DOORS: dict[str, tuple[str, Door]] = {
     "score_matching": ("x", lambda x: score_matching(x, 2.0)),
     "large_weight_decay": ("x", lambda x: large_weight_decay(x, 3.0)),
@@ -106,6 +111,10 @@ VECTOR_DOORS: dict[str, tuple[str, Door]] = {
     "train_denoising x": ("x_noisy", train_noisy),
     "train_denoising targets": ("targets", lambda x: train_noisy(targets=x)),
     "annealed levels": ("sigmas", anneal),
+    "choose": ("x", choose),
+    "choose among": ("betas", lambda b: choose(betas=b)),
+    "pointwise_loss": ("x", lambda x: pointwise_loss(NORMAL, x)),
+    "interval": ("interval", lambda i: score_error(NORMAL, GaussianMixture(), i)),
     "knots": ("knots", lambda x: PiecewiseLinearScore(x, np.zeros(3), -1.0, -1.0)),
     "values": ("values", lambda x: PiecewiseLinearScore(np.arange(3.0), x, -1.0, -1.0)),
     "centers": ("centers", GaussianMixture),
@@ -277,6 +286,7 @@ ACTIVATION_DOORS: dict[str, Door] = {
     "large_weight_decay_threshold": lambda a: large_weight_decay_threshold(GOOD, activation=a),
     "certify": lambda a: certify(activation=a),
     "dual_violation": lambda a: dual_violation(GOOD, GOOD, 2.0, activation=a),
+    "choose": lambda a: choose(activation=a),
     "network": lambda a: TwoLayerNetwork.univariate([1.0], [0.0], [1.0], activation=a),
     "kink network": lambda a: KinkNetwork(
         np.zeros(1), np.ones(1), np.ones(1), np.zeros(1, bool), activation=a
@@ -292,6 +302,7 @@ FLAG_DOORS: dict[str, Door] = {
     "dual_violation": lambda s: dual_violation(GOOD, GOOD, 2.0, skip=s),
     "train": lambda s: train(skip=s),
     "train_denoising": lambda s: train_noisy(skip=s),
+    "choose": lambda s: choose(skip=s),
 }
 
 
@@ -323,6 +334,7 @@ COUNT_DOORS: dict[str, tuple[str, int, Door]] = {
     "width": ("width", 1, lambda n: train(width=n)),
     "trials": ("n_trials", 1, lambda n: train(n_trials=n)),
     "epochs": ("n_epochs", 1, lambda n: train(n_epochs=n)),
+    "folds": ("folds", 2, lambda n: choose(folds=n)),
 }
 
 
@@ -347,6 +359,7 @@ def test_a_seed_is_no_generator(seed: Any) -> None:
         lambda g: langevin_dynamics(np.negative, GOOD, step_size=0.1, n_steps=1, rng=g),
         lambda g: anneal(rng=g),
         lambda g: perturb(GOOD, 1.0, g),
+        lambda g: choose_weight_decay(GOOD, [4.0], folds=2, rng=g),
     ]
     for door in doors:
         with pytest.raises(TypeError, match=r"^rng must be a numpy\.random\.Generator, e\.g\. .* got "):
@@ -376,6 +389,12 @@ def test_parts_that_do_not_fit_together() -> None:
         (
             lambda: reconstruct([0.0] * 12, rule="both"),
             "rule must be 'signed' or 'printed'; got 'both'",
+        ),
+        (lambda: choose(folds=4), "folds must be at most the number of points, 3; got 4"),
+        (lambda: choose(betas=[1.0, 4.0]), r"betas must be at least .* here; got 1: "),
+        (
+            lambda: score_error(NORMAL, GaussianMixture(), (1.0, -1.0)),
+            "interval must be .* got \\(1.0, -1.0\\)",
         ),
         (lambda: denoising_loss(LINE, GOOD, [1.0], 0.0), r"must have one shape; got \(3, 1\) and \(1, 1\)"),
         (lambda: PLANE([1.0, 2.0]), r"x must have 2 columns; got shape \(2, 1\)"),
