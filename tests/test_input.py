@@ -22,7 +22,14 @@ from convexdiff_lib.networks import KinkNetwork
 from convexdiff_lib.nonconvex import train_denoising, train_score_matching
 from convexdiff_lib.piecewise_linear import PiecewiseLinearScore
 from convexdiff_lib.plots import draw, draw_data, draw_histogram, panels
-from convexdiff_lib.programs import reconstruct_relu, relu_matrices, solve_relu_dual, solve_relu_program
+from convexdiff_lib.programs import (
+    denoising_dual,
+    denoising_network_from_program,
+    denoising_program,
+    network_from_program,
+    score_matching_dual,
+    score_matching_program,
+)
 from convexdiff_lib.selection import choose_weight_decay, pointwise_loss, score_error
 
 # Loose types on purpose: every call here breaks its type.
@@ -60,7 +67,7 @@ def certify(
 
 
 def reconstruct(y: Any, **options: Any) -> Any:
-    return reconstruct_relu(GOOD, y, **options)
+    return network_from_program(GOOD, y, **options)
 
 
 def walk(
@@ -102,11 +109,18 @@ VECTOR_DOORS: dict[str, tuple[str, Door]] = {
     "dual_violation z": ("z", lambda z: dual_violation(GOOD, z, 2.0)),
     "kink network": ("x", KINK),
     "kink network's derivative": ("x", KINK.derivative),
-    "relu_matrices": ("x", relu_matrices),
-    "solve_relu_program": ("x", lambda x: solve_relu_program(x, 2.0)),
-    "solve_relu_dual": ("x", lambda x: solve_relu_dual(x, 2.0)),
-    "reconstruct x": ("x", lambda x: reconstruct_relu(x, np.zeros(12))),
-    "reconstruct y": ("y", lambda y: reconstruct_relu(GOOD, y)),
+    "program": ("x", lambda x: score_matching_program(x, 2.0)),
+    "program's dual": ("x", lambda x: score_matching_dual(x, 2.0)),
+    "value of a program": ("y", score_matching_program(GOOD, 2.0).value_at),
+    "denoising program x": ("x_noisy", lambda x: denoising_program(x, GOOD, 2.0)),
+    "denoising program targets": ("targets", lambda y: denoising_program(GOOD, y, 2.0)),
+    "denoising dual x": ("x_noisy", lambda x: denoising_dual(x, GOOD, 2.0)),
+    "denoising dual targets": ("targets", lambda y: denoising_dual(GOOD, y, 2.0)),
+    "reconstruct x": ("x", lambda x: network_from_program(x, np.zeros(12))),
+    "reconstruct y": ("y", lambda y: network_from_program(GOOD, y)),
+    "denoising network x": ("x_noisy", lambda x: denoising_network_from_program(x, GOOD, np.zeros(6))),
+    "denoising network targets": ("targets", lambda y: denoising_network_from_program(GOOD, y, np.zeros(6))),
+    "denoising network y": ("y", lambda y: denoising_network_from_program(GOOD, GOOD, y)),
     "train": ("x", train),
     "train_denoising x": ("x_noisy", train_noisy),
     "train_denoising targets": ("targets", lambda x: train_noisy(targets=x)),
@@ -215,8 +229,10 @@ POSITIVE_DOORS: dict[str, tuple[str, Door]] = {
     "large_weight_decay": ("beta", lambda b: large_weight_decay(GOOD, b)),
     "certify": ("beta", lambda b: certify(beta=b)),
     "dual_violation": ("beta", lambda b: dual_violation(GOOD, GOOD, b)),
-    "solve_relu_program": ("beta", lambda b: solve_relu_program(GOOD, b)),
-    "solve_relu_dual": ("beta", lambda b: solve_relu_dual(GOOD, b)),
+    "program": ("beta", lambda b: score_matching_program(GOOD, b)),
+    "program's dual": ("beta", lambda b: score_matching_dual(GOOD, b)),
+    "denoising program": ("beta", lambda b: denoising_program(GOOD, GOOD, b)),
+    "denoising dual": ("beta", lambda b: denoising_dual(GOOD, GOOD, b)),
     "train": ("beta", lambda b: train(beta=b)),
     "learning rate": ("learning_rate", lambda b: train(learning_rate=b)),
     "train_denoising": ("beta", lambda b: train_noisy(beta=b)),
@@ -260,7 +276,7 @@ FINITE_DOORS: dict[str, tuple[str, Door]] = {
     "high of a grid law": ("high", lambda b: GridLaw.uniform(0.0, b, nodes=NODES)),
     "mean of a grid law": ("mean", lambda b: GridLaw.normal(b, 1.0, nodes=NODES)),
     "max_loss": ("max_loss", lambda b: carry(max_loss=b)),
-    "epsilon": ("epsilon", lambda b: reconstruct_relu(GOOD, np.zeros(12), epsilon=b)),
+    "epsilon": ("epsilon", lambda b: network_from_program(GOOD, np.zeros(12), epsilon=b)),
 }
 
 
@@ -291,6 +307,12 @@ ACTIVATION_DOORS: dict[str, Door] = {
     "kink network": lambda a: KinkNetwork(
         np.zeros(1), np.ones(1), np.ones(1), np.zeros(1, bool), activation=a
     ),
+    "program": lambda a: score_matching_program(GOOD, 2.0, activation=a),
+    "program's dual": lambda a: score_matching_dual(GOOD, 2.0, activation=a),
+    "denoising program": lambda a: denoising_program(GOOD, GOOD, 2.0, activation=a),
+    "denoising dual": lambda a: denoising_dual(GOOD, GOOD, 2.0, activation=a),
+    "reconstruct": lambda a: network_from_program(GOOD, np.zeros(12), activation=a),
+    "denoising network": lambda a: denoising_network_from_program(GOOD, GOOD, np.zeros(6), activation=a),
     "train": lambda a: train(activation=a),
     "train_denoising": lambda a: train_noisy(activation=a),
 }
@@ -300,6 +322,12 @@ FLAG_DOORS: dict[str, Door] = {
     "large_weight_decay_threshold": lambda s: large_weight_decay_threshold(GOOD, skip=s),
     "certify": lambda s: certify(skip=s),
     "dual_violation": lambda s: dual_violation(GOOD, GOOD, 2.0, skip=s),
+    "program": lambda s: score_matching_program(GOOD, 2.0, skip=s),
+    "program's dual": lambda s: score_matching_dual(GOOD, 2.0, skip=s),
+    "denoising program": lambda s: denoising_program(GOOD, GOOD, 2.0, skip=s),
+    "denoising dual": lambda s: denoising_dual(GOOD, GOOD, 2.0, skip=s),
+    "reconstruct": lambda s: network_from_program(GOOD, np.zeros(12), skip=s),
+    "denoising network": lambda s: denoising_network_from_program(GOOD, GOOD, np.zeros(6), skip=s),
     "train": lambda s: train(skip=s),
     "train_denoising": lambda s: train_noisy(skip=s),
     "choose": lambda s: choose(skip=s),
@@ -385,7 +413,31 @@ def test_parts_that_do_not_fit_together() -> None:
             ),
             "network must have activation 'relu' and no slope; got activation 'relu' and slope 1.0",
         ),
-        (lambda: reconstruct_relu(GOOD, [0.0] * 11), "y must have 4 entries per data point, 12; got 11"),
+        (lambda: reconstruct([0.0] * 11), "y must have 12 entries, 4 per point; got 11"),
+        (
+            lambda: reconstruct([0.0] * 12, activation="abs"),
+            "y must have 6 entries, 2 per point; got 12",
+        ),
+        (
+            lambda: denoising_network_from_program(GOOD, GOOD, [0.0] * 6, skip=True),
+            "y must have 3 entries, 1 per point; got 6",
+        ),
+        (
+            lambda: score_matching_program(GOOD, 2.0).value_at([0.0] * 6),
+            "y must have 12 entries; got 6",
+        ),
+        (
+            lambda: reconstruct([0.0] * 6, activation="abs", epsilon=0.1),
+            "epsilon must be 0: only ReLU without skip connection has kinks beside the data",
+        ),
+        (
+            lambda: denoising_program(GOOD, [0.0] * 2, 1.0),
+            r"x_noisy and targets must have one shape; got \(3,\) and \(2,\)",
+        ),
+        (
+            lambda: denoising_network_from_program(GOOD, GOOD, [0.0] * 6, rule="both"),  # type: ignore[arg-type]
+            "rule must be 'signed' or 'printed'; got 'both'",
+        ),
         (
             lambda: reconstruct([0.0] * 12, rule="both"),
             "rule must be 'signed' or 'printed'; got 'both'",

@@ -10,11 +10,21 @@ import torch
 from convexdiff_lib import TwoLayerNetwork, score_matching, score_matching_loss
 from convexdiff_lib.certificates import dual_violation
 from convexdiff_lib.nonconvex import train_score_matching
-from convexdiff_lib.programs import reconstruct_relu, relu_matrices, solve_relu_dual, solve_relu_program
+from convexdiff_lib.programs import (
+    LassoProgram,
+    network_from_program,
+    score_matching_dual,
+    score_matching_program,
+    solve_program,
+)
 
 # Three points that show the subtleties of the ReLU program: one neuron must sit just beyond its data point.
 SUBTLE, SUBTLE_BETA = np.array([0.0, 1.0, 11.0]), 1.2
 EXACTLY = {"tol_gap_abs": 1e-10, "tol_gap_rel": 1e-10, "tol_feas": 1e-10}
+
+
+def solve_relu_program(x: np.ndarray, beta: float) -> LassoProgram:
+    return solve_program(score_matching_program(x, beta))
 
 
 def distinct_sample(seed: int) -> np.ndarray:
@@ -69,7 +79,7 @@ def test_program_equals_its_dual(evidence):
         x = distinct_sample(seed)
         beta = decay_for(x, seed) + 0.01
         primal = solve_relu_program(x, beta).value
-        seen.holds(abs(primal - solve_relu_dual(x, beta)[1]) / printed_loss_scale(x, primal))
+        seen.holds(abs(primal - score_matching_dual(x, beta)[1]) / printed_loss_scale(x, primal))
 
 
 def test_certificate_closes(evidence):
@@ -133,12 +143,11 @@ def test_lemma_point_is_strictly_feasible_above_one(evidence):
 
 def smallest_feasible_decay(x: np.ndarray) -> float:
     """The smallest beta with a feasible dual point, by linear programming on the printed constraints."""
-    matrices = relu_matrices(
-        (x - x.mean()) / x.std()
-    )  # the threshold has no unit, and the solver likes order one
-    columns = np.hstack([matrices.A1, matrices.A1, matrices.A2, matrices.A2])
+    x = (x - x.mean()) / x.std()  # the threshold has no unit, and the solver likes order one
+    right, left = (np.maximum(sign * (x[:, None] - x), 0.0) for sign in (1, -1))
+    columns, counts = np.hstack([right, right, left, left]), score_matching_program(x, 1.0).b
     z, bound = cp.Variable(len(x)), cp.Variable()
-    problem = cp.Problem(cp.Minimize(bound), [cp.abs(columns.T @ z - matrices.b) <= bound, cp.sum(z) == 0])
+    problem = cp.Problem(cp.Minimize(bound), [cp.abs(columns.T @ z - counts) <= bound, cp.sum(z) == 0])
     return float(problem.solve(solver=cp.CLARABEL, **EXACTLY))
 
 
@@ -176,7 +185,7 @@ def test_signed_rule_attains_and_printed_rule_misses(evidence):
         solution = solve_relu_program(x, beta)
         scale = printed_loss_scale(x, solution.value)
         losses = {
-            rule: score_matching_loss(reconstruct_relu(x, solution.y, rule=rule), x, beta)
+            rule: score_matching_loss(network_from_program(x, solution.y, rule=rule), x, beta)
             for rule in ("signed", "printed")
         }
         right.holds(abs(losses["signed"] - solution.value) / scale)
@@ -258,9 +267,10 @@ def test_optimum_is_approached_but_not_attained_in_the_limit(evidence):
 
 def dual_value(x: np.ndarray, beta: float, *, printed: bool) -> float:
     """Dual optimum with the rows of z_3, z_6 and z_7 counting strictly (right) or weakly (as printed)."""
-    matrices = relu_matrices(x)
-    g, left = matrices.A1.T, matrices.A2.T
-    c1, c2, c3, c4 = np.split(matrices.b, 4)
+    program = score_matching_program(x, beta)
+    A1, _, A2, _ = np.split(program.A, 4, axis=1)
+    g, left = A1.T, A2.T  # centred, and z sums to zero
+    c1, c2, c3, c4 = np.split(program.b, 4)
     z = cp.Variable(len(x))
     rows = [
         g @ z - c1 >= -beta,
@@ -308,7 +318,7 @@ def test_beam_equals_printed_dual(evidence):
         x = distinct_sample(seed)
         beta = decay_for(x, seed) + 0.01
         fit = score_matching(x, beta)
-        z, _ = solve_relu_dual(x, beta)
+        z, _ = score_matching_dual(x, beta)
         seen.holds(float(np.linalg.norm(z - fit.z) / np.sqrt(2 * printed_loss_scale(x, fit.value))))
 
 
