@@ -3,7 +3,7 @@
 from .certificates import Certificate, NotCertifiedError
 from .networks import TwoLayerNetwork
 from .objectives import denoising_loss, score_matching_loss
-from .univariate import UnivariateScore, score_matching
+from .univariate import UnivariateScore, denoising_score_matching, score_matching
 
 __all__ = [
     "Certificate",
@@ -11,6 +11,7 @@ __all__ = [
     "TwoLayerNetwork",
     "UnivariateScore",
     "denoising_loss",
+    "denoising_score_matching",
     "score_matching",
     "score_matching_loss",
 ]

@@ -6,9 +6,9 @@ matrix is tridiagonal.  `polish` minimises that quadratic, and corrects the set 
 from spline to spline, always downhill and never letting a kink take the wrong sign, until no constraint of
 the dual is violated.
 
-The end of the beam has a state of its own.  Seen from below, :math:`g_1 - n` is at its lower bound, free,
-level (the corner at zero that ReLU networks have), free, or at its upper bound; a skip connection leaves one
-state only.
+The end of the beam has a state of its own.  Seen from below, :math:`g_1` is at its lower bound, free, level
+(at n, or at 0 for denoising, where ReLU networks have a corner), free, or at its upper bound; a skip
+connection leaves one state only.
 """
 
 from __future__ import annotations
@@ -110,9 +110,11 @@ class _Spline:
         gram[1] += np.bincount(self.left + 1, counts * self.weight**2, size)
         gram[0, 1:] = np.bincount(self.left, counts * self.weight * (1 - self.weight), size)[: size - 1]
         kink_cost = tube.centre[self.touching] + self.sign * tube.half_width[self.touching]
-        cost, lift = self.functional(tube.total, kink_cost), self.lift(self.end.lean)
+        cost, lift = self.functional(tube.level, kink_cost), self.lift(self.end.lean)
+        aim = np.bincount(self.left, counts * tube.targets * (1 - self.weight), size)
+        aim += np.bincount(self.left + 1, counts * tube.targets * self.weight, size)
         base, response = scipy.linalg.solveh_banded(
-            gram, -np.stack([cost, lift], axis=1), check_finite=False
+            gram, np.stack([aim - cost, -lift], axis=1), check_finite=False
         ).T
         if self.end.fixed:
             return base + self.end.low * response, self.end.low
@@ -146,7 +148,7 @@ def polish(tube: Tube, start: Beam, offset: float) -> Iterator[Beam]:
     [-2.0]
     """
     chain = _chain(tube)
-    state = _nearest_state(chain, offset)
+    state = _nearest_state(chain, offset, tube.scale)
     side = _touching(tube, start, offset)
     spline = _Spline(tube, side, chain, state)
     values = _starting_values(spline, start)
@@ -163,8 +165,9 @@ def polish(tube: Tube, start: Beam, offset: float) -> Iterator[Beam]:
         else:
             values = target
             slopes = spline.slopes(values)
-            yield Beam(spline.touching, np.diff(slopes), float(slopes[0]), -spline.at_data(values))
-            entering = _violated(tube, -spline.at_data(values), offset, careful)
+            z = tube.targets - spline.at_data(values)
+            yield Beam(spline.touching, np.diff(slopes), float(slopes[0]), z)
+            entering = _violated(tube, z, offset, careful)
             move = 0 if spline.end.fixed else int(offset > spline.end.high) - int(offset < spline.end.low)
             if not len(entering[0]) and not move:
                 return
@@ -177,9 +180,9 @@ def polish(tube: Tube, start: Beam, offset: float) -> Iterator[Beam]:
         values = values[spline.knots]
 
 
-def _nearest_state(chain: list[_End], offset: float) -> int:
+def _nearest_state(chain: list[_End], offset: float, scale: float) -> int:
     """The state of the interior-point answer: a fixed one if it is near, else the free one around it."""
-    near = 1e-6 * (chain[-1].high - chain[0].low + 1e-3)
+    near = 1e-6 * (chain[-1].high - chain[0].low) + 1e-12 * scale
     for i, end in enumerate(chain):
         if end.fixed and abs(offset - end.low) <= near:
             return i
@@ -195,9 +198,9 @@ def _touching(tube: Tube, start: Beam, offset: float) -> np.ndarray:
     e = (tube.heights(start.z) - tube.centre)[1:-1]
     kinks = np.zeros(len(e))
     kinks[start.knots - 1] = start.kinks
-    # Slopes are of order one where slack is of order n: the unit of length is the spread of the data.
-    top = kinks > np.maximum(high - e, 0.0) / tube.total
-    bottom = -kinks > np.maximum(e - low, 0.0) / tube.total
+    # Slopes are of order one where slack is of order ``scale``: that is how the units are chosen.
+    top = kinks > np.maximum(high - e, 0.0) / tube.scale
+    bottom = -kinks > np.maximum(e - low, 0.0) / tube.scale
     return top.astype(np.int8) - bottom.astype(np.int8)
 
 
@@ -244,7 +247,7 @@ def _violated(tube: Tube, z: FloatArray, offset: float, careful: bool) -> tuple[
     low, high = tube.bounds(min(max(offset, tube.end[0]), tube.end[1]))
     e = (tube.heights(z) - tube.centre)[1:-1]
     excess = np.maximum(e - high, low - e)
-    violated = excess > 1e-10 * tube.total  # above rounding, below what a certificate forgives
+    violated = excess > 1e-10 * tube.scale  # above rounding, below what a certificate forgives
     edges = np.flatnonzero(np.diff(np.concatenate([[0], violated.astype(np.int8), [0]])))
     peaks = [int(a + np.argmax(excess[a:b])) for a, b in zip(edges[::2], edges[1::2], strict=True)]
     if careful and peaks:

@@ -1,4 +1,4 @@
-r"""The dual of univariate score matching, read as a thin beam threaded through a tube.
+r"""The dual of univariate training, read as a thin beam threaded through a tube.
 
 Write the sorted distinct points :math:`x_1 < \dots < x_m` with multiplicities :math:`k_j`, and
 :math:`g_j = \sum_i z_i (x_i - x_j)_+` for the dual variable :math:`z` of the paper's display (7).  Then
@@ -12,13 +12,18 @@ where :math:`c_j = (\#\{x \ge x_j\} + \#\{x > x_j\}) / 2` is the rank line.  ReL
 uses :math:`\theta = 1/2` with :math:`r_j = (\beta - k_j)/2`; a skip connection clamps :math:`g_1 = n`.  The
 dual asks for the straightest such beam, :math:`\min \tfrac12 \sum_i z_i^2`.
 
+Denoising has no derivative in its loss, so nothing is counted: the rank line is replaced by zero, every
+:math:`r_j` is :math:`\beta` (ReLU) or :math:`\beta/2` (absolute value), :math:`|g_1| \le \beta`, and a skip
+connection clamps :math:`g_1 = 0`.  The dual asks for the beam whose curvature is nearest to the targets,
+:math:`\min \tfrac12 \sum_i (z_i - \ell_i)^2`.
+
 `solve_beam` finds it with a sparse interior-point solver; `convexdiff_lib.active_set` then polishes the
 answer. Nothing here certifies anything; `convexdiff_lib.certificates` does.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import clarabel
 import numpy as np
@@ -26,7 +31,7 @@ import scipy.sparse as sp
 
 from ._validation import Activation, FloatArray
 
-__all__ = ["Beam", "Tube", "score_matching_threshold", "score_matching_tube", "solve_beam"]
+__all__ = ["Beam", "Tube", "denoising_tube", "score_matching_threshold", "score_matching_tube", "solve_beam"]
 
 
 @dataclass(frozen=True)
@@ -39,18 +44,25 @@ class Tube:
         The distinct data points, increasing.
     unit : float
         Unit of length for everything else here, about the spread of the bulk of the data.
+    score_unit : float
+        Unit of the score: one over length for score matching, about the spread of the targets for denoising.
     counts : array of shape (m,)
         Multiplicity of each distinct point.
     centre : array of shape (m,)
         The rank line c.
     half_width : array of shape (m,)
         r; only the interior entries are used.
-    total : float
-        n, the height of the rank line's end.
+    targets : array of shape (m,)
+        What the curvature is compared with: zero for score matching, the centred mean targets for denoising.
+    level : float
+        Height at which the beam's end is level: n for score matching, 0 for denoising.
+    scale : float
+        Size of the heights, for tolerances: n, or for denoising the smaller of the tube's radius and of what
+        the beam would reach without it.
     tilts : tuple of float
         The values of theta.
     end : (float, float)
-        Allowed interval of g_1 - n.
+        Allowed interval of g_1 - level.
     pair : int or None
         Where a slope is cheapest as a pair of opposite ReLU neurons back to back, when that can beat the two
         ends of the data: the interior point with the largest multiplicity.
@@ -65,10 +77,13 @@ class Tube:
 
     points: FloatArray
     unit: float
+    score_unit: float
     counts: FloatArray
     centre: FloatArray
     half_width: FloatArray
-    total: float
+    targets: FloatArray
+    level: float
+    scale: float
     tilts: tuple[float, ...]
     end: tuple[float, float]
     pair: int | None = None
@@ -88,7 +103,7 @@ class Tube:
         return np.concatenate([np.cumsum((self.gaps * slopes)[::-1])[::-1], [0.0]])
 
     def bounds(self, offset: float) -> tuple[FloatArray, FloatArray]:
-        """Lower and upper bound on g - c at the interior points when g_1 - n is ``offset``."""
+        """Lower and upper bound on g - c at the interior points when g_1 - level is ``offset``."""
         shift = [tilt * offset for tilt in self.tilts]
         radius = self.half_width[1:-1]
         return max(shift) - radius, min(shift) + radius
@@ -107,7 +122,7 @@ class Beam:
     first_slope : float
         Slope of the score on the first interval; like the kinks, per squared unit of length of the tube.
     z : array of shape (m,)
-        Dual variable, one entry per distinct point; minus the score there, per unit of length.
+        Dual variable, one entry per distinct point: target minus score there, in the tube's unit of score.
 
     Examples
     --------
@@ -169,9 +184,84 @@ def score_matching_tube(
         if width < beta:
             pair = 1 + int(half_width[1:-1].argmin())
             end = (max(end[0], -width), min(end[1], width))
+    unit = _unit(points, counts)
     return Tube(
-        points, _unit(points, counts), counts, above + counts / 2, half_width, total, tilts, end, pair
+        points=points,
+        unit=unit,
+        score_unit=1 / unit,
+        counts=counts,
+        centre=above + counts / 2,
+        half_width=half_width,
+        targets=np.zeros(len(points)),
+        level=total,
+        scale=total,
+        tilts=tilts,
+        end=end,
+        pair=pair,
     )
+
+
+def denoising_tube(
+    points: FloatArray,
+    counts: FloatArray,
+    targets: FloatArray,
+    beta: float,
+    *,
+    activation: Activation,
+    skip: bool,
+) -> Tube:
+    """Build the tube of the denoising dual from the distinct points, their multiplicities and mean targets.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> tube = denoising_tube(
+    ...     np.arange(3.0), np.ones(3), np.array([1.0, 0.0, 1.0]), 0.5, activation="relu", skip=False
+    ... )
+    >>> tube.centre.tolist(), tube.level, bool(np.isclose(tube.end[1], 0.5 / (tube.unit * tube.score_unit)))
+    ([0.0, 0.0, 0.0], 0.0, True)
+    """
+    unit = _unit(points, counts)
+    weight = counts / counts.sum()
+    centred = targets - weight @ targets
+    score_unit = float(np.sqrt(weight @ centred**2)) or 1.0
+    radius = beta / unit / score_unit
+    relu = activation == "relu"
+    tube = Tube(
+        points=points,
+        unit=unit,
+        score_unit=score_unit,
+        counts=counts,
+        centre=np.zeros(len(points)),
+        half_width=np.full(len(points), radius if relu else radius / 2),
+        targets=centred / score_unit,
+        level=0.0,
+        scale=radius,
+        tilts=(0.0,) if skip else (0.0, 1.0) if relu else (0.5,),
+        end=(0.0, 0.0) if skip else (-radius, radius),
+    )
+    free = float(np.abs(tube.heights(_straight(tube).z)).max())
+    return replace(tube, scale=min(radius, free or radius))
+
+
+def _straight(tube: Tube) -> Beam:
+    """The best score without kinks: a constant, or a line where a skip connection clamps the beam's end."""
+    position = (tube.points - tube.points[0]) / tube.unit
+    centred = position - np.average(position, weights=tube.counts)
+    lever = tube.counts * centred
+    clamped = tube.end[0] == tube.end[1] == 0
+    slope = float((lever @ tube.targets - tube.level) / (lever @ centred)) if clamped else 0.0
+    return Beam(np.zeros(0, dtype=np.int64), np.zeros(0), slope, tube.targets - slope * centred)
+
+
+def _excess(tube: Tube, beam: Beam) -> float:
+    """By how much a beam leaves the tube."""
+    heights = tube.heights(beam.z)
+    offset = float(heights[0] - tube.level)
+    low, high = tube.bounds(offset)
+    inside = (heights - tube.centre)[1:-1]
+    ends = max(offset - tube.end[1], tube.end[0] - offset)
+    return max(ends, float((inside - high).max(initial=-np.inf)), float((low - inside).max(initial=-np.inf)))
 
 
 def _unit(points: FloatArray, counts: FloatArray) -> float:
@@ -181,7 +271,7 @@ def _unit(points: FloatArray, counts: FloatArray) -> float:
 
 
 def solve_beam(tube: Tube) -> tuple[Beam, float]:
-    """Find the beam with a sparse interior-point solver.
+    """Find the beam: the straight one if it fits into the tube, else with a sparse interior-point solver.
 
     Parameters
     ----------
@@ -193,7 +283,7 @@ def solve_beam(tube: Tube) -> tuple[Beam, float]:
     beam : Beam
         Accurate to about 1e-8, with a tiny kink at every interior point.
     offset : float
-        The height g_1 - n of the beam's end.
+        The height g_1 - level of the beam's end.
 
     Examples
     --------
@@ -202,50 +292,56 @@ def solve_beam(tube: Tube) -> tuple[Beam, float]:
     >>> round(solve_beam(tube)[1], 6)
     -1.0
     """
+    straight = _straight(tube)
+    if _excess(tube, straight) <= 0:  # so much weight decay that nothing bends
+        return straight, float(tube.heights(straight.z)[0] - tube.level)
     multipliers, offset, z = _interior_point(tube)
     return _from_multipliers(tube, multipliers.sum(axis=0), z), offset
 
 
 def _from_multipliers(tube: Tube, kinks: FloatArray, z: FloatArray) -> Beam:
-    """Turn multipliers into a spline: the first slope is the least-squares fit of -z given the kinks."""
+    """Turn multipliers into a spline; its first slope is the least-squares fit given the kinks."""
     position = (tube.points - tube.points[0]) / tube.unit
     slopes = np.concatenate([[0.0], np.cumsum(kinks)])
     bent = np.concatenate([[0.0], np.cumsum(slopes * tube.gaps)])
     weight = tube.counts / tube.counts.sum()
     centred = position - weight @ position
-    first = float((weight * centred) @ (-z - bent) / ((weight * centred) @ centred))
+    first = float((weight * centred) @ (tube.targets - z - bent) / ((weight * centred) @ centred))
     used = np.flatnonzero(kinks)
     return Beam(used + 1, kinks[used], first, z)
 
 
 def _interior_point(tube: Tube) -> tuple[FloatArray, float, FloatArray]:
-    """Solve the dual with Clarabel; return multipliers (tilts, m - 2), g_1 - n, and z (m,).
+    """Solve the dual with Clarabel; return multipliers (tilts, m - 2), g_1 - level, and z (m,).
 
     Variables are g_1..g_{m-1} and the slopes S_1..S_{m-1}, tied by h_i S_i = g_i - g_{i+1}, without dividing
-    by a gap.  Both are scaled by n so that every bound is of order one.
+    by a gap.  Both are divided by the tube's scale, so that every bound is of order one, and so is the
+    objective after multiplication by ``damping``, also in a tube that is much narrower than the targets.
     """
-    m, n = len(tube.counts), tube.total
+    m, scale = len(tube.counts), tube.scale
     free = m - 1
     inner = np.arange(1, m - 1)
     identity = sp.identity(free, format="csc")
     next_one = sp.eye(free, free, k=1, format="csc")
     bend = sp.diags([1.0, -1.0], [-1, 0], shape=(m, free), format="csc")  # S_{i-1} - S_i
+    damping = min(1.0, scale)
     quadratic = sp.block_diag(
-        [sp.csc_matrix((free, free)), bend.T @ sp.diags(1.0 / tube.counts) @ bend], format="csc"
+        [sp.csc_matrix((free, free)), damping * bend.T @ sp.diags(1.0 / tube.counts) @ bend], format="csc"
     )
+    linear = np.concatenate([np.zeros(free), -(damping / scale) * (bend.T @ tube.targets)])
     ties = sp.hstack([next_one - identity, sp.diags(tube.gaps)])
     pick = sp.csc_matrix((np.ones(m - 2), (np.arange(m - 2), inner)), shape=(m - 2, 2 * free))
     first = sp.csc_matrix(([1.0], ([0], [0])), shape=(1, 2 * free))
     lean = sp.csc_matrix((np.ones(m - 2), (np.arange(m - 2), np.zeros(m - 2, int))), shape=(m - 2, 2 * free))
     rows = [pick - tilt * lean for tilt in tube.tilts]
-    middle = np.concatenate([tube.centre[inner] - tilt * n for tilt in tube.tilts])
+    middle = np.concatenate([tube.centre[inner] - tilt * tube.level for tilt in tube.tilts])
     radius = np.tile(tube.half_width[inner], len(tube.tilts))
     clamped = tube.end[0] == tube.end[1]
     tubes = sp.vstack([*rows, *([] if clamped else [first])]).tocsc()
-    upper = np.concatenate([middle + radius, [] if clamped else [n + tube.end[1]]]) / n
-    lower = np.concatenate([middle - radius, [] if clamped else [n + tube.end[0]]]) / n
+    upper = np.concatenate([middle + radius, [] if clamped else [tube.level + tube.end[1]]]) / scale
+    lower = np.concatenate([middle - radius, [] if clamped else [tube.level + tube.end[0]]]) / scale
     equal = sp.vstack([ties, *([first] if clamped else [])])
-    equal_to = np.concatenate([np.zeros(free), [1.0 + tube.end[0] / n] if clamped else []])
+    equal_to = np.concatenate([np.zeros(free), [(tube.level + tube.end[0]) / scale] if clamped else []])
 
     settings = clarabel.DefaultSettings()
     settings.verbose = False
@@ -253,7 +349,7 @@ def _interior_point(tube: Tube) -> tuple[FloatArray, float, FloatArray]:
     settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = 1e-10
     solver = clarabel.DefaultSolver(
         sp.triu(quadratic).tocsc(),
-        np.zeros(2 * free),
+        linear,
         sp.vstack([equal, tubes, -tubes]).tocsc(),
         np.concatenate([equal_to, upper, -lower]),
         [clarabel.ZeroConeT(equal.shape[0]), clarabel.NonnegativeConeT(2 * tubes.shape[0])],
@@ -262,6 +358,6 @@ def _interior_point(tube: Tube) -> tuple[FloatArray, float, FloatArray]:
     solution = solver.solve()
     g, slopes = np.split(np.asarray(solution.x), 2)
     dual = np.asarray(solution.z)[equal.shape[0] :]
-    multipliers = (dual[: len(upper)] - dual[len(upper) :])[: len(middle)] * n
-    z = bend @ slopes * n / tube.counts
-    return multipliers.reshape(len(tube.tilts), m - 2), float(g[0] * n - n), z
+    multipliers = (dual[: len(upper)] - dual[len(upper) :])[: len(middle)] * (scale / damping)
+    z = bend @ slopes * scale / tube.counts
+    return multipliers.reshape(len(tube.tilts), m - 2), float(g[0] * scale - tube.level), z

@@ -1,11 +1,13 @@
-r"""Exact training of univariate two-layer score networks (Theorems 1, 7 and 8 of the paper).
+r"""Exact training of univariate two-layer score networks (Theorems 1, 7, 8 and 11 of the paper).
 
-`score_matching` returns the global optimum of the non-convex training problem (2), with a certificate, for
-the ReLU and the absolute-value network, with and without a skip connection.
+`score_matching` and `denoising_score_matching` return the global optimum of the non-convex training problems
+(2) and (27), with a certificate, for the ReLU and the absolute-value network, with and without a skip
+connection: eight problems, one mechanism.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
@@ -15,12 +17,24 @@ from numpy.typing import ArrayLike
 
 from ._validation import Activation, FloatArray, as_activation, as_flag, as_sample, as_weight_decay
 from .active_set import polish
-from .beam import Beam, Tube, score_matching_threshold, score_matching_tube, solve_beam
-from .certificates import Certificate, NotCertifiedError, certify_score_matching
+from .beam import (
+    Beam,
+    Tube,
+    denoising_tube,
+    score_matching_threshold,
+    score_matching_tube,
+    solve_beam,
+)
+from .certificates import (
+    Certificate,
+    NotCertifiedError,
+    certify_denoising,
+    certify_score_matching,
+)
 from .networks import KinkNetwork, TwoLayerNetwork
 from .piecewise_linear import PiecewiseLinearScore
 
-__all__ = ["UnivariateScore", "score_matching"]
+__all__ = ["UnivariateScore", "denoising_score_matching", "score_matching"]
 
 _SHORTEST, _LONGEST = 1e-70, 1e70  # squares of lengths, and of their ratios, are then finite
 
@@ -29,7 +43,7 @@ _SHORTEST, _LONGEST = 1e-70, 1e70  # squares of lengths, and of their ratios, ar
 class UnivariateScore:
     """The score learned by an optimally trained univariate network.
 
-    Returned by `score_matching`; calling it evaluates the score.
+    Returned by `score_matching` and `denoising_score_matching`; calling it evaluates the score.
 
     Parameters
     ----------
@@ -40,7 +54,8 @@ class UnivariateScore:
     kink_network : KinkNetwork
         The optimal network as a list of kinks.
     z : array of shape (n,)
-        Optimal dual variable, in the order of the data; minus the score at the data.
+        Optimal dual variable, in the order of the data: minus the score at the data, plus the target there
+        when the score was trained by denoising.
 
     Examples
     --------
@@ -165,22 +180,135 @@ def score_matching(
         certificate = certify_score_matching(sample, network, z, decay, activation=activation, skip=skip)
         return UnivariateScore(decay, certificate, network, z)
     tube = score_matching_tube(points, weight, decay, activation=activation, skip=skip)
+
+    def certify(network: KinkNetwork, z: FloatArray) -> Certificate:
+        return certify_score_matching(sample, network, z, decay, activation=activation, skip=skip)
+
+    return _train(tube, place, certify, decay, activation, skip, mean_target=0.0)
+
+
+def denoising_score_matching(
+    x_noisy: ArrayLike,
+    targets: ArrayLike,
+    beta: float,
+    *,
+    activation: Activation = "relu",
+    skip: bool = False,
+) -> UnivariateScore:
+    r"""Train a univariate two-layer network by denoising score matching to global optimality.
+
+    Minimises, over all widths and all parameters,
+
+    .. math:: \sum_{i=1}^n \tfrac12 (s(\tilde x_i) - \ell_i)^2
+              + \tfrac{\beta}{2} \sum_j (w_j^2 + \alpha_j^2),
+              \qquad s(x) = \sum_j \alpha_j \sigma(w_j x + b_j) + v x + b_0,
+
+    the training problem (27) of the paper (Theorem 11; Theorems 4.1 and B.1 to B.3 of the older text).  For
+    data perturbed to :math:`\tilde x_i = x_i + \sigma\delta_i` the target is
+    :math:`\ell_i = -\delta_i/\sigma`, with the minus sign, which the paper drops.
+
+    Parameters
+    ----------
+    x_noisy : array of shape (n,)
+        The perturbed data; any order, ties allowed.  Not changed.
+    targets : array of shape (n,)
+        One target for each of them.
+    beta : float
+        Weight decay on sums, not means, as in the paper; any positive number.
+    activation : {"relu", "abs"}
+    skip : bool
+        Whether the network has a skip connection v, which is not penalised.
+
+    Returns
+    -------
+    UnivariateScore
+        With ``.certificate.holds`` true.
+
+    Raises
+    ------
+    ValueError
+        If x_noisy or targets are empty, not finite, not one-dimensional, not numeric or of different lengths;
+        if distances or targets cannot be squared; if beta is not positive.
+    NotCertifiedError
+        If the solver's answer does not pass its certificate.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> clean, noise, sigma = rng.normal(size=200), rng.normal(size=200), 0.5
+    >>> fit = denoising_score_matching(clean + sigma * noise, -noise / sigma, beta=5.0)
+    >>> fit.certificate.holds
+    True
+    """
+    sample, aims, decay = as_sample(x_noisy, "x_noisy"), as_sample(targets, "targets"), as_weight_decay(beta)
+    as_activation(activation)
+    as_flag(skip, "skip")
+    if sample.shape != aims.shape:
+        raise ValueError(
+            f"targets must have one entry per point of x_noisy; got {aims.shape} for {sample.shape}"
+        )
+    points, place, counts = np.unique(sample, return_inverse=True, return_counts=True)
+    weight = counts.astype(np.float64)
+    _check_distances(points)
+    mean_target = _check_targets(aims)
+    apart = aims - mean_target
+    means = np.bincount(place, apart) / weight  # the best fit to tied points is that to their mean
+
+    def certify(network: KinkNetwork, z: FloatArray) -> Certificate:
+        return certify_denoising(sample, aims, network, z, decay, activation=activation, skip=skip)
+
+    if len(points) == 1:
+        network = replace(_constant(points[0], activation), constant=mean_target)
+        return UnivariateScore(decay, certify(network, apart), network, apart)
+    tube = denoising_tube(points, weight, means, decay, activation=activation, skip=skip)
+    return _train(
+        tube, place, certify, decay, activation, skip, mean_target=mean_target, within=apart - means[place]
+    )
+
+
+def _train(
+    tube: Tube,
+    place: np.ndarray,
+    certify: Callable[[KinkNetwork, FloatArray], Certificate],
+    beta: float,
+    activation: Activation,
+    skip: bool,
+    *,
+    mean_target: float,
+    within: FloatArray | float = 0.0,
+) -> UnivariateScore:
+    """Solve the beam problem and return the first candidate of the last kind that its certificate likes best.
+
+    ``place`` says which distinct point each sample is, ``within`` how far its target is from the mean target
+    of that point.
+    """
     best: UnivariateScore | None = None
     start, offset = solve_beam(tube)
     for beam in chain([start], polish(tube, start, offset)):
         if not np.isfinite(beam.z).all():
             break
-        network = _network_from_beam(tube, beam, activation, skip)
-        z = (beam.z / tube.unit)[place]  # scores scale as one over length, slopes as one over length squared
-        certificate = certify_score_matching(sample, network, z, decay, activation=activation, skip=skip)
+        network = _network_from_beam(tube, beam, activation, skip, mean_target)
+        z = (beam.z * tube.score_unit)[place] + within
+        certificate = certify(network, z)
         if best is None or _flaw(certificate) < _flaw(best.certificate):
-            best = UnivariateScore(decay, certificate, network, z)
+            best = UnivariateScore(beta, certificate, network, z)
     if best is None or not best.certificate.holds:
         raise NotCertifiedError(
-            f"score_matching could not certify its answer for n = {len(sample)}, beta = {decay}, "
+            f"the answer could not be certified for n = {len(place)}, beta = {beta}, "
             f"activation = {activation!r}, skip = {skip}: {best.certificate if best else 'no candidate'}"
         )
     return best
+
+
+def _check_targets(targets: FloatArray) -> float:
+    """Return the mean target, once it is sure that the squares of the targets are finite."""
+    largest = float(np.abs(targets).max())
+    if not largest <= _LONGEST:
+        raise ValueError(
+            f"targets must be at most {_LONGEST:g} in size; the largest is {largest:g}: rescale them"
+        )
+    return float(np.mean(targets))
 
 
 def _check_distances(points: FloatArray) -> None:
@@ -230,7 +358,9 @@ def _constant(origin: float, activation: Activation) -> KinkNetwork:
     return KinkNetwork(none, none, none, none.astype(bool), float(origin), activation=activation)
 
 
-def _network_from_beam(tube: Tube, beam: Beam, activation: Activation, skip: bool) -> KinkNetwork:
+def _network_from_beam(
+    tube: Tube, beam: Beam, activation: Activation, skip: bool, mean_target: float
+) -> KinkNetwork:
     """Build the cheapest network of the class that is this spline on the data."""
     if skip:
         kinks, facing, weights, slope = _with_skip(beam, activation)
@@ -240,20 +370,22 @@ def _network_from_beam(tube: Tube, beam: Beam, activation: Activation, skip: boo
     # What is below rounding of slopes of order one (the unit of length is the spread of the data) is zero.
     kept = np.abs(weights) > 1e-14 * max(1.0, float(np.abs(weights).sum()))
     kinks, facing, weights = kinks[kept], facing[kept], weights[kept]
-    # A ReLU neuron that raises the slope should act late, one that lowers it early; see KinkNetwork.beyond.
-    late = facing * weights > 0 if activation == "relu" else np.zeros(len(weights), dtype=bool)
-    square = tube.unit**2
+    # Where slopes are counted, a ReLU neuron that raises the slope should act late, one that lowers it early;
+    # see KinkNetwork.beyond.
+    counted = tube.level != 0 and activation == "relu"
+    late = facing * weights > 0 if counted else np.zeros(len(weights), dtype=bool)
+    slope_unit = tube.score_unit / tube.unit
     network = KinkNetwork(
         tube.points[kinks],
         facing,
-        weights / square,
+        weights * slope_unit,
         late,
         float(tube.points[0]),
         0.0,
-        slope / square,
+        slope * slope_unit,
         activation,
     )
-    constant = -float(np.average(network(tube.points), weights=tube.counts))
+    constant = mean_target - float(np.average(network(tube.points), weights=tube.counts))
     return replace(network, constant=constant)
 
 
@@ -291,12 +423,12 @@ def _cheaper_side(weights: FloatArray) -> FloatArray:
 
 def _lift_carriers(tube: Tube, lift: float) -> tuple[np.ndarray, FloatArray]:
     """Where a right- and a left-facing neuron carry the lift most cheaply, and their shares of it."""
-    first, last = tube.counts[0], tube.counts[-1]
+    first, last = tube.half_width[0], tube.half_width[-1]
     if tube.pair is not None and abs(tube.end[int(lift > 0)]) >= 2 * tube.half_width[tube.pair]:
         return np.array([tube.pair, tube.pair]), np.array([1.0, 1.0])
     share = np.array([0.5, 0.5])
     if lift > 0 and first != last:
-        share = np.array([1.0, 0.0]) if first > last else np.array([0.0, 1.0])
+        share = np.array([1.0, 0.0]) if first < last else np.array([0.0, 1.0])
     return np.array([0, len(tube.counts) - 1]), share
 
 

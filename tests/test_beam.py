@@ -31,7 +31,7 @@ def test_tube_by_hand() -> None:
 
     relu = tube("relu", False)
     assert (relu.centre.tolist(), relu.half_width.tolist()) == ([3.5, 2.0, 0.5], [2.5, 2.0, 2.5])
-    assert (relu.tilts, relu.end, relu.total, relu.pair) == ((0.0, 1.0), (-3.0, 2.0), 4.0, None)
+    assert (relu.tilts, relu.end, relu.level, relu.pair) == ((0.0, 1.0), (-3.0, 2.0), 4.0, None)
     absolute = tube("abs", False)
     assert (absolute.centre.tolist(), absolute.half_width.tolist()) == ([3.5, 2.0, 0.5], [1.0, 0.5, 1.0])
     assert (absolute.tilts, absolute.end, absolute.pair) == ((0.5,), (-3.0, 1.0), None)
@@ -97,15 +97,15 @@ def test_tube_is_the_dual(activation: Activation, skip: bool, x: FloatArray, dat
         if skip:  # keep z^T x = n, which the tube takes for granted
             position = tube.distance(np.zeros(len(counts), dtype=int), np.arange(len(counts)))
             position = position - counts @ position / counts.sum()
-            z += position * (tube.total - counts @ (z * position)) / (counts @ position**2)
+            z += position * (tube.level - counts @ (z * position)) / (counts @ position**2)
         g = tube.heights(z)
-        end = g[0] - tube.total
+        end = g[0] - tube.level
         low, high = tube.bounds(end)
         rise = (g - tube.centre)[1:-1]
         inside = max([0.0, *(low - rise), *(rise - high), tube.end[0] - end, end - tube.end[1]])
         every = np.unique(x, return_inverse=True)[1]
         printed = slow_violation(x, (z / tube.unit)[every], beta, activation, skip)
-        slack = 1e-9 * tube.total  # rounding of g
+        slack = 1e-9 * tube.level  # rounding of g
         assert (inside <= slack) == (printed <= slack) or min(inside, printed) > slack / 10
         # The abs tube measures g where the constraint measures 2g, and a pair of bounds can share a
         # violation.
@@ -157,7 +157,7 @@ def test_interior_point_answer_is_near(activation: Activation, skip: bool, seed:
     # Clarabel stops at 1e-10; the kinks of slack constraints are then of the order of its root.
     assert np.max(np.abs(start.z - last.z)) <= 1e-4 * np.abs(last.z).max()
     assert tube.end[0] - 1e-6 <= offset <= tube.end[1] + 1e-6
-    assert abs(offset - (tube.heights(last.z)[0] - tube.total)) <= 1e-4 * tube.total
+    assert abs(offset - (tube.heights(last.z)[0] - tube.level)) <= 1e-4 * tube.level
 
 
 @every_network
