@@ -111,8 +111,8 @@ def test_theorem_8(evidence):
     literal = evidence(
         "thm-univariate-abs-skip",
         "literal-program-equals-trained-network",
-        tolerance=1e-6,
-        why="the general-purpose solver stops at relative gaps near 1e-8 on the worst-scaled data",
+        tolerance=1e-5,
+        why="the general solver has an absolute tolerance, coarse where far clusters make the loss small",
     )
     dual = evidence(
         "thm-univariate-abs-skip",
@@ -146,8 +146,8 @@ def test_theorem_7(evidence):
     literal = evidence(
         "thm-univariate-relu-skip",
         "literal-program-equals-trained-network",
-        tolerance=1e-6,
-        why="the general-purpose solver stops at relative gaps near 1e-8 on the worst-scaled data",
+        tolerance=1e-5,
+        why="the general solver has an absolute tolerance, coarse where far clusters make the loss small",
     )
     dual = evidence(
         "thm-univariate-relu-skip",
@@ -277,8 +277,8 @@ def test_constant(evidence):
     right = evidence(
         "disp-abs-skip-constant",
         "with-the-constant-it-is-the-optimum",
-        tolerance=1e-6,
-        why="the general-purpose solver",
+        tolerance=1e-5,
+        why="the general solver has an absolute tolerance, coarse where far clusters make the loss small",
     )
     printed = evidence(
         "disp-abs-skip-constant",
