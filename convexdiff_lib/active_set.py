@@ -247,7 +247,8 @@ def _violated(tube: Tube, z: FloatArray, offset: float, careful: bool) -> tuple[
     low, high = tube.bounds(min(max(offset, tube.end[0]), tube.end[1]))
     e = (tube.heights(z) - tube.centre)[1:-1]
     excess = np.maximum(e - high, low - e)
-    violated = excess > 1e-10 * tube.scale  # above rounding, below what a certificate forgives
+    # Above rounding, below what a certificate forgives.
+    violated = excess > 1e-10 * tube.scale + tube.rounding
     edges = np.flatnonzero(np.diff(np.concatenate([[0], violated.astype(np.int8), [0]])))
     peaks = [int(a + np.argmax(excess[a:b])) for a, b in zip(edges[::2], edges[1::2], strict=True)]
     if careful and peaks:

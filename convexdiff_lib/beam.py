@@ -97,6 +97,12 @@ class Tube:
         """Distances between neighbouring points, shape (m - 1,)."""
         return np.diff(self.points) / self.unit
 
+    @property
+    def rounding(self) -> float:
+        """How well heights can be known when targets and scores, nearly equal, are subtracted."""
+        span = float(self.points[-1] - self.points[0]) / self.unit
+        return 4 * float(np.finfo(np.float64).eps) * float(self.counts @ np.abs(self.targets)) * span
+
     def heights(self, z: FloatArray) -> FloatArray:
         """Recover g, shape (m,), from z by summing twice, from the end at which g is zero."""
         slopes = -np.cumsum(self.counts * z)[:-1]

@@ -63,7 +63,7 @@ class Certificate:
         Dual value: a lower bound, if ``infeasibility`` is nil.
     infeasibility : float
         Score matching: largest violation of a dual constraint, divided by n.  Denoising, where z is made
-        feasible first: what rounding leaves in the equations, relative to the sum of the sizes of z.
+        feasible first: what rounding leaves in its equations, compared with the size of the targets.
     scale : float
         What a gap is compared with: the larger of the two values, and the loss of a simple fit: the size
         n/(2v) of that of the fitted Gaussian (score matching), that of the best constant (denoising).
@@ -323,7 +323,9 @@ def certify_denoising(
     dual = float(feasible @ apart - 0.5 * np.sum(feasible**2))
     rounding = len(labels) * (1e-11 * float(np.abs(labels).max())) ** 2
     scale = max(abs(primal), abs(dual), 0.5 * float(np.sum(apart**2)), rounding)
-    return Certificate(primal, dual, residue, scale)
+    # The sum of n targets of root-mean-square size r has size n r; scale is about n r^2.
+    infeasibility = residue / float(np.sqrt(len(labels) * scale)) if scale > 0 else 0.0
+    return Certificate(primal, dual, infeasibility, scale)
 
 
 def _into_the_tube(
@@ -340,8 +342,7 @@ def _into_the_tube(
     hinges = np.concatenate([right, left]) if activation == "relu" else right + left
     steepest = float(np.abs(hinges).max())
     moved *= min(1.0, beta / steepest) if steepest > 0 else 1.0
-    remains = [moved.sum()] + ([(lever / np.abs(lever).max()) @ moved] if skip and lever.any() else [])
-    size = float(np.abs(moved).sum())
+    equations = [moved.sum()] + ([(lever / np.abs(lever).max()) @ moved] if skip and lever.any() else [])
     feasible = np.empty_like(moved)
     feasible[order] = moved
-    return feasible, float(np.abs(remains).max() / size) if size > 0 else 0.0
+    return feasible, float(np.abs(equations).max())

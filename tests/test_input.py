@@ -12,8 +12,14 @@ import numpy as np
 import pytest
 import torch
 
-from convexdiff_lib import TwoLayerNetwork, denoising_loss, score_matching, score_matching_loss
-from convexdiff_lib.certificates import certify_score_matching, dual_violation
+from convexdiff_lib import (
+    TwoLayerNetwork,
+    denoising_loss,
+    denoising_score_matching,
+    score_matching,
+    score_matching_loss,
+)
+from convexdiff_lib.certificates import certify_denoising, certify_score_matching, dual_violation
 from convexdiff_lib.datasets import GaussianMixture, Uniform, perturb
 from convexdiff_lib.exact_law import GridLaw, averaged_law, propagate
 from convexdiff_lib.langevin import annealed_langevin_dynamics, langevin_dynamics
@@ -66,6 +72,17 @@ def certify(
     return certify_score_matching(x, network, z, beta, **options)
 
 
+def certify_noisy(
+    x: Any = GOOD,
+    targets: Any = GOOD,
+    z: Any = (0.0, 0.0, 0.0),
+    network: Any = KINK,
+    beta: Any = 2.0,
+    **options: Any,
+) -> Any:
+    return certify_denoising(x, targets, network, z, beta, **options)
+
+
 def reconstruct(y: Any, **options: Any) -> Any:
     return network_from_program(GOOD, y, **options)
 
@@ -103,6 +120,11 @@ VECTOR_DOORS: dict[str, tuple[str, Door]] = {
     "score_matching": ("x", lambda x: score_matching(x, 2.0)),
     "large_weight_decay": ("x", lambda x: large_weight_decay(x, 3.0)),
     "large_weight_decay_threshold": ("x", large_weight_decay_threshold),
+    "denoising x": ("x_noisy", lambda x: denoising_score_matching(x, GOOD, 2.0)),
+    "denoising targets": ("targets", lambda t: denoising_score_matching(GOOD, t, 2.0)),
+    "certify denoising x": ("x_noisy", lambda x: certify_noisy(x=x)),
+    "certify denoising targets": ("targets", lambda t: certify_noisy(targets=t)),
+    "certify denoising z": ("z", lambda z: certify_noisy(z=z)),
     "certify x": ("x", lambda x: certify(x=x)),
     "certify z": ("z", lambda z: certify(z=z)),
     "dual_violation x": ("x", lambda x: dual_violation(x, [0.0] * 3, 2.0)),
@@ -227,7 +249,9 @@ def test_numbers_of_any_shape_must_be_finite(door: str) -> None:
 POSITIVE_DOORS: dict[str, tuple[str, Door]] = {
     "score_matching": ("beta", lambda b: score_matching(GOOD, b)),
     "large_weight_decay": ("beta", lambda b: large_weight_decay(GOOD, b)),
+    "denoising_score_matching": ("beta", lambda b: denoising_score_matching(GOOD, GOOD, b)),
     "certify": ("beta", lambda b: certify(beta=b)),
+    "certify denoising": ("beta", lambda b: certify_noisy(beta=b)),
     "dual_violation": ("beta", lambda b: dual_violation(GOOD, GOOD, b)),
     "program": ("beta", lambda b: score_matching_program(GOOD, b)),
     "program's dual": ("beta", lambda b: score_matching_dual(GOOD, b)),
@@ -300,7 +324,9 @@ ACTIVATION_DOORS: dict[str, Door] = {
     "score_matching": lambda a: score_matching(GOOD, 2.0, activation=a),
     "large_weight_decay": lambda a: large_weight_decay(GOOD, 2.5, activation=a),
     "large_weight_decay_threshold": lambda a: large_weight_decay_threshold(GOOD, activation=a),
+    "denoising_score_matching": lambda a: denoising_score_matching(GOOD, GOOD, 2.0, activation=a),
     "certify": lambda a: certify(activation=a),
+    "certify denoising": lambda a: certify_noisy(activation=a),
     "dual_violation": lambda a: dual_violation(GOOD, GOOD, 2.0, activation=a),
     "choose": lambda a: choose(activation=a),
     "network": lambda a: TwoLayerNetwork.univariate([1.0], [0.0], [1.0], activation=a),
@@ -320,7 +346,9 @@ FLAG_DOORS: dict[str, Door] = {
     "score_matching": lambda s: score_matching(GOOD, 2.0, skip=s),
     "large_weight_decay": lambda s: large_weight_decay(GOOD, 2.5, skip=s),
     "large_weight_decay_threshold": lambda s: large_weight_decay_threshold(GOOD, skip=s),
+    "denoising_score_matching": lambda s: denoising_score_matching(GOOD, GOOD, 2.0, skip=s),
     "certify": lambda s: certify(skip=s),
+    "certify denoising": lambda s: certify_noisy(skip=s),
     "dual_violation": lambda s: dual_violation(GOOD, GOOD, 2.0, skip=s),
     "program": lambda s: score_matching_program(GOOD, 2.0, skip=s),
     "program's dual": lambda s: score_matching_dual(GOOD, 2.0, skip=s),
