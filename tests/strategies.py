@@ -83,6 +83,11 @@ def weight_decays(x: FloatArray, activation: Activation, skip: bool) -> st.Searc
     )
 
 
+def decay_between(low: float, high: float, seed: int) -> float:
+    """Seven weight decays in turn, from the lower end, exactly, to the upper."""
+    return low + (high - low) * (0.0, 0.01, 0.03, 0.1, 0.3, 0.6, 1.0)[seed % 7]
+
+
 def two_sided_rows(x: FloatArray, activation: Activation) -> dict[str, list[tuple[FloatArray, float]]]:
     """The constraints ``|row @ z - centre| <= beta`` of the dual, by family, from the definition of a neuron.
 

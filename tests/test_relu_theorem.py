@@ -6,6 +6,7 @@ import cvxpy as cp
 import numpy as np
 import pytest
 import torch
+from strategies import decay_between
 
 from convexdiff_lib import TwoLayerNetwork, score_matching, score_matching_loss
 from convexdiff_lib.certificates import dual_violation
@@ -41,11 +42,9 @@ def distinct_sample(seed: int) -> np.ndarray:
     return draws[seed % len(draws)]
 
 
-def decay_for(x: np.ndarray, seed: int, threshold: float = 1.0) -> float:
-    """A weight decay from the threshold itself to a little above n."""
-    if seed % 10 == 0:
-        return threshold
-    return threshold + (1.1 * len(x) - threshold) * np.random.default_rng(seed + 1000).uniform() ** 2
+def decay_for(x: np.ndarray, seed: int) -> float:
+    """A weight decay from the threshold, exactly, to 2n."""
+    return decay_between(1.0, 2.0 * len(x), seed)
 
 
 def printed_loss_scale(x: np.ndarray, value: float) -> float:
