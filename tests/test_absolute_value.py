@@ -8,6 +8,7 @@ import cvxpy as cp
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import linprog
 from sklearn.linear_model import Lasso, LassoLars
 from strategies import decay_between, random_network, threshold, two_sided_rows
 
@@ -169,11 +170,17 @@ def test_the_spacing_estimate_meets_every_bound_at_one(evidence):
 
 def smallest_decay(columns: FloatArray, counts: FloatArray, offset: float = 0.0) -> float:
     """The smallest beta at which some z with z'1 = 0 has |columns' z - counts| <= beta - offset."""
-    z, bound = cp.Variable(len(columns)), cp.Variable()
-    problem = cp.Problem(
-        cp.Minimize(bound), [cp.abs(columns.T @ z - counts) <= bound - offset, cp.sum(z) == 0]
+    n, minus_beta = len(columns), -np.ones((len(counts), 1))
+    found = linprog(
+        np.append(np.zeros(n), 1.0),
+        A_ub=np.block([[columns.T, minus_beta], [-columns.T, minus_beta]]),
+        b_ub=np.concatenate([counts, -counts]) - offset,
+        A_eq=[np.append(np.ones(n), 0.0)],
+        b_eq=[0.0],
+        bounds=(None, None),
     )
-    return float(problem.solve(solver=cp.SCIPY))
+    assert found.status == 0
+    return float(found.fun)
 
 
 def test_nothing_is_feasible_below_one(evidence):
