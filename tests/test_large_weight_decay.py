@@ -19,7 +19,7 @@ from strategies import (
     ugly,
 )
 
-from convexdiff_lib import score_matching, score_matching_loss
+from convexdiff_lib import UnivariateScore, score_matching, score_matching_loss
 from convexdiff_lib._validation import Activation, FloatArray
 from convexdiff_lib.certificates import Certificate, certify_score_matching
 from convexdiff_lib.large_weight_decay import (
@@ -28,6 +28,8 @@ from convexdiff_lib.large_weight_decay import (
     large_weight_decay_threshold,
 )
 from convexdiff_lib.networks import KinkNetwork
+from convexdiff_lib.piecewise_linear import PiecewiseLinearScore
+from convexdiff_lib.programs import score_matching_program
 
 
 def candidate(x: FloatArray, beta: float, activation: Activation, skip: bool, t: float = 0.0) -> KinkNetwork:
@@ -265,3 +267,630 @@ def test_a_hundred_thousand_points(activation: Activation, skip: bool) -> None:
     # A dense matrix of this size would take 80 GB; sorting takes a fraction of a second.
     assert time.process_time() - start <= 10.0
     assert fit.certificate.holds
+
+
+# Evidence for the claims of the chapter.
+
+ROUNDING = "rounding of sums over the data"
+SOLVED = "a gap of 1e-8, the certificate's own tolerance, fixes the scores at the data to its square root"
+
+
+def distinct_sample(seed: int, least: int = 2) -> FloatArray:
+    """Sorted distinct points: normal, uniform, skewed, two clusters or heavy tails, at most 30."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(least, 31))
+    if seed % 5 == 4:
+        return np.sort(rng.uniform(size=n))
+    return np.sort(ugly(["normal", "skewed", "clusters", "cauchy"][seed % 5], n, rng))
+
+
+def decays(x: FloatArray, activation: Activation = "relu") -> list[float]:
+    """Weight decays from the threshold to n."""
+    low = large_weight_decay_threshold(x, activation=activation)
+    return [low + share * (len(x) - low) for share in (0.0, 0.3, 0.9, 1.0)]
+
+
+def slope_inside(x: FloatArray, beta: float) -> float:
+    """The number called rho in the chapter."""
+    return (len(x) - beta) / (len(x) * x.var())
+
+
+def scale(x: FloatArray) -> float:
+    """The size of a score: one over the standard deviation."""
+    return float(1 / x.std())
+
+
+def solver_error(
+    x: FloatArray, expected: FloatArray, beta: float, activation: Activation, skip: bool
+) -> float:
+    """How far the solver's score at the data is from the expected one, in natural units."""
+    found = score_matching(x, beta, activation=activation, skip=skip)(x)
+    return float(np.linalg.norm(found - expected) / (scale(x) * np.sqrt(len(x))))
+
+
+def printed_pieces(at: FloatArray, x: FloatArray, beta: float, t: float) -> FloatArray:
+    """Display (5) of the paper, letter by letter."""
+    n, mu, v, x1, xn = len(x), x.mean(), x.var(), x.min(), x.max()
+    left = (
+        -((n - beta) / (2 * n * v) + t) * at + ((beta - n) / (2 * n * v) + t) * x1 + (n - beta) / (n * v) * mu
+    )
+    inside = (beta - n) / (n * v) * (at - mu)
+    right = (
+        ((beta - n) / (2 * n * v) + t) * at - ((n - beta) / (2 * n * v) + t) * xn + (n - beta) / (n * v) * mu
+    )
+    return np.where(at < x1, left, np.where(at > xn, right, inside))
+
+
+def abs_pieces(at: FloatArray, x: FloatArray, beta: float, t: float) -> FloatArray:
+    """The same for the absolute value: slopes -2t and 2t outside."""
+    rho, mu = slope_inside(x, beta), x.mean()
+    clipped = np.clip(at, x.min(), x.max())
+    return -rho * (clipped - mu) + 2 * t * np.abs(at - clipped)
+
+
+def around(x: FloatArray) -> FloatArray:
+    """A grid that covers the data three times over."""
+    return np.linspace(x.min() - np.ptp(x), x.max() + np.ptp(x), 301)
+
+
+def test_zero_score(evidence):
+    zero = evidence(
+        "eq-zero-score", "zero-network-is-certified-from-n-on", tolerance=1e-12, why="nothing is computed"
+    )
+    solved = evidence("eq-zero-score", "solver-returns-zero", tolerance=1e-4, why=SOLVED)
+    below = evidence(
+        "eq-zero-score",
+        "zero-is-rejected-below-n",
+        at_least=1e-6,
+        form="ours",
+        why="a thousand times the certificate's tolerance",
+    )
+    none = np.zeros(0)
+    for seed in range(20):
+        x = distinct_sample(seed)
+        for activation in ("relu", "abs"):
+            nothing = KinkNetwork(none, none, none, none.astype(bool), activation=activation)
+
+            def verdict(beta: float, net: KinkNetwork = nothing, at: FloatArray = x) -> Certificate:
+                return certify_score_matching(at, net, 0 * at, beta, activation=net.activation)
+
+            for beta in (len(x), len(x) + 0.5, 3.0 * len(x)):
+                found = verdict(beta)
+                zero.holds(max(found.relative_gap, found.infeasibility))
+                solved.holds(solver_error(x, 0 * x, beta, activation, False))
+            below.fails(verdict(len(x) - 1e-3).infeasibility)
+
+
+def test_relu_closed_form(evidence):
+    value = evidence(
+        "eq-large-decay-relu",
+        "value-equals-the-solver's",
+        tolerance=1e-8,
+        why="the certificate's own tolerance",
+    )
+    inside = evidence(
+        "eq-large-decay-relu", "scores-at-the-data-equal-the-solver's", tolerance=1e-4, why=SOLVED
+    )
+    pieces = evidence("eq-large-decay-relu", "printed-pieces-are-the-network", tolerance=1e-9, why=ROUNDING)
+    optimal = evidence(
+        "eq-large-decay-relu",
+        "certificate-accepts-every-t",
+        tolerance=1e-8,
+        why="the certificate's own tolerance",
+    )
+    outside = evidence(
+        "eq-large-decay-relu",
+        "certificate-rejects-t-beyond-its-limit",
+        at_least=1e-6,
+        form="ours",
+        why="a hundred times the certificate's tolerance; t is one per cent beyond",
+    )
+    for seed in range(25):
+        x = distinct_sample(seed)
+        for beta in decays(x):
+            rho, n = slope_inside(x, beta), len(x)
+            solved = score_matching(x, beta)
+            value.holds(abs(solved.value + (n - beta) ** 2 / (2 * n * x.var())) / solved.certificate.scale)
+            inside.holds(solver_error(x, -rho * (x - x.mean()), beta, "relu", False))
+            for share in (-1.0, -0.4, 0.0, 0.7, 1.0):
+                t = share * rho / 2
+                network = large_weight_decay(x, beta, t=t).kink_network
+                error = network(around(x)) - printed_pieces(around(x), x, beta, t)
+                pieces.holds(np.max(np.abs(error)) / scale(x))
+                optimal.holds(judge(x, beta, "relu", False, t).relative_gap)
+        # Where zero is not the optimum by a wide margin.
+        for share in (-1.01, 1.01):
+            beta = decays(x)[0]
+            if len(x) - beta >= 0.2 * len(x):
+                outside.fails(judge(x, beta, "relu", False, share * slope_inside(x, beta) / 2).relative_gap)
+
+
+def test_abs_closed_form(evidence):
+    value = evidence(
+        "eq-large-decay-abs",
+        "value-equals-the-solver's",
+        tolerance=1e-8,
+        why="the certificate's own tolerance",
+    )
+    inside = evidence(
+        "eq-large-decay-abs", "scores-at-the-data-equal-the-solver's", tolerance=1e-4, why=SOLVED
+    )
+    pieces = evidence("eq-large-decay-abs", "stated-slopes-are-the-network's", tolerance=1e-9, why=ROUNDING)
+    optimal = evidence(
+        "eq-large-decay-abs",
+        "certificate-accepts-every-t",
+        tolerance=1e-8,
+        why="the certificate's own tolerance",
+    )
+    for seed in range(25):
+        x = distinct_sample(seed)
+        for beta in decays(x, "abs"):
+            rho, n = slope_inside(x, beta), len(x)
+            solved = score_matching(x, beta, activation="abs")
+            value.holds(abs(solved.value + (n - beta) ** 2 / (2 * n * x.var())) / solved.certificate.scale)
+            inside.holds(solver_error(x, -rho * (x - x.mean()), beta, "abs", False))
+            for share in (-1.0, -0.4, 0.0, 0.7, 1.0):
+                t = share * rho / 2
+                network = large_weight_decay(x, beta, activation="abs", t=t).kink_network
+                error = network(around(x)) - abs_pieces(around(x), x, beta, t)
+                pieces.holds(np.max(np.abs(error)) / scale(x))
+                optimal.holds(judge(x, beta, "abs", False, t).relative_gap)
+
+
+def printed_y(x: FloatArray, beta: float, t: float, activation: Activation) -> FloatArray:
+    """The paper's solution: all zero but the first entry and the 3n-th of 4n, or the last of 2n."""
+    n, half = len(x), slope_inside(x, beta) / 2
+    y = np.zeros(4 * n if activation == "relu" else 2 * n)
+    y[0], y[3 * n - 1 if activation == "relu" else 2 * n - 1] = t - half, t + half
+    return y
+
+
+def gradient(x: FloatArray, beta: float, t: float, activation: Activation) -> FloatArray:
+    """The vector A^T A y + b of the optimality conditions (24) and (25), from the program as printed."""
+    program = score_matching_program(x, beta, activation=activation)
+    return program.A.T @ (program.A @ printed_y(x, beta, t, activation)) + program.b
+
+
+def test_optimality_conditions_entry_by_entry(evidence):
+    relu = evidence("eq-large-decay-relu", "condition-24-entry-by-entry", tolerance=1e-9, why=ROUNDING)
+    absolute = evidence("eq-large-decay-abs", "condition-25-entry-by-entry", tolerance=1e-9, why=ROUNDING)
+    for seed in range(15):
+        x = distinct_sample(seed)
+        for activation, seen in (("relu", relu), ("abs", absolute)):
+            last = 3 * len(x) - 1 if activation == "relu" else -1
+            for beta in decays(x, activation):
+                for share in (-1.0, 0.0, 0.6):
+                    entries = gradient(x, beta, share * slope_inside(x, beta) / 2, activation)
+                    worst = [
+                        abs(entries[0] - beta),
+                        abs(entries[last] + beta),
+                        np.max(np.abs(entries)) - beta,
+                    ]
+                    seen.holds(max(0.0, *worst) / len(x))
+
+
+def others(x: FloatArray, beta: float, activation: Activation) -> float:
+    """Largest |a_j^T A y + b_j| over all columns but the two in use: the paper's threshold, given beta."""
+    entries = np.abs(gradient(x, beta, 0.0, activation))
+    last = 3 * len(x) - 1 if activation == "relu" else 2 * len(x) - 1
+    return float(np.max(np.delete(entries, [0, last])))
+
+
+def where_the_maximum_is_beta(x: FloatArray, activation: Activation) -> float:
+    low, high = 1e-3, float(len(x))
+    while high - low > 1e-10 * len(x):
+        middle = (low + high) / 2
+        low, high = (low, middle) if others(x, middle, activation) <= middle else (middle, high)
+    return high
+
+
+CERTIFIED = (
+    "the certificate forgives a violation of 1e-9 n, which moves its threshold by 1e-9 n/(1-c) at most"
+)
+
+
+def test_beta_one_is_a_fixed_point(evidence):
+    seen = evidence(
+        "fn-beta-one",
+        "valid-exactly-where-the-maximum-is-at-most-beta",
+        tolerance=1e-5,
+        why=CERTIFIED,
+    )
+    circular = evidence(
+        "fn-beta-one",
+        "the-maximum-depends-on-beta",
+        at_least=0.1,
+        form="ours",
+        why="its value at n is n - 1, far from its fixed point, when that is at most n - 1.1",
+    )
+    for seed in range(20):
+        x = distinct_sample(seed, least=3)
+        root = where_the_maximum_is_beta(x, "relu")
+        seen.holds(abs(root - threshold_by_bisection(x, "relu", False)) / len(x))
+        if root <= len(x) - 1.1:
+            circular.fails(others(x, float(len(x)), "relu") - root)
+
+
+def test_explicit_threshold(evidence):
+    relu, absolute = (
+        evidence(
+            "ours-beta-one-explicit",
+            "equals-the-certificate's-turning-point-relu",
+            tolerance=1e-5,
+            form="ours",
+            why=CERTIFIED,
+        ),
+        evidence(
+            "ours-beta-one-explicit",
+            "equals-the-certificate's-turning-point-abs",
+            tolerance=1e-5,
+            form="ours",
+            why=CERTIFIED,
+        ),
+    )
+    columns = evidence(
+        "ours-beta-one-explicit",
+        "equals-the-maximum-over-the-printed-columns",
+        tolerance=1e-7,
+        form="ours",
+        why="rounding, magnified where a point is close to the end of the data",
+    )
+    rejected = evidence(
+        "ours-beta-one-explicit",
+        "certificate-rejects-just-below",
+        at_least=1e-7,
+        form="ours",
+        why="a hundred times the certificate's tolerance, a thousandth below the threshold",
+    )
+    for seed in range(20):
+        x = distinct_sample(seed)
+        tied = np.random.default_rng(seed).permutation(np.repeat(x, 1 + np.arange(len(x)) % 3))
+        for data in (x, tied):
+            explicit = large_weight_decay_threshold(data)
+            relu.holds(abs(explicit - threshold_by_bisection(data, "relu", False)) / len(data))
+            absolute.holds(abs(explicit - threshold_by_bisection(data, "abs", False)) / len(data))
+            rejected.fails(judge(data, explicit * (1 - 1e-3), "relu", False).infeasibility)
+        program = score_matching_program(x, 1.0)
+        c, bounds = program.A.T @ program.A[:, 0] / (len(x) * x.var()), []
+        for j in np.delete(np.arange(4 * len(x)), [0, 3 * len(x) - 1]):
+            # Copies of the two columns in use have |c| = 1: one of their bounds is empty.
+            rise, fall = program.b[j] - len(x) * c[j], 1 - c[j]
+            bounds += [rise / fall] if fall > 1e-9 else []
+            bounds += [-rise / (1 + c[j])] if 1 + c[j] > 1e-9 else []
+        columns.holds(abs(max(bounds) - large_weight_decay_threshold(x)) / len(x))
+
+
+def test_beta_two(evidence):
+    seen = evidence(
+        "fn-beta-two",
+        "maximum-over-the-other-columns-gives-the-turning-point",
+        tolerance=1e-5,
+        why=CERTIFIED,
+    )
+    index_set = evidence(
+        "fn-beta-two",
+        "printed-index-set-is-never-below-beta",
+        at_least=0.4,
+        form="printed",
+        why="the printed maximum is at least beta, here half-way between the true threshold and n",
+    )
+    entry = evidence(
+        "fn-beta-two",
+        "printed-last-entry-is-not-stationary",
+        at_least=1.99,
+        form="printed",
+        why="column n has b = -(n-2) where -n is needed: the equation is off by exactly 2",
+    )
+    for seed in range(20):
+        x = distinct_sample(seed)
+        right = where_the_maximum_is_beta(x, "abs")
+        seen.holds(abs(right - threshold_by_bisection(x, "abs", False)) / len(x))
+        beta = (right + len(x)) / 2
+        entries = gradient(x, beta, 0.0, "abs")
+        printed = max(abs(entries[0]), abs(entries[len(x) - 1]))
+        index_set.fails(printed - right)
+        entry.fails(abs(entries[len(x) - 1] + beta))
+
+
+def test_gaussian_in_shape_not_in_scale(evidence):
+    right = evidence("rem-gaussian-shape", "shrunken-gaussian-score-at-the-data", tolerance=1e-4, why=SOLVED)
+    printed = evidence(
+        "rem-gaussian-shape",
+        "the-gaussian's-own-score-misses",
+        at_least=0.1,
+        form="printed",
+        why="root mean square, in units of the Gaussian's score: the share beta/n that is lost",
+    )
+    for seed in range(25):
+        x = distinct_sample(seed)
+        gaussian = -(x - x.mean()) / x.var()
+        for activation in ("relu", "abs"):
+            for beta in decays(x, activation):
+                factor = (len(x) - beta) / len(x)
+                right.holds(solver_error(x, factor * gaussian, beta, activation, False))
+                printed.fails(solver_error(x, gaussian, beta, activation, False))
+
+
+def test_shrinkage_of_the_log_density(evidence):
+    seen = evidence(
+        "ours-shrinkage",
+        "log-density-is-the-gaussian's-times-the-factor",
+        tolerance=1e-4,
+        form="ours",
+        why=SOLVED,
+    )
+    paper = evidence(
+        "ours-shrinkage",
+        "factor-500-at-the-paper's-setting",
+        tolerance=1e-6,
+        form="ours",
+        why="relative error of the slope that the solver finds",
+    )
+    wide = evidence(
+        "ours-shrinkage",
+        "law-at-the-paper's-setting-is-too-wide",
+        at_least=25.0,
+        form="ours",
+        why="its standard deviation over the sample's: the tails have slopes 1/(2nv), of deviation near 32",
+    )
+    for seed in range(15):
+        x = distinct_sample(seed, least=5)
+        for activation in ("relu", "abs"):
+            for beta in decays(x, activation)[:3]:
+                inside = np.linspace(x.min(), x.max(), 101)
+                found = score_matching(x, beta, activation=activation).score.integral(inside)
+                wanted = -(len(x) - beta) / len(x) * (inside - x.mean()) ** 2 / (2 * x.var())
+                # In units of the log-density's own range over the data for beta = 0.
+                seen.holds(np.ptp(found - wanted) / (np.ptp(x) ** 2 / x.var()))
+    for seed in range(5):
+        x = np.random.default_rng(seed).normal(size=500)
+        solved = score_matching(x, 499.0)
+        slope = np.ptp(solved([x.min(), x.max()])) / np.ptp(x)
+        paper.holds(abs(500 * slope * x.var() - 1))
+        wide.fails(deviation(large_weight_decay(x, 499.0)) / x.std())
+
+
+def deviation(fit: LargeWeightDecay | PiecewiseLinearScore | UnivariateScore) -> float:
+    """Standard deviation of the law of a score, by the trapezoidal rule."""
+    grid = np.linspace(-500.0, 500.0, 400_001)
+    mass = np.exp(fit.log_density(grid))
+    mass /= mass.sum()
+    return float(np.sqrt(mass @ grid**2 - (mass @ grid) ** 2))
+
+
+def test_repairs_of_the_shrinkage(evidence):
+    rescaled = evidence(
+        "ours-shrinkage-repair",
+        "rescaled-score-is-the-gaussian's-inside",
+        tolerance=1e-6,
+        form="ours",
+        why="rounding and the solver's error, magnified by n/(n-beta) = 500",
+    )
+    spread = evidence(
+        "ours-shrinkage-repair",
+        "rescaled-law-has-the-sample's-deviation",
+        tolerance=0.02,
+        form="ours",
+        why="the tails of the law are wider than the Gaussian's, by less than two per cent in deviation",
+    )
+    skip = evidence(
+        "ours-shrinkage-repair",
+        "law-with-skip-connection-has-the-sample's-deviation",
+        tolerance=1e-6,
+        form="ours",
+        why="quadrature",
+    )
+    smaller = evidence(
+        "ours-shrinkage-repair",
+        "law-for-beta-20-has-the-sample's-deviation",
+        tolerance=0.05,
+        form="ours",
+        why="the shrinkage 20/500 that is left, and noise in the data",
+    )
+    for seed in range(5):
+        x = np.random.default_rng(seed).normal(size=500)
+        solved = score_matching(x, 499.0)
+        rescaled.holds(np.max(np.abs(500 * solved(x) + (x - x.mean()) / x.var())) * x.std())
+        score = large_weight_decay(x, 499.0).score
+        larger = PiecewiseLinearScore(
+            score.knots, 500 * score.values, 500 * score.left_slope, 500 * score.right_slope
+        )
+        spread.holds(abs(deviation(larger) / x.std() - 1))
+        skip.holds(abs(deviation(score_matching(x, 499.0, skip=True)) / x.std() - 1))
+        smaller.holds(abs(deviation(score_matching(x, 20.0)) / x.std() - 1))
+
+
+def slopes_of(fit: LargeWeightDecay, x: FloatArray) -> FloatArray:
+    """Slopes to the left of, inside and to the right of the data, from the network's values."""
+    low, high, wide = x.min(), x.max(), np.ptp(x)
+    values = fit.network()(np.array([low - wide, low, high, high + wide]))
+    return np.diff(values) / wide
+
+
+def test_log_concavity(evidence):
+    relu = evidence(
+        "rem-relu-log-concave", "slopes-lie-between-minus-rho-and-zero", tolerance=1e-9, why=ROUNDING
+    )
+    absolute = evidence(
+        "rem-abs-log-concave", "largest-slope-is-twice-the-size-of-t", tolerance=1e-9, why=ROUNDING
+    )
+    score = evidence(
+        "err-score-not-concave",
+        "the-score's-slope-grows-at-the-largest-point",
+        at_least=0.001,
+        form="printed",
+        why="by rho/2 + t, in units of 1/v",
+    )
+    integral = evidence("err-score-not-concave", "the-integral-is-concave", tolerance=1e-9, why=ROUNDING)
+    for seed in range(25):
+        x = distinct_sample(seed)
+        for beta in decays(x):
+            rho = slope_inside(x, beta)
+            for share in (-1.0, -0.4, 0.0, 0.7, 1.0):
+                slopes = slopes_of(large_weight_decay(x, beta, t=share * rho / 2), x) * x.var()
+                relu.holds(max(0.0, slopes.max(), -rho * x.var() - slopes.min()))
+                integral.holds(max(0.0, slopes.max()))
+                if beta == decays(x)[0] and share > -1 and len(x) - beta >= 0.02 * len(x):
+                    score.fails(slopes[2] - slopes[1])
+                one = large_weight_decay(x, beta, activation="abs", t=share * rho / 2)
+                largest = slopes_of(one, x).max() * x.var()
+                absolute.holds(abs(largest - 2 * abs(one.t) * x.var()))
+                assert one.log_concave == (one.t == 0)
+
+
+def test_abs_without_density(evidence):
+    seen = evidence(
+        "ours-abs-not-normalisable",
+        "log-density-grows-like-t-times-distance-squared",
+        tolerance=1e-3,
+        form="ours",
+        why="the terms of lower order, ten thousand spreads away",
+    )
+    for seed in range(20):
+        x = distinct_sample(seed, least=3)
+        beta = decays(x, "abs")[0]
+        if len(x) - beta < 0.1 * len(x):
+            continue
+        limit = slope_inside(x, beta) / 2
+        for share in (-1.0, -0.5, 0.5, 1.0):
+            fit = large_weight_decay(x, beta, activation="abs", t=share * limit)
+            far = 1e5 * np.ptp(x)
+            where = x.max() + far if share > 0 else x.min() - far
+            seen.holds(abs(fit.score.integral(where) / (abs(fit.t) * far**2) - 1))
+            with pytest.raises(ValueError, match="cannot be normalised"):
+                fit.log_density(x)
+
+
+def test_least_norm(evidence):
+    seen = evidence(
+        "rem-min-norm-t", "squared-norm-is-that-at-zero-plus-two-t-squared", tolerance=1e-12, why=ROUNDING
+    )
+    price = evidence("rem-min-norm-t", "weight-decay-charges-every-t-alike", tolerance=1e-12, why=ROUNDING)
+    for seed in range(20):
+        x = distinct_sample(seed)
+        for activation in ("relu", "abs"):
+            beta = decays(x, activation)[1]
+            half = slope_inside(x, beta) / 2
+            least = large_weight_decay(x, beta, activation=activation).kink_network
+            for share in (-1.0, -0.5, 0.25, 1.0):
+                t = share * half
+                y = large_weight_decay(x, beta, activation=activation, t=t).kink_network
+                growth = np.sum(y.weights**2) - np.sum(least.weights**2)
+                seen.holds(abs(growth - 2 * t**2) / half**2)
+                price.holds(abs(y.total_weight - least.total_weight) / half)
+
+
+def test_skip_closed_forms(evidence):
+    relu = evidence(
+        "eq-large-decay-relu-skip", "fitted-gaussian-equals-the-solver's-score", tolerance=1e-4, why=SOLVED
+    )
+    absolute = evidence(
+        "eq-large-decay-abs-skip", "fitted-gaussian-equals-the-solver's-score", tolerance=1e-4, why=SOLVED
+    )
+    relu_turn = evidence(
+        "eq-large-decay-relu-skip",
+        "certificate-turns-at-half-the-largest-entry-of-b",
+        tolerance=1e-7,
+        why="the certificate forgives a violation of 1e-9 n",
+    )
+    abs_turn = evidence(
+        "eq-large-decay-abs-skip",
+        "certificate-turns-at-the-largest-entry-of-b",
+        tolerance=1e-7,
+        why="the certificate forgives a violation of 1e-9 n",
+    )
+    for seed in range(20):
+        x = distinct_sample(seed)
+        gaussian = -(x - x.mean()) / x.var()
+        for activation, score, turn, share in (
+            ("relu", relu, relu_turn, 0.5),
+            ("abs", absolute, abs_turn, 1.0),
+        ):
+            b = score_matching_program(x, 2.0, activation=activation, skip=True).b
+            low = share * float(np.max(np.abs(b)))
+            turn.holds(abs(low - threshold_by_bisection(x, activation, True)) / len(x))
+            turn.holds(abs(low - large_weight_decay_threshold(x, activation=activation, skip=True)) / len(x))
+            for beta in (low * (1 + 1e-12), 1.3 * low, 2.0 * len(x)):
+                score.holds(solver_error(x, gaussian, beta, activation, True))
+
+
+def twin(x: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """Other points with the same ends, mean and variance: the inner ones are replaced by others."""
+    inner = x[1:-1]
+    while True:
+        other = rng.normal(size=len(inner))
+        other = (other - other.mean()) / other.std() * inner.std() + inner.mean()
+        if x[0] < other.min() and other.max() < x[-1]:
+            return np.sort(np.concatenate([x[[0, -1]], other]))
+
+
+def test_mean_and_variance(evidence):
+    right = evidence(
+        "rem-mean-and-variance",
+        "same-mean-variance-and-ends-give-the-same-score",
+        tolerance=1e-4,
+        why=SOLVED,
+    )
+    printed = evidence(
+        "rem-mean-and-variance",
+        "same-mean-and-variance-alone-do-not",
+        at_least=0.01,
+        form="printed",
+        why="difference outside the smaller range of data, in units of the Gaussian's score",
+    )
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        x = np.sort(rng.normal(size=20))
+        same = twin(x, rng)
+        beta = max(large_weight_decay_threshold(x), large_weight_decay_threshold(same), 12.0)
+        grid = np.linspace(x[0], x[-1], 50)
+        pair = score_matching(x, beta), score_matching(same, beta)
+        right.holds(np.max(np.abs(pair[0](grid) - pair[1](grid))) / scale(x))
+    # The smallest such pair of whole numbers: means 0, sums of squares 98.
+    first, second = np.array([-7.0, 0.0, 7.0]), np.array([-8.0, 3.0, 5.0])
+    for beta in (2.6, 2.7):
+        pair = score_matching(first, beta), score_matching(second, beta)
+        printed.fails(abs(pair[0]([6.5])[0] - pair[1]([6.5])[0]) / scale(first))
+
+
+def test_figure(evidence):
+    seen = evidence(
+        "fig-score-and-integral",
+        "log-density-is-the-integral-of-the-network",
+        tolerance=1e-6,
+        why="trapezoidal rule on pieces that are linear, so rounding",
+    )
+    for seed in range(10):
+        x = distinct_sample(seed)
+        for activation in ("relu", "abs"):
+            beta = decays(x, activation)[1]
+            for share in (-1.0, 0.0, 1.0):
+                t = share * slope_inside(x, beta) / 2
+                fit = large_weight_decay(x, beta, activation=activation, t=t)
+                grid = np.union1d(around(x), x[[0, -1]])
+                values = fit.network()(grid)
+                steps = np.cumsum(np.diff(grid) * (values[1:] + values[:-1]) / 2)
+                exact = fit.score.integral(grid)
+                seen.holds(np.max(np.abs(exact - exact[0] - np.append(0.0, steps))) / np.ptp(exact))
+
+
+def test_log_density_is_piecewise_quadratic(evidence):
+    third = evidence(
+        "rem-log-density-quadratic",
+        "third-differences-vanish-between-breakpoints",
+        tolerance=1e-8,
+        why=ROUNDING,
+    )
+    places = evidence(
+        "rem-log-density-quadratic", "breakpoints-are-data-points", tolerance=0.0, why="the same numbers"
+    )
+    for seed in range(20):
+        x = distinct_sample(seed)
+        for activation, skip in NETWORKS:
+            low = threshold(x, activation, skip)
+            fit = score_matching(x, low + 0.1 * max(len(x) - low, 1.0), activation=activation, skip=skip)
+            places.holds(np.sum(~np.isin(fit.knots, x)))
+            ends = np.concatenate([[x[0] - np.ptp(x)], fit.knots, [x[-1] + np.ptp(x)]])
+            for low_end, high_end in zip(ends[:-1], ends[1:], strict=True):
+                piece = fit.score.integral(np.linspace(low_end, high_end, 9))
+                third.holds(np.max(np.abs(np.diff(piece, 3))) / max(1.0, np.ptp(piece)))
