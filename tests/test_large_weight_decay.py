@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -469,6 +471,48 @@ def test_optimality_conditions_entry_by_entry(evidence):
                     seen.holds(max(0.0, *worst) / len(x))
 
 
+def test_no_other_solutions(evidence):
+    relu = evidence(
+        "eq-large-decay-relu",
+        "other-columns-are-slack-above-the-threshold",
+        tolerance=0.9999,
+        why="largest other entry of (24) over beta; below 1 complementary slackness leaves the segment in t",
+    )
+    absolute = evidence(
+        "eq-large-decay-abs",
+        "other-columns-are-slack-above-the-threshold",
+        tolerance=0.9999,
+        why="largest other entry of (25) over beta; below 1 complementary slackness leaves the segment in t",
+    )
+    for seed in range(15):
+        x = distinct_sample(seed)
+        for activation, seen in (("relu", relu), ("abs", absolute)):
+            for beta in decays(x, activation)[1:]:
+                seen.holds(others(x, beta, activation) / beta)
+
+
+def test_kinks_outside(evidence):
+    seen = evidence(
+        "ours-kinks-outside",
+        "certificate-accepts-kinks-beyond-the-data",
+        tolerance=1e-8,
+        form="ours",
+        why="the certificate's own tolerance",
+    )
+    for seed in range(15):
+        x = distinct_sample(seed)
+        for activation in ("relu", "abs"):
+            beta = decays(x, activation)[1]
+            net = candidate(x, beta, activation, False)
+            for left, right in ((1.0, 0.0), (0.3, 2.0), (50.0, 10.0)):
+                kinks = net.kinks + np.ptp(x) * np.array([-left, right])
+                moved = replace(net, kinks=kinks, constant=0.0)
+                moved = replace(moved, constant=-float(moved(x).mean()))
+                verdict = certify_score_matching(x, moved, -moved(x), beta, activation=activation)
+                assert verdict.infeasibility <= 1e-9  # the certificate's own tolerance
+                seen.holds(verdict.relative_gap)
+
+
 def others(x: FloatArray, beta: float, activation: Activation) -> float:
     """Largest |a_j^T A y + b_j| over all columns but the two in use: the paper's threshold, given beta."""
     entries = np.abs(gradient(x, beta, 0.0, activation))
@@ -577,9 +621,9 @@ def test_beta_two(evidence):
     entry = evidence(
         "fn-beta-two",
         "printed-last-entry-is-not-stationary",
-        at_least=1.99,
+        at_least=1.0,
         form="printed",
-        why="column n has b = -(n-2) where -n is needed: the equation is off by exactly 2",
+        why="column n has b = -(n-2) where -n is needed: the equation is off by 2",
     )
     for seed in range(20):
         x = distinct_sample(seed)
@@ -834,9 +878,9 @@ def test_mean_and_variance(evidence):
     printed = evidence(
         "rem-mean-and-variance",
         "same-mean-and-variance-alone-do-not",
-        at_least=0.01,
+        at_least=0.1,
         form="printed",
-        why="difference outside the smaller range of data, in units of the Gaussian's score",
+        why="relative difference of the scores at 6.5, beyond the end of one of the samples",
     )
     for seed in range(20):
         rng = np.random.default_rng(seed)
@@ -848,9 +892,10 @@ def test_mean_and_variance(evidence):
         right.holds(np.max(np.abs(pair[0](grid) - pair[1](grid))) / scale(x))
     # The smallest such pair of whole numbers: means 0, sums of squares 98.
     first, second = np.array([-7.0, 0.0, 7.0]), np.array([-8.0, 3.0, 5.0])
-    for beta in (2.6, 2.7):
+    for beta in (2.0, 2.5):
         pair = score_matching(first, beta), score_matching(second, beta)
-        printed.fails(abs(pair[0]([6.5])[0] - pair[1]([6.5])[0]) / scale(first))
+        here, there = (float(fit([6.5])[0]) for fit in pair)
+        printed.fails(abs(here - there) / abs(here))
 
 
 def test_figure(evidence):
@@ -891,6 +936,6 @@ def test_log_density_is_piecewise_quadratic(evidence):
             fit = score_matching(x, low + 0.1 * max(len(x) - low, 1.0), activation=activation, skip=skip)
             places.holds(np.sum(~np.isin(fit.knots, x)))
             ends = np.concatenate([[x[0] - np.ptp(x)], fit.knots, [x[-1] + np.ptp(x)]])
-            for low_end, high_end in zip(ends[:-1], ends[1:], strict=True):
+            for low_end, high_end in pairwise(ends):
                 piece = fit.score.integral(np.linspace(low_end, high_end, 9))
                 third.holds(np.max(np.abs(np.diff(piece, 3))) / max(1.0, np.ptp(piece)))
