@@ -22,14 +22,20 @@ import scipy.linalg
 from ._validation import FloatArray
 from .beam import Beam, Tube
 
-__all__ = ["polish"]
+__all__ = ["End", "Spline", "descend", "end_states", "polish"]
 
 _MAX_ROUNDS = 2000
 
 
 @dataclass(frozen=True)
-class _End:
-    """A state of the beam's end: g_1 - n lies in [low, high], and ReLU kinks lean with sign ``lean``."""
+class End:
+    """A state of the beam's end: g_1 - level lies in [low, high], and ReLU kinks lean with sign ``lean``.
+
+    Examples
+    --------
+    >>> End(0.0, 0.0, 0).fixed
+    True
+    """
 
     low: float
     high: float
@@ -37,31 +43,64 @@ class _End:
 
     @property
     def fixed(self) -> bool:
+        """Whether the interval is a single height."""
         return self.low == self.high
 
 
-def _chain(tube: Tube) -> list[_End]:
-    """All states of the end, from low to high."""
+def end_states(tube: Tube) -> list[End]:
+    """Return all states of the end, from low to high.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from convexdiff_lib.beam import score_matching_tube
+    >>> tube = score_matching_tube(np.arange(3.0), np.ones(3), 2.0, activation="abs", skip=False)
+    >>> [(end.low, end.high) for end in end_states(tube)]
+    [(-2.0, -2.0), (-2.0, 0.0), (0.0, 0.0)]
+    """
     low, high = tube.end
     if low == high:
-        return [_End(low, low, 0)]
+        return [End(low, low, 0)]
     if len(tube.tilts) == 1:
-        return [_End(low, low, 0), _End(low, high, 0), _End(high, high, 0)]
+        return [End(low, low, 0), End(low, high, 0), End(high, high, 0)]
     stops = [
-        _End(low, low, -1),
-        _End(low, 0.0, -1),
-        _End(0.0, 0.0, 0),
-        _End(0.0, high, 1),
-        _End(high, high, 1),
+        End(low, low, -1),
+        End(low, 0.0, -1),
+        End(0.0, 0.0, 0),
+        End(0.0, high, 1),
+        End(high, high, 1),
     ]
     return [stop for i, stop in enumerate(stops) if i % 2 == 0 or not stop.fixed]
 
 
-class _Spline:
-    """The quadratic programme for one set of touching points and one state of the end."""
+class Spline:
+    """The quadratic programme for one set of touching points and one state of the end.
 
-    def __init__(self, tube: Tube, side: np.ndarray, chain: list[_End], state: int) -> None:
-        self.tube = tube
+    Parameters
+    ----------
+    tube : Tube
+    side : int array of shape (m - 2,)
+        For every interior point +1 where the beam touches the top of the tube, -1 at the bottom, else 0.
+    chain : list of End
+        From `end_states`.
+    state : int
+        Index into the chain.
+
+    Examples
+    --------
+    Three points, none touching, the end at its lower bound: a line.
+
+    >>> import numpy as np
+    >>> from convexdiff_lib.beam import score_matching_tube
+    >>> tube = score_matching_tube(np.arange(3.0), np.ones(3), 2.0, activation="relu", skip=False)
+    >>> spline = Spline(tube, np.zeros(1, dtype=np.int8), end_states(tube), 0)
+    >>> values, offset = spline.minimise()
+    >>> values.round(6).tolist(), offset
+    ([0.75, -0.75], -2.0)
+    """
+
+    def __init__(self, tube: Tube, side: np.ndarray, chain: list[End], state: int) -> None:
+        self.tube, self.side, self.chain, self.state = tube, side, chain, state
         self.touching = np.flatnonzero(side) + 1
         self.knots = np.concatenate([[0], self.touching, [len(tube.points) - 1]])
         self.sign = side[self.touching - 1].astype(np.float64)
@@ -97,13 +136,21 @@ class _Spline:
         return self.functional(1.0, (self.sign * lean < 0).astype(np.float64))
 
     def slopes(self, values: FloatArray) -> FloatArray:
+        """Slopes between the knots."""
         return np.diff(values) / self.spans
 
     def at_data(self, values: FloatArray) -> FloatArray:
+        """Values at all distinct points."""
         return values[self.left] * (1 - self.weight) + values[self.left + 1] * self.weight
 
+    def beam(self, values: FloatArray) -> Beam:
+        """The beam whose score has these knot values."""
+        slopes = self.slopes(values)
+        z = self.tube.targets - self.at_data(values)
+        return Beam(self.touching, np.diff(slopes), float(slopes[0]), z)
+
     def minimise(self) -> tuple[FloatArray, float]:
-        """Knot values of the best spline, and the height of the beam's end."""
+        """Return the knot values of the best spline, and the height of the beam's end."""
         tube, counts, size = self.tube, self.tube.counts, len(self.knots)
         gram = np.zeros((2, size))
         gram[1] += np.bincount(self.left, counts * (1 - self.weight) ** 2, size)
@@ -147,11 +194,37 @@ def polish(tube: Tube, start: Beam, offset: float) -> Iterator[Beam]:
     >>> [beam.first_slope for beam in polish(tube, *solve_beam(tube))]
     [-2.0]
     """
-    chain = _chain(tube)
+    chain = end_states(tube)
     state = _nearest_state(chain, offset, tube.scale)
-    side = _touching(tube, start, offset)
-    spline = _Spline(tube, side, chain, state)
-    values = _starting_values(spline, start)
+    spline = Spline(tube, _touching(tube, start, offset), chain, state)
+    for best, values in descend(spline, _starting_values(spline, start)):
+        yield best.beam(values)
+
+
+def descend(spline: Spline, values: FloatArray) -> Iterator[tuple[Spline, FloatArray]]:
+    """Walk downhill from one spline to the next; the last one is exact to rounding, as for `polish`.
+
+    Parameters
+    ----------
+    spline : Spline
+        Where to start.
+    values : array
+        Its knot values; no kink has the wrong sign, but for rounding.
+
+    Yields
+    ------
+    spline, values
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from convexdiff_lib.beam import score_matching_tube
+    >>> tube = score_matching_tube(np.arange(3.0), np.ones(3), 2.0, activation="relu", skip=False)
+    >>> start = Spline(tube, np.zeros(1, dtype=np.int8), end_states(tube), 0)
+    >>> [values.round(6).tolist() for _, values in descend(start, np.zeros(2))]
+    [[0.75, -0.75]]
+    """
+    tube, chain, state, side = spline.tube, spline.chain, spline.state, spline.side
     careful = False
     for _ in range(_MAX_ROUNDS):
         target, offset = spline.minimise()
@@ -164,10 +237,8 @@ def polish(tube: Tube, start: Beam, offset: float) -> Iterator[Beam]:
             state += move
         else:
             values = target
-            slopes = spline.slopes(values)
-            z = tube.targets - spline.at_data(values)
-            yield Beam(spline.touching, np.diff(slopes), float(slopes[0]), z)
-            entering = _violated(tube, z, offset, careful)
+            yield spline, values
+            entering = _violated(tube, tube.targets - spline.at_data(values), offset, careful)
             move = 0 if spline.end.fixed else int(offset > spline.end.high) - int(offset < spline.end.low)
             if not len(entering[0]) and not move:
                 return
@@ -176,11 +247,11 @@ def polish(tube: Tube, start: Beam, offset: float) -> Iterator[Beam]:
                 side[entering[0]] = entering[1]
             state += move
         values = spline.at_data(values)
-        spline = _Spline(tube, side, chain, state)
+        spline = Spline(tube, side, chain, state)
         values = values[spline.knots]
 
 
-def _nearest_state(chain: list[_End], offset: float, scale: float) -> int:
+def _nearest_state(chain: list[End], offset: float, scale: float) -> int:
     """The state of the interior-point answer: a fixed one if it is near, else the free one around it."""
     near = 1e-6 * (chain[-1].high - chain[0].low) + 1e-12 * scale
     for i, end in enumerate(chain):
@@ -204,7 +275,7 @@ def _touching(tube: Tube, start: Beam, offset: float) -> np.ndarray:
     return top.astype(np.int8) - bottom.astype(np.int8)
 
 
-def _starting_values(spline: _Spline, start: Beam) -> FloatArray:
+def _starting_values(spline: Spline, start: Beam) -> FloatArray:
     """The interior-point spline without its tiny kinks, its first slope made to fit the state of the end."""
     kinks = np.zeros(len(spline.tube.points))
     kinks[start.knots] = start.kinks
@@ -219,7 +290,7 @@ def _starting_values(spline: _Spline, start: Beam) -> FloatArray:
     return values
 
 
-def _longest_step(spline: _Spline, values: FloatArray, target: FloatArray) -> tuple[float, np.ndarray, int]:
+def _longest_step(spline: Spline, values: FloatArray, target: FloatArray) -> tuple[float, np.ndarray, int]:
     """How far one can go towards the target before a kink or the end changes sign; and what stops it.
 
     Returns the step, which touching points stop it, and the move of the end's state if the end does.
@@ -236,7 +307,7 @@ def _longest_step(spline: _Spline, values: FloatArray, target: FloatArray) -> tu
     return step, kinks, steps[int(np.argmax(ends))] if ends.any() else 0
 
 
-def _guarded(spline: _Spline, values: FloatArray, steps: list[int]) -> FloatArray:
+def _guarded(spline: Spline, values: FloatArray, steps: list[int]) -> FloatArray:
     """Everything that must not become negative: kinks times their sign, then the guards of the end."""
     kinks = spline.sign * np.diff(spline.slopes(values))
     return np.concatenate([kinks, [float(spline.guards[step] @ values) for step in steps]])

@@ -26,6 +26,7 @@ from convexdiff_lib.langevin import annealed_langevin_dynamics, langevin_dynamic
 from convexdiff_lib.large_weight_decay import large_weight_decay, large_weight_decay_threshold
 from convexdiff_lib.networks import KinkNetwork
 from convexdiff_lib.nonconvex import train_denoising, train_score_matching
+from convexdiff_lib.path import denoising_path, solution_path
 from convexdiff_lib.piecewise_linear import PiecewiseLinearScore
 from convexdiff_lib.plots import draw, draw_data, draw_histogram, panels
 from convexdiff_lib.programs import (
@@ -148,6 +149,9 @@ VECTOR_DOORS: dict[str, tuple[str, Door]] = {
     "train_denoising targets": ("targets", lambda x: train_noisy(targets=x)),
     "annealed levels": ("sigmas", anneal),
     "choose": ("x", choose),
+    "solution_path": ("x", lambda x: solution_path(x, down_to=2.0)),
+    "denoising_path x": ("x_noisy", lambda x: denoising_path(x, GOOD, down_to=2.0)),
+    "denoising_path targets": ("targets", lambda x: denoising_path(GOOD, x, down_to=2.0)),
     "choose among": ("betas", lambda b: choose(betas=b)),
     "pointwise_loss": ("x", lambda x: pointwise_loss(NORMAL, x)),
     "interval": ("interval", lambda i: score_error(NORMAL, GaussianMixture(), i)),
@@ -252,6 +256,9 @@ POSITIVE_DOORS: dict[str, tuple[str, Door]] = {
     "denoising_score_matching": ("beta", lambda b: denoising_score_matching(GOOD, GOOD, b)),
     "certify": ("beta", lambda b: certify(beta=b)),
     "certify denoising": ("beta", lambda b: certify_noisy(beta=b)),
+    "solution_path": ("down_to", lambda b: solution_path(GOOD, down_to=b)),
+    "denoising_path": ("down_to", lambda b: denoising_path(GOOD, GOOD, down_to=b)),
+    "path at": ("beta", lambda b: solution_path(GOOD, down_to=2.0)(b)),
     "dual_violation": ("beta", lambda b: dual_violation(GOOD, GOOD, b)),
     "program": ("beta", lambda b: score_matching_program(GOOD, b)),
     "program's dual": ("beta", lambda b: score_matching_dual(GOOD, b)),
@@ -329,6 +336,8 @@ ACTIVATION_DOORS: dict[str, Door] = {
     "certify denoising": lambda a: certify_noisy(activation=a),
     "dual_violation": lambda a: dual_violation(GOOD, GOOD, 2.0, activation=a),
     "choose": lambda a: choose(activation=a),
+    "solution_path": lambda a: solution_path(GOOD, down_to=2.0, activation=a),
+    "denoising_path": lambda a: denoising_path(GOOD, GOOD, down_to=2.0, activation=a),
     "network": lambda a: TwoLayerNetwork.univariate([1.0], [0.0], [1.0], activation=a),
     "kink network": lambda a: KinkNetwork(
         np.zeros(1), np.ones(1), np.ones(1), np.zeros(1, bool), activation=a
@@ -359,6 +368,8 @@ FLAG_DOORS: dict[str, Door] = {
     "train": lambda s: train(skip=s),
     "train_denoising": lambda s: train_noisy(skip=s),
     "choose": lambda s: choose(skip=s),
+    "solution_path": lambda s: solution_path(GOOD, down_to=2.0, skip=s),
+    "denoising_path": lambda s: denoising_path(GOOD, GOOD, down_to=2.0, skip=s),
 }
 
 
