@@ -7,7 +7,6 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from claims_witness import Witness
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import ndtr, ndtri
@@ -25,13 +24,6 @@ from convexdiff_lib.exact_law import (
 from convexdiff_lib.langevin import langevin_dynamics
 from convexdiff_lib.piecewise_linear import PiecewiseLinearScore
 
-
-@pytest.fixture
-def witness() -> Callable[..., Witness]:
-    """As ``evidence``, unrecorded."""
-    return lambda claim, name, **options: Witness(claim, name, test="", **options)
-
-
 # Slopes -1/2, -1, -1/4: like the closed form of large weight decay, with unequal ends.
 KINKED = PiecewiseLinearScore(np.array([-1.5, 2.0]), np.array([1.75, -1.75]), -0.5, -0.25)
 TWO_MODES = PiecewiseLinearScore(np.array([-1.0, 1.0]), np.array([-1.5, 1.5]), -2.0, -2.0)
@@ -45,8 +37,8 @@ def log_normal(mean: float, variance: float) -> Callable[[FloatArray], FloatArra
     return lambda x: -((x - mean) ** 2) / (2 * variance) - np.log(2 * np.pi * variance) / 2
 
 
-def test_a_linear_score_keeps_a_gaussian_gaussian(witness):
-    seen = witness(
+def test_a_linear_score_keeps_a_gaussian_gaussian(evidence):
+    seen = evidence(
         "ours-exact-law",
         "linear-score-obeys-its-recursion",
         tolerance=1e-10,
@@ -70,8 +62,8 @@ def test_a_linear_score_keeps_a_gaussian_gaussian(witness):
             seen.holds(worst)
 
 
-def test_the_stationary_variance_of_a_linear_score(witness):
-    seen = witness(
+def test_the_stationary_variance_of_a_linear_score(evidence):
+    seen = evidence(
         "ours-exact-law",
         "stationary-variance-in-closed-form",
         tolerance=1e-10,
@@ -109,8 +101,8 @@ def one_step_cdf(
     return total
 
 
-def test_one_step_from_a_uniform_law_in_closed_form(witness):
-    seen = witness(
+def test_one_step_from_a_uniform_law_in_closed_form(evidence):
+    seen = evidence(
         "ours-exact-law",
         "one-step-in-closed-form",
         tolerance=1e-4,
@@ -156,15 +148,15 @@ def error_of_two_steps(score: PiecewiseLinearScore, eta: float, cells: int) -> f
     return float(np.max(np.abs(here - exact)) / np.max(exact))
 
 
-def test_halving_the_cell_divides_the_error_by_four(witness):
-    small = witness(
+def test_halving_the_cell_divides_the_error_by_four(evidence):
+    small = evidence(
         "ours-exact-law",
         "kinked-score-against-quadrature",
         tolerance=5e-4,
         form="ours",
         why="density after two steps, relative; the grid's error of second order at a spacing of 1/20",
     )
-    order = witness(
+    order = evidence(
         "ours-exact-law",
         "grid-is-of-second-order",
         tolerance=0.1,
@@ -194,8 +186,8 @@ def test_a_smooth_map_has_no_grid_error_at_all():
     assert abs(laws[0].std - laws[1].std) <= 1e-9
 
 
-def test_simulation_agrees(witness):
-    seen = witness(
+def test_simulation_agrees(evidence):
+    seen = evidence(
         "ours-exact-law",
         "simulation-within-its-standard-error",
         tolerance=6.0,
