@@ -34,7 +34,8 @@ _FINEST = (
 )
 _OUTSIDE = 1e-5  # mass of a given density that may be off the grid, or missed between its nodes
 _NOTHING = 1e-17  # a mass that is lost in the rounding of a sum of one
-_ROUNDING = 1e-9  # for unequal spacings, negative masses, and sums above one
+_NEGATIVE = 1e-5  # of the largest mass: what the stencil may leave in the tails of a coarse grid
+_ROUNDING = 1e-9  # for unequal spacings, and sums above one
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class GridLaw:
     """A law on the line, as masses on equally spaced nodes.
 
     Each mass stands for that of the cell around its node, half a spacing to either side.  After a Langevin
-    step, masses in far tails may be negative by a rounding error.
+    step, masses in far tails may be negative: by rounding, or a little more on a coarse grid.
 
     Parameters
     ----------
@@ -79,7 +80,7 @@ class GridLaw:
         nodes, mass = _as_nodes(self.nodes), as_sample(self.mass, "mass")
         if mass.shape != nodes.shape:
             raise ValueError(f"nodes and mass must have one length; got {len(nodes)} and {len(mass)}")
-        if not (mass.min() >= -_ROUNDING and mass.sum() <= 1 + _ROUNDING):
+        if not (mass.min() >= -_NEGATIVE * mass.max() and mass.sum() <= 1 + _ROUNDING):
             raise ValueError(
                 f"mass must be non-negative and sum to at most one; its least entry is {mass.min():.3g}, "
                 f"its sum {mass.sum():.17g}"

@@ -117,7 +117,7 @@ def test_the_bound_holds_for_relu(evidence):
     )
     for fit in closed_forms():
         for start in starts(fit):
-            for eps in (1.0, 0.5):
+            for eps in (1.0, 0.6):
                 bound.holds(max(0.0, excess_over_bound(fit, start, eps)))
                 reached.holds(kl_after_the_steps_of_the_theorem(fit, start, eps))
 
@@ -137,7 +137,7 @@ def test_the_bound_holds_for_abs(evidence):
     )
     for fit in closed_forms("abs"):
         for start in starts(fit):
-            for eps in (1.0, 0.5):
+            for eps in (1.0, 0.6):
                 bound.holds(max(0.0, excess_over_bound(fit, start, eps)))
                 reached.holds(kl_after_the_steps_of_the_theorem(fit, start, eps))
 
@@ -511,8 +511,16 @@ def outer_threshold(score: PiecewiseLinearScore) -> float:
         return float(np.sum(1 / -np.array([score.left_slope, score.right_slope])))
 
 
-def test_the_step_at_which_the_law_runs_away():
+def test_the_step_at_which_the_law_runs_away(evidence):
     """Far out the law moves by the factors 1 - eta a of the two sides in turn, so two steps multiply it."""
+    seen = evidence(
+        "ours-largest-step",
+        "two-steps-multiply-a-wide-law",
+        tolerance=0.05,
+        form="ours",
+        why="growth of the width against (eta a_1 - 1)(eta a_2 - 1), over the larger of it and one, on both "
+        "sides of the limit; noise and centre are 1/150 of the width",
+    )
     for x in samples():
         beta = 0.4 * large_weight_decay_threshold(x) + 0.6 * len(x)
         limit = large_weight_decay(x, beta).t_limit
@@ -531,17 +539,23 @@ def test_the_step_at_which_the_law_runs_away():
                 a, b = (eta * -s for s in (fit.score.left_slope, fit.score.right_slope))
                 growth = later.std / law.std
                 if min(a, b) >= 1:
-                    # Noise and centre are 1/150 of the width.
-                    assert abs(growth - (a - 1) * (b - 1)) <= 0.05 * max(growth, 1)
+                    seen.holds(abs(growth - (a - 1) * (b - 1)) / max(growth, 1.0))
                     assert (growth - 1) * (factor - 1) > 0
 
 
-def test_a_flat_side_stops_every_blow_up():
+def test_a_flat_side_stops_every_blow_up(evidence):
     """At the limit of t one side is flat, and the law stays bounded at any step."""
+    seen = evidence(
+        "ours-largest-step",
+        "a-flat-side-settles-at-three-times-the-limit",
+        tolerance=1e-3,
+        form="ours",
+        why="relative change of the width over the last 30 of 300 steps of size 12/rho",
+    )
     x = np.random.default_rng(8).normal(size=40)
     limit = large_weight_decay(x, 20.0).t_limit
     for fit in (large_weight_decay(x, 20.0, t=limit), large_weight_decay(x, 20.0, activation="abs")):
         eta = 12 / smoothness(fit)
         law = GridLaw.uniform(-10.0, 10.0, nodes=np.linspace(-4000, 4000, 30_001))
         stds = [later.std for later in langevin_laws(law, fit, step_size=eta, n_steps=300, max_loss=1e-6)]
-        assert abs(stds[-1] - stds[-30]) <= 1e-3 * stds[-1]  # it has settled
+        seen.holds(abs(stds[-1] - stds[-30]) / stds[-1])
