@@ -314,6 +314,23 @@ def test_tied_ends_of_one_multiplicity_keep_the_lasso():
         assert abs(value - 0.5 * counts @ r**2 - optimum) <= 1e-6 * scale_of(x, optimum)
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "inside"), [(1, 1, True), (2, 2, True), (1, 2, False), (3, 1, False)]
+)
+def test_unlike_ends_leave_the_range(first: int, last: int, inside: bool):
+    """The linear term, counts above less counts below, against the range of the distances' transpose."""
+    counts = np.array([first, 1, 3, 1, last])
+    values = np.array([0.0, 1.0, 1.5, 3.0, 4.0])
+    linear = np.array([counts[j + 1 :].sum() - counts[:j].sum() for j in range(5)], dtype=float)
+    distances = np.abs(values[:, None] - values)
+    transpose = (distances - (counts @ distances) / counts.sum()).T
+    rest = linear - transpose @ np.linalg.lstsq(transpose, linear, rcond=None)[0]
+    if inside:
+        assert np.linalg.norm(rest) <= 1e-12
+    else:
+        assert np.linalg.norm(rest) >= 0.1
+
+
 def beam_heights(x: FloatArray, z: FloatArray) -> FloatArray:
     """g_i = sum_k z_k (x_k - x_i)_+, from its definition."""
     return np.maximum(x[:, None] - x, 0.0).T @ z
