@@ -768,6 +768,13 @@ def test_log_concavity(evidence):
         why="by rho/2 + t, in units of 1/v",
     )
     integral = evidence("err-score-not-concave", "the-integral-is-concave", tolerance=1e-9, why=ROUNDING)
+    sign = evidence(
+        "err-score-not-concave",
+        "the-printed-slopes-have-the-other-sign",
+        at_least=0.01,
+        form="printed",
+        why="the printed least slope is 0, the true one is -rho, in units of 1/v",
+    )
     for seed in range(25):
         x = distinct_sample(seed)
         for beta in decays(x):
@@ -778,6 +785,7 @@ def test_log_concavity(evidence):
                 integral.holds(max(0.0, slopes.max()))
                 if beta == decays(x)[0] and share > -1 and len(x) - beta >= 0.02 * len(x):
                     score.fails(slopes[2] - slopes[1])
+                    sign.fails(-slopes.min())
                 one = large_weight_decay(x, beta, activation="abs", t=share * rho / 2)
                 largest = slopes_of(one, x).max() * x.var()
                 absolute.holds(abs(largest - 2 * abs(one.t) * x.var()))
