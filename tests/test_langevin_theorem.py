@@ -113,7 +113,7 @@ def test_the_bound_holds_for_relu(evidence):
         "thm-langevin-relu",
         "epsilon-reached-in-the-stated-steps",
         tolerance=1.0,
-        why="sqrt KL over epsilon after T = 2 L W2^2 / epsilon^4 steps, which the theorem puts below one",
+        why="sqrt KL over epsilon after T = 2 rho W2^2 / epsilon^4 steps, which the theorem puts below one",
     )
     for fit in closed_forms():
         for start in starts(fit):
@@ -133,7 +133,7 @@ def test_the_bound_holds_for_abs(evidence):
         "thm-langevin-abs",
         "epsilon-reached-in-the-stated-steps",
         tolerance=1.0,
-        why="sqrt KL over epsilon after T = 2 L W2^2 / epsilon^4 steps, which the theorem puts below one",
+        why="sqrt KL over epsilon after T = 2 rho W2^2 / epsilon^4 steps, which the theorem puts below one",
     )
     for fit in closed_forms("abs"):
         for start in starts(fit):
@@ -163,7 +163,7 @@ def test_the_rate_is_attained_from_far_away(evidence):
         "thm-langevin-relu",
         "steps-needed-over-steps-stated",
         tolerance=0.25,
-        why="steps needed over 2 L W2^2 / epsilon^4; at least 0.1 is asserted too, so the order is right",
+        why="steps needed over 2 rho W2^2 / epsilon^4; at least 0.1 is asserted too, so the order is right",
     )
     for beta in (10.0, 20.0, 35.0):
         fit = large_weight_decay(np.random.default_rng(8).normal(size=40), beta)
@@ -337,7 +337,7 @@ def test_long_runs_of_small_steps_reach_the_target(evidence):
         "eq-langevin-step",
         "long-run-divergence-at-a-small-step",
         tolerance=1e-3,
-        why="divergence at epsilon L = 0.1 from the density whose score is used, after 40/(epsilon L) steps",
+        why="divergence at epsilon rho = 0.1 from the density of the score, after 40/(epsilon rho) steps",
     )
     for fit in list(closed_forms())[1::4] + list(closed_forms("abs")):
         L = smoothness(fit)
