@@ -10,7 +10,7 @@ from scipy.integrate import quad
 from strategies import checked, every_network, ugly
 
 from convexdiff_lib import score_matching
-from convexdiff_lib._validation import Activation
+from convexdiff_lib._validation import Activation, FloatArray
 from convexdiff_lib.datasets import GaussianMixture, Uniform, standard_normal
 from convexdiff_lib.piecewise_linear import PiecewiseLinearScore
 from convexdiff_lib.selection import (
@@ -189,3 +189,129 @@ def test_candidates_below_the_threshold_of_a_fold_are_refused() -> None:
     assert choose_weight_decay(x, [1.25, 5.0], rng=np.random.default_rng(0)).betas[0] == 1.25
     with pytest.raises(ValueError, match="folds must be at most the number of points, 10; got 11"):
         choose_weight_decay(x, [5.0], folds=11, rng=np.random.default_rng(0))
+
+
+LAWS: list[tuple[GaussianMixture, tuple[float, float]]] = [
+    (standard_normal(), WIDE),
+    (GaussianMixture((-3.0, 3.0)), (-13.0, 13.0)),
+    (GaussianMixture((-10.0, 10.0)), (-20.0, 20.0)),
+    (GaussianMixture((-2.0, 0.0, 4.0), 0.7), (-12.0, 12.0)),
+]
+
+
+def test_held_out_choice_is_near_the_best_in_hindsight(evidence):
+    seen = evidence(
+        "ours-held-out-choice",
+        "error-over-least-error",
+        tolerance=3.5,
+        form="ours",
+        why="an empirical bound on the error of the cautious choice over the least error on the grid",
+    )
+    ratios = []
+    for law, interval in LAWS:
+        for seed in range(6):
+            x = law.sample(200, np.random.default_rng(seed))
+            betas = np.geomspace(2.6, 200, 12)
+            chosen = choose_weight_decay(x, betas, rng=np.random.default_rng(100 + seed))
+            errors = [score_error(score_matching(x, beta).score, law, interval) for beta in betas]
+            taken = errors[int(np.flatnonzero(betas == chosen.one_standard_error)[0])]
+            ratios.append(taken / min(errors))
+            seen.holds(ratios[-1])
+    assert np.median(ratios) <= 1.35  # half of the choices lose little
+
+
+def expected_loss(score: PiecewiseLinearScore, law: GaussianMixture, interval: tuple[float, float]) -> float:
+    """The expectation of half the square plus the slope, with the midpoint rule between kinks."""
+    edges = np.union1d(np.linspace(*interval, 20_001), score.knots)
+    middle, width = (edges[1:] + edges[:-1]) / 2, np.diff(edges)
+    return float(np.sum(width * np.exp(law.log_density(middle)) * pointwise_loss(score, middle)))
+
+
+def test_expected_held_out_loss_is_half_the_squared_error(evidence):
+    seen = evidence(
+        "ours-held-out-choice",
+        "expected-loss-is-half-the-squared-error",
+        tolerance=1e-5,
+        form="ours",
+        why="the midpoint rule on cells of a thousandth of the interval",
+    )
+    for law, interval in LAWS:
+        zero_loss = (
+            -0.5 * score_error(line(0.0), law, interval) ** 2
+        )  # minus half the mean squared true score
+        for seed in range(3):
+            x = law.sample(100, np.random.default_rng(seed))
+            fit = score_matching(x, (2.0, 8.0, 40.0)[seed]).score
+            half = 0.5 * score_error(fit, law, interval) ** 2
+            seen.holds(abs(expected_loss(fit, law, interval) - (half + zero_loss)) / (1 + half))
+
+
+def averaged_minus_counted(x: FloatArray, beta: float, activation: Activation, skip: bool) -> float:
+    """How much lower the training loss counts its slopes than their means are."""
+    fit = score_matching(x, beta, activation=activation, skip=skip)
+    counted = fit.value - beta * fit.kink_network.total_weight
+    return float(pointwise_loss(fit.score, x).sum()) - counted
+
+
+def test_one_sided_slopes_are_worth_a_fixed_price_per_kink(evidence):
+    seen = evidence(
+        "ours-one-sided-derivative",
+        "price-per-kink",
+        tolerance=1e-8,
+        form="ours",
+        why="rounding of the slopes, relative to the loss",
+    )
+    for activation, skip in (("relu", False), ("relu", True), ("abs", False), ("abs", True)):
+        for seed, family in enumerate(("normal", "clusters", "cauchy", "rounded", "heavy tie", "tied ends")):
+            x = ugly(family, 30, np.random.default_rng(seed))
+            values, times = np.unique(x, return_counts=True)
+            beta = 1.0 + 2 * times.max()
+            fit = score_matching(x, beta, activation=activation, skip=skip)
+            net = fit.kink_network
+            repeats = times[np.searchsorted(values, net.kinks)]
+            price = (0.5 if activation == "relu" else 1.0) * float(repeats @ np.abs(net.weights))
+            gap = averaged_minus_counted(x, beta, activation, skip)
+            seen.holds(abs(gap - price) / (abs(fit.value) + 30 / (2 * np.var(x))))
+
+
+def test_one_sided_slopes_matter_more_as_weight_decay_falls(evidence):
+    seen = evidence(
+        "ours-one-sided-derivative",
+        "grows-as-weight-decay-falls",
+        tolerance=1e-8,
+        form="ours",
+        why="rounding of the slopes; the residual is the largest rise with beta over the largest value",
+    )
+    for activation, skip in (("relu", False), ("relu", True), ("abs", False), ("abs", True)):
+        for seed, family in enumerate(("normal", "clusters", "cauchy")):
+            x = ugly(family, 40, np.random.default_rng(seed))
+            betas = np.geomspace(2.0, 60.0, 15)
+            gaps = np.array([averaged_minus_counted(x, beta, activation, skip) for beta in betas])
+            seen.holds(max(0.0, float(np.diff(gaps).max())) / float(gaps.max()))
+            assert gaps[0] >= 10 * gaps[betas > 20].max()  # it is no small effect
+
+
+def test_error_of_the_score_is_u_shaped(evidence):
+    low = evidence(
+        "ours-error-in-beta",
+        "least-error-over-errors-at-the-ends",
+        tolerance=0.1,
+        form="ours",
+        why="an empirical bound on a ratio; the shape is unmistakable",
+    )
+    shrunk = evidence(
+        "ours-error-in-beta",
+        "error-equals-shrinkage-for-large-weight-decay",
+        tolerance=0.02,
+        form="ours",
+        why="an empirical bound: 5000 points fix mean and variance to about 0.02",
+    )
+    law, n = standard_normal(), 5000
+    for seed in range(4):
+        x = law.sample(n, np.random.default_rng(seed))
+        ratios = (1.0, 0.5, 0.1, 0.03, 0.01, 0.0006)
+        errors = [score_error(score_matching(x, n * ratio).score, law, WIDE) for ratio in ratios]
+        low.holds(min(errors) / min(errors[0], errors[-1]))
+        assert errors[0] >= errors[1] >= errors[2] >= errors[3]
+        for ratio, error in zip(ratios[:3], errors[:3], strict=True):
+            shrunk.holds(abs(error - ratio))
