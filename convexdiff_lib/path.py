@@ -102,12 +102,12 @@ class SolutionPath:
 
     @cached_property
     def betas(self) -> FloatArray:
-        """Lower ends of the pieces, decreasing: the events, and last the weight decay at which it stops."""
+        """Lower ends of the pieces, decreasing; the last one is where the path stops."""
         return np.array([piece.low for piece in self.pieces])
 
     @property
     def number_of_knots(self) -> np.ndarray:
-        """Number of kinks inside the data, for every piece."""
+        """Number of kinks inside the data on every piece."""
         return np.array([len(piece.knots) for piece in self.pieces])
 
     def piece_at(self, beta: float) -> int:

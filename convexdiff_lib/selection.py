@@ -35,6 +35,7 @@ __all__ = [
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
 _CELLS = 500
+_DOUBT = 1.5  # standard errors that one or two points cannot make; see Selection.cautious
 _OUTSIDE = 1e-6  # mass of the truth that the interval of a quadrature may miss
 
 
@@ -84,10 +85,11 @@ class Selection:
         Of that mean, from the spread of its n terms as if they were independent.
     best : float
         The candidate with the smallest mean.
-    one_standard_error : float
-        The cautious choice: starting from the largest candidate, a smaller one is taken only if its mean is
-        lower by more than one standard error of the difference.  Where fits are wild, the held-out slopes are
-        too, and the lowest mean can be luck; this choice is not fooled so easily.
+    cautious : float
+        Starting from the largest candidate, a smaller one is taken only if its mean is lower by more than 1.5
+        standard errors of the difference.  Where fits are wild, so are the slopes at held-out points, and the
+        lowest mean can be the luck of one or two of them.  One such point alone makes a difference of one
+        standard error, two make one of 1.41.
 
     Examples
     --------
@@ -102,7 +104,7 @@ class Selection:
     held_out: FloatArray
     standard_error: FloatArray
     best: float
-    one_standard_error: float
+    cautious: float
 
 
 def pointwise_loss(score: PiecewiseLinearScore, x: ArrayLike) -> FloatArray:
@@ -287,7 +289,7 @@ def choose_weight_decay(
     >>> import numpy as np
     >>> x = np.random.default_rng(0).normal(size=80)
     >>> chosen = choose_weight_decay(x, np.geomspace(2, 60, 6), rng=np.random.default_rng(0))
-    >>> round(chosen.best, 1), round(chosen.one_standard_error, 1)
+    >>> round(chosen.best, 1), round(chosen.cautious, 1)
     (15.4, 15.4)
     """
     sample = as_sample(x)
@@ -319,11 +321,11 @@ def _standard_error(losses: FloatArray) -> FloatArray:
 
 
 def _cautious(losses: FloatArray) -> int:
-    """Go down from the last row, to one that is better by more than a standard error of the difference."""
+    """Go down from the last row, to one that is better by more than luck."""
     taken = len(losses) - 1
     for lower in range(taken - 1, -1, -1):
         gain = losses[taken] - losses[lower]
-        if gain.mean() > _standard_error(gain):
+        if gain.mean() > _DOUBT * _standard_error(gain):
             taken = lower
     return taken
 

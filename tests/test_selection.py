@@ -132,7 +132,7 @@ def test_cross_validation_against_its_definition(activation: Activation, skip: b
             assert abs(its_error - spread) <= 1e-6 * (1 + np.abs(losses).max())
         assert chosen.betas.tolist() == sorted(betas)
         assert chosen.best == chosen.betas[np.argmin(chosen.held_out)]
-        assert chosen.one_standard_error in betas
+        assert chosen.cautious in betas
 
 
 def test_the_choice_does_not_depend_on_the_unit_of_length() -> None:
@@ -141,7 +141,7 @@ def test_the_choice_does_not_depend_on_the_unit_of_length() -> None:
     plain, moved = (
         choose_weight_decay(y, betas, rng=np.random.default_rng(0)) for y in (x, 1e8 * x + 2.0**20)
     )
-    assert (plain.best, plain.one_standard_error) == (moved.best, moved.one_standard_error)
+    assert (plain.best, plain.cautious) == (moved.best, moved.cautious)
     change = np.abs(moved.held_out * 1e16 - plain.held_out)
     assert (
         np.max(change) <= 1e-6 * np.abs(plain.held_out).max()
@@ -149,12 +149,16 @@ def test_the_choice_does_not_depend_on_the_unit_of_length() -> None:
 
 
 def test_the_cautious_choice_by_hand() -> None:
-    rows = np.array([[-9.0, 5.0, 0.0, 0.0], [-2.0, -3.0, -2.0, -3.0], [-2.0, -2.5, -1.5, -3.0], [0.0] * 4])
-    # From the last row down: the third is better for certain, the second by 0.25 with standard error 0.14,
-    # and the first is worse on average.
-    assert _cautious(rows) == 1
-    # Now the first has the lowest mean by far, by the luck of one point.
-    assert _cautious(rows - np.array([[15.0, 0.0, 0.0, 0.0], *np.zeros((3, 4))])) == 1
+    level, better, best = np.zeros(40), np.tile([-2.0, -1.0], 20), np.tile([-3.0, -2.5, -2.0, -2.5], 10)
+    assert _cautious(np.array([best, better, level])) == 0
+    assert _cautious(np.array([best, best + 1e-3, level])) == 0
+    assert _cautious(np.array([best, best, level])) == 1  # no gain, no step
+    for lucky, taken in ((1, 1), (2, 1), (4, 0)):
+        # As good as the second but for a few points, whose luck makes its mean the lowest by far.
+        fluke = best.copy()
+        fluke[:lucky] -= 1000.0
+        assert np.argmin([fluke.mean(), best.mean(), 0.0]) == 0
+        assert _cautious(np.array([fluke, best, level])) == taken
 
 
 def test_repeated_points_and_two_folds() -> None:
@@ -203,18 +207,18 @@ def test_held_out_choice_is_near_the_best_in_hindsight(evidence):
     seen = evidence(
         "ours-held-out-choice",
         "error-over-least-error",
-        tolerance=3.5,
+        tolerance=3.0,
         form="ours",
         why="an empirical bound on the error of the cautious choice over the least error on the grid",
     )
     ratios = []
     for law, interval in LAWS:
-        for seed in range(6):
+        for seed in range(12, 18):  # others served to settle how cautious the choice is
             x = law.sample(200, np.random.default_rng(seed))
             betas = np.geomspace(2.6, 200, 12)
             chosen = choose_weight_decay(x, betas, rng=np.random.default_rng(100 + seed))
             errors = [score_error(score_matching(x, beta).score, law, interval) for beta in betas]
-            taken = errors[int(np.flatnonzero(betas == chosen.one_standard_error)[0])]
+            taken = errors[int(np.flatnonzero(betas == chosen.cautious)[0])]
             ratios.append(taken / min(errors))
             seen.holds(ratios[-1])
     assert np.median(ratios) <= 1.35  # half of the choices lose little
