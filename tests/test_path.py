@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,10 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import FAMILIES, NETWORKS, checked, data_sets, every_network, threshold, ugly
 
+import convexdiff_lib.path as path_module
 from convexdiff_lib import NotCertifiedError, denoising_score_matching, score_matching
 from convexdiff_lib._validation import Activation, FloatArray
 from convexdiff_lib.datasets import GaussianMixture
 from convexdiff_lib.large_weight_decay import large_weight_decay_threshold
+from convexdiff_lib.networks import KinkNetwork
 from convexdiff_lib.path import SolutionPath, denoising_path, solution_path
 from convexdiff_lib.piecewise_linear import PiecewiseLinearScore
 from convexdiff_lib.programs import score_matching_program, solve_program
@@ -231,6 +234,21 @@ def test_a_wrong_piece_does_not_pass() -> None:
         path(beta)
         with pytest.raises(NotCertifiedError, match="could not be certified at beta"):
             wrong(beta)
+
+
+def test_a_path_with_an_uncertified_piece_is_not_returned(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = np.random.default_rng(0).normal(size=30)
+    honest = path_module._network_from_beam
+
+    def bent(*parts: Any) -> KinkNetwork:
+        network = honest(*parts)
+        # One per cent too much where the network has more than three neurons: the first pieces are right.
+        return replace(network, weights=network.weights * (1.01 if len(network.weights) > 3 else 1.0))
+
+    monkeypatch.setattr(path_module, "_network_from_beam", bent)
+    assert len(solution_path(x, down_to=20.0).pieces) >= 2
+    with pytest.raises(NotCertifiedError, match="could not be certified at beta"):
+        solution_path(x, down_to=2.0)
 
 
 def test_where_the_path_stops() -> None:
