@@ -39,7 +39,6 @@ __all__ = ["Piece", "SolutionPath", "denoising_path", "solution_path"]
 
 _SAME = 2e-9  # events closer than this, relatively, are one event
 _ROUNDING = 1e-11  # of a slack, relative to the numbers that it is a difference of
-_SMALL = 1e-4  # a score so small, in its natural unit, is taken to carry the rounding errors of this size
 _STRIDES = 10.0 ** np.arange(-8.0, -1.0)  # how far below an event to look for the next active set
 _MAX_EVENTS_PER_POINT = 200
 _MAX_DOUBLINGS = 400
@@ -398,25 +397,21 @@ def _state_at(problem: _Problem, side: np.ndarray, end: int, beta: float) -> tup
     spline, moving = Spline(tube, side, chain, end), Spline(rate, side, end_states(rate), end)
     values, offset = spline.minimise()
     rates, drift = moving.minimise()
-    now, size = _slacks(spline, values, offset, chain[end].lean, floor=_SMALL)
-    change, pace = _slacks(moving, rates, drift, chain[end].lean, floor=_SMALL * float(np.abs(rates).max()))
-    change = np.where(np.abs(change) > _ROUNDING * pace, change, 0.0)
+    now, size = _slacks(spline, values, offset, chain[end].lean)
+    change, _ = _slacks(moving, rates, drift, chain[end].lean)
     return _State(spline, beta, values, rates), _Slack(now, change, _ROUNDING * size)
 
 
-def _slacks(
-    spline: Spline, values: FloatArray, offset: float, lean: int, *, floor: float
-) -> tuple[FloatArray, FloatArray]:
+def _slacks(spline: Spline, values: FloatArray, offset: float, lean: int) -> tuple[FloatArray, FloatArray]:
     """What must not become negative, and the size of the numbers that each is a difference of.
 
     In this order: kinks times their sign, guards of a fixed end, the two bounds of a free end, and the top
     and the bottom of the tube at the points that the beam does not touch.  All are linear in the arguments
-    and the tube, so that they serve for rates as well.  Knot values carry rounding errors as if they were at
-    least as large as ``floor``.
+    and the tube, so that they serve for rates as well.
     """
     tube, end = spline.tube, spline.end
     kinks = spline.sign * np.diff(spline.slopes(values))
-    large = np.abs(values) + floor
+    large = np.abs(values)
     steep = (large[:-1] + large[1:]) / spline.spans
     guards = [(float(g @ values), float(np.abs(g) @ large)) for g in spline.guards.values()]
     free = [] if end.fixed else [offset - end.low, end.high - offset]

@@ -251,6 +251,20 @@ def test_a_path_with_an_uncertified_piece_is_not_returned(monkeypatch: pytest.Mo
         solution_path(x, down_to=2.0)
 
 
+def test_single_events_need_no_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where one thing happens at a time the next active set is known, also where points are very close."""
+
+    def refuse(*parts: Any) -> Any:
+        raise AssertionError("searched")
+
+    monkeypatch.setattr(path_module, "_search", refuse)
+    for family in ("normal", "cauchy", "clusters", "skewed"):
+        x = ugly(family, 50, np.random.default_rng(0))
+        for activation, skip in NETWORKS:
+            low = 1.2 * threshold(x, activation, skip)
+            assert len(solution_path(x, down_to=low, activation=activation, skip=skip).pieces) >= 10
+
+
 def test_where_the_path_stops() -> None:
     x = np.random.default_rng(0).normal(size=30)
     path = solution_path(x, down_to=2.0)
