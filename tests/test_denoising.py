@@ -388,7 +388,7 @@ def test_relu_hinges_in_the_abs_proof_give_another_optimum(evidence):
     printed = evidence(
         "rule-denoising-abs-reconstruction",
         "dual-with-relu-hinges-misses",
-        at_least=0.01,
+        at_least=0.005,
         form="printed",
         why="in units of the loss of the best constant",
     )
@@ -583,6 +583,8 @@ def test_the_two_ends_in_beta(evidence, activation: Activation, skip: bool):
         x, targets = x[:8], targets[:8]
         points, _, means, _ = by_point(x, targets)
         shortest = np.diff(points).min() / np.std(x)
+        if shortest < 0.05:
+            continue
         beta = 1e-3 * natural_scale(x, targets) * shortest**2
         fit = denoising_score_matching(x, targets, beta, activation=activation, skip=skip)
         small.holds(float(np.max(np.abs(fit(points) - means)) / np.std(targets)))
@@ -720,6 +722,36 @@ def test_the_printed_target_runs_away(evidence):
             mirrored.holds(float(np.max(np.abs(right(at) + wrong(at))) / np.max(np.abs(right.z))))
         stays.holds(far[1.0])
         leaves.holds(1 - far[-1.0])
+
+
+def linear_law(start: float, eta: float, sigmas: FloatArray, steps: int) -> tuple[float, float]:
+    """Mean and variance after annealing normal data from a point: the score of every level is linear."""
+    mean, variance = start, 0.0
+    for sigma in sigmas:
+        step = eta * float(sigma / sigmas[-1]) ** 2
+        for _ in range(steps):
+            factor = 1 - step / (1 + float(sigma) ** 2)
+            mean, variance = factor * mean, factor**2 * variance + 2 * step
+    return mean, variance
+
+
+def test_annealing_follows_the_linear_recursion(evidence):
+    seen = evidence(
+        "alg-annealed-langevin",
+        "moments-are-those-of-the-linear-recursion",
+        tolerance=7.0,
+        why="standard errors of a mean and of a variance: beyond seven with probability below 1e-11",
+    )
+    n, sigmas = 50_000, np.linspace(1.0, 0.1, 10)
+    scores = [standard_normal().smoothed(sigma).score for sigma in sigmas]
+    for seed, (eta, steps) in enumerate([(0.002, 10), (0.005, 3), (0.0001, 30)]):
+        rng = np.random.default_rng(seed)
+        x = annealed_langevin_dynamics(
+            scores, sigmas, np.full(n, 2.0), step_size=eta, n_steps_each=steps, rng=rng
+        )
+        mean, variance = linear_law(2.0, eta, sigmas, steps)
+        seen.holds(float(abs(x.mean() - mean) / np.sqrt(variance / n)))
+        seen.holds(float(abs(x.var() - variance) / (variance * np.sqrt(2 / n))))
 
 
 # --- Symmetries, as properties ---------------------------------------------------------------------------
