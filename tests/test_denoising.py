@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import cvxpy as cp
 import numpy as np
@@ -271,6 +272,13 @@ def test_certificate_rejects_what_is_not_optimal(activation: Activation, skip: b
     assert relative_gap(fit.kink_network, 0.9 * fit.z, beta) >= 10.0
     assert relative_gap(fit.kink_network, fit.z, 1.1 * beta) >= 10.0
     assert relative_gap(other.kink_network, fit.z, beta) >= 10.0
+    # A z far outside the tube is no lower bound by itself; the certificate makes one of it.
+    silent = 0 * fit.kink_network.weights
+    constant = replace(fit.kink_network, weights=silent, constant=targets.mean(), slope=0.0)
+    outside = targets - targets.mean()
+    verdict = certify_denoising(x, targets, constant, outside, beta, activation=activation, skip=skip)
+    assert verdict.dual <= fit.value * (1 + 1e-9)
+    assert not verdict.holds
 
 
 # --- Reconstruction and predictor ------------------------------------------------------------------------
