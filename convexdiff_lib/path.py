@@ -137,12 +137,13 @@ class SolutionPath:
             If the certificate does not hold.
         """
         piece, decay = self.piece_at(beta), float(beta)
-        if piece and decay >= self.betas[piece - 1] * (1 - _SAME):
-            piece -= (
-                1  # nearer to the event than rounding; below it kinks may turn fast where points are close
-            )
-        at = max(decay, float(self.betas[piece]))
-        return self._problem.certified(self._states[piece], decay, at)
+        try:
+            return self._problem.certified(self._states[piece], decay, decay)
+        except NotCertifiedError:
+            if not piece or decay < self.betas[piece - 1] * (1 - _SAME):
+                raise
+            # Nearer to the event than rounding; below it kinks may turn fast where points are close.
+            return self._problem.certified(self._states[piece - 1], decay, float(self.betas[piece - 1]))
 
 
 @dataclass(frozen=True)

@@ -224,6 +224,23 @@ def test_denoising_path_equals_single_fits(
         )  # the certificates' tolerance
 
 
+@every_network
+@pytest.mark.parametrize(("family", "seed"), [("rounded", 2), ("heavy tie", 5), ("skewed", 53)])
+def test_just_below_an_event(family: str, seed: int, activation: Activation, skip: bool) -> None:
+    """There a score that is right at the event soon breaks the tube, and one below it may turn too fast."""
+    rng = np.random.default_rng(seed)
+    x = ugly(family, int(rng.integers(3, 60)), rng)
+    low = 1.01 * threshold(x, activation, skip)
+    path = solution_path(x, down_to=low, activation=activation, skip=skip)
+    for event in path.betas[:-1]:
+        at_event = path(event).value
+        for near in (1e-15, 1e-12, 1e-10, 1e-9, 1.9e-9, 4e-9):
+            fit = path(float(event) * (1 - near))  # raises where it is not certified
+            # The value is continuous, and its slope, the total weight, is the larger one below.
+            fall = near * event * fit.kink_network.total_weight
+            assert abs(fit.value - at_event) <= fall + 1e-8 * fit.certificate.scale
+
+
 def test_a_wrong_piece_does_not_pass() -> None:
     x = np.random.default_rng(0).normal(size=30)
     path = solution_path(x, down_to=2.0)
