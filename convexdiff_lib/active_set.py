@@ -22,7 +22,7 @@ import scipy.linalg
 from ._validation import FloatArray
 from .beam import Beam, Tube
 
-__all__ = ["End", "Spline", "descend", "end_states", "polish"]
+__all__ = ["End", "Spline", "descend", "end_states", "first_spline", "polish"]
 
 _MAX_ROUNDS = 2000
 
@@ -105,12 +105,13 @@ class Spline:
         self.knots = np.concatenate([[0], self.touching, [len(tube.points) - 1]])
         self.sign = side[self.touching - 1].astype(np.float64)
         self.end = chain[state]
-        self.left = np.searchsorted(self.knots, np.arange(len(tube.points)), side="right") - 1
-        self.left = np.minimum(self.left, len(self.knots) - 2)
         self.spans = tube.distance(self.knots[:-1], self.knots[1:])
-        self.weight = (
-            tube.distance(self.knots[self.left], np.arange(len(tube.points))) / self.spans[self.left]
-        )
+        lengths = np.diff(self.knots)
+        lengths[-1] += 1  # the last point closes the last piece
+        self.pieces = self.knots[:-1]
+        start = np.repeat(tube.points[self.pieces], lengths)
+        self.weight = (tube.points - start) / tube.unit / np.repeat(self.spans, lengths)
+        self.lengths = lengths
         neighbours = {
             -1: chain[state - 1] if state else None,
             1: chain[state + 1] if state + 1 < len(chain) else None,
@@ -141,7 +142,21 @@ class Spline:
 
     def at_data(self, values: FloatArray) -> FloatArray:
         """Values at all distinct points."""
-        return values[self.left] * (1 - self.weight) + values[self.left + 1] * self.weight
+        left, right = (np.repeat(v, self.lengths) for v in (values[:-1], values[1:]))
+        return left * (1 - self.weight) + right * self.weight
+
+    def at(self, values: FloatArray, index: np.ndarray) -> FloatArray:
+        """Values at some of the distinct points, increasing indices."""
+        piece = np.searchsorted(self.pieces, index, side="right") - 1
+        weight = self.weight[index]
+        return values[piece] * (1 - weight) + values[piece + 1] * weight
+
+    def _sums(self, on_left: FloatArray, on_right: FloatArray) -> FloatArray:
+        """What the points of all pieces put on the knots at their ends."""
+        sums = np.zeros(len(self.knots))
+        sums[:-1] = np.add.reduceat(on_left, self.pieces)
+        sums[1:] += np.add.reduceat(on_right, self.pieces)
+        return sums
 
     def beam(self, values: FloatArray) -> Beam:
         """The beam whose score has these knot values."""
@@ -151,15 +166,15 @@ class Spline:
 
     def minimise(self) -> tuple[FloatArray, float]:
         """Return the knot values of the best spline, and the height of the beam's end."""
-        tube, counts, size = self.tube, self.tube.counts, len(self.knots)
-        gram = np.zeros((2, size))
-        gram[1] += np.bincount(self.left, counts * (1 - self.weight) ** 2, size)
-        gram[1] += np.bincount(self.left + 1, counts * self.weight**2, size)
-        gram[0, 1:] = np.bincount(self.left, counts * self.weight * (1 - self.weight), size)[: size - 1]
+        tube = self.tube
+        on_right = tube.counts * self.weight
+        on_left = tube.counts - on_right
+        gram = np.zeros((2, len(self.knots)))
+        gram[0, 1:] = np.add.reduceat(on_right * (1 - self.weight), self.pieces)
+        gram[1] = self._sums(on_left * (1 - self.weight), on_right * self.weight)
         kink_cost = tube.centre[self.touching] + self.sign * tube.half_width[self.touching]
         cost, lift = self.functional(tube.level, kink_cost), self.lift(self.end.lean)
-        aim = np.bincount(self.left, counts * tube.targets * (1 - self.weight), size)
-        aim += np.bincount(self.left + 1, counts * tube.targets * self.weight, size)
+        aim = self._sums(on_left * tube.targets, on_right * tube.targets)
         base, response = scipy.linalg.solveh_banded(
             gram, np.stack([aim - cost, -lift], axis=1), check_finite=False
         ).T
@@ -194,11 +209,25 @@ def polish(tube: Tube, start: Beam, offset: float) -> Iterator[Beam]:
     >>> [beam.first_slope for beam in polish(tube, *solve_beam(tube))]
     [-2.0]
     """
+    for spline, values in descend(*first_spline(tube, start, offset)):
+        yield spline.beam(values)
+
+
+def first_spline(tube: Tube, start: Beam, offset: float) -> tuple[Spline, FloatArray]:
+    """Read off a nearly optimal beam which points touch, and in which state its end is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from convexdiff_lib.beam import score_matching_tube, solve_beam
+    >>> tube = score_matching_tube(np.array([-1.0, 1.0]), np.ones(2), beta=1.0, activation="relu", skip=False)
+    >>> first_spline(tube, *solve_beam(tube))[0].knots.tolist()
+    [0, 1]
+    """
     chain = end_states(tube)
     state = _nearest_state(chain, offset, tube.scale)
     spline = Spline(tube, _touching(tube, start, offset), chain, state)
-    for best, values in descend(spline, _starting_values(spline, start)):
-        yield best.beam(values)
+    return spline, _starting_values(spline, start)
 
 
 def descend(spline: Spline, values: FloatArray) -> Iterator[tuple[Spline, FloatArray]]:
@@ -238,17 +267,16 @@ def descend(spline: Spline, values: FloatArray) -> Iterator[tuple[Spline, FloatA
         else:
             values = target
             yield spline, values
-            entering = _violated(tube, tube.targets - spline.at_data(values), offset, careful)
+            entering, its_side = _violated(spline, tube.targets - spline.at_data(values), offset, careful)
             move = 0 if spline.end.fixed else int(offset > spline.end.high) - int(offset < spline.end.low)
-            if not len(entering[0]) and not move:
+            if not len(entering) and not move:
                 return
             side = side.copy()
             if not (careful and move):  # one change at a time, or two could undo each other for ever
-                side[entering[0]] = entering[1]
+                side[entering] = its_side
             state += move
-        values = spline.at_data(values)
-        spline = Spline(tube, side, chain, state)
-        values = values[spline.knots]
+        before, spline = spline, Spline(tube, side, chain, state)
+        values = before.at(values, spline.knots)
 
 
 def _nearest_state(chain: list[End], offset: float, scale: float) -> int:
@@ -313,11 +341,13 @@ def _guarded(spline: Spline, values: FloatArray, steps: list[int]) -> FloatArray
     return np.concatenate([kinks, [float(spline.guards[step] @ values) for step in steps]])
 
 
-def _violated(tube: Tube, z: FloatArray, offset: float, careful: bool) -> tuple[np.ndarray, np.ndarray]:
+def _violated(spline: Spline, z: FloatArray, offset: float, careful: bool) -> tuple[np.ndarray, np.ndarray]:
     """The worst point of every run of violated points, with its side; only the very worst if careful."""
+    tube = spline.tube
     low, high = tube.bounds(min(max(offset, tube.end[0]), tube.end[1]))
     e = (tube.heights(z) - tube.centre)[1:-1]
     excess = np.maximum(e - high, low - e)
+    excess[spline.touching - 1] = 0.0  # a point that touches is off by rounding
     # Above rounding, below what a certificate forgives.
     violated = excess > 1e-10 * tube.scale + tube.rounding
     edges = np.flatnonzero(np.diff(np.concatenate([[0], violated.astype(np.int8), [0]])))

@@ -7,7 +7,8 @@ connection: eight problems, one mechanism.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
@@ -31,6 +32,7 @@ from .certificates import (
     certify_denoising,
     certify_score_matching,
 )
+from .coarse_to_fine import candidates
 from .networks import KinkNetwork, TwoLayerNetwork
 from .piecewise_linear import PiecewiseLinearScore
 
@@ -278,21 +280,28 @@ def _train(
     mean_target: float,
     within: FloatArray | float = 0.0,
 ) -> UnivariateScore:
-    """Solve the beam problem and return the first candidate of the last kind that its certificate likes best.
+    """Solve the beam problem, quickly, or thoroughly if the quick answer is not certified.
 
     ``place`` says which distinct point each sample is, ``within`` how far its target is from the mean target
     of that point.
     """
-    best: UnivariateScore | None = None
-    start, offset = solve_beam(tube)
-    for beam in chain([start], polish(tube, start, offset)):
-        if not np.isfinite(beam.z).all():
-            break
-        network = _network_from_beam(tube, beam, activation, skip, mean_target)
-        z = (beam.z * tube.score_unit)[place] + within
-        certificate = certify(network, z)
-        if best is None or _flaw(certificate) < _flaw(best.certificate):
-            best = UnivariateScore(beta, certificate, network, z)
+
+    def best_of(beams: Iterable[Beam]) -> UnivariateScore | None:
+        best: UnivariateScore | None = None
+        for beam in beams:
+            if not np.isfinite(beam.z).all():
+                break
+            network = _network_from_beam(tube, beam, activation, skip, mean_target)
+            z = (beam.z * tube.score_unit)[place] + within
+            certificate = certify(network, z)
+            if best is None or _flaw(certificate) < _flaw(best.certificate):
+                best = UnivariateScore(beta, certificate, network, z)
+        return best
+
+    best = best_of(deque(candidates(tube), maxlen=1))
+    if best is None or not best.certificate.holds:
+        start, offset = solve_beam(tube)
+        best = best_of(chain([start], polish(tube, start, offset)))
     if best is None or not best.certificate.holds:
         raise NotCertifiedError(
             f"the answer could not be certified for n = {len(place)}, beta = {beta}, "

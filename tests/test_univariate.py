@@ -432,6 +432,8 @@ def test_a_wrong_answer_is_never_returned(
     activation: Activation, skip: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     x = np.random.default_rng(0).normal(size=20)
+    monkeypatch.setattr(univariate, "candidates", lambda tube: [nudged(solve_beam(tube)[0])])
+    assert solve(x, 3.0, activation, skip).certificate.holds is True  # the thorough route mends it
     monkeypatch.setattr(univariate, "solve_beam", perturbed(nudged))
     assert solve(x, 3.0, activation, skip).certificate.holds is True  # the polish mends it
     monkeypatch.setattr(univariate, "polish", lambda tube, start, offset: iter(()))
@@ -446,9 +448,10 @@ def test_a_wrong_answer_is_never_returned(
 def test_the_best_candidate_is_kept(
     activation: Activation, skip: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A good candidate between bad ones is the answer."""
+    """A good candidate between bad ones is the answer of the thorough route."""
     x = np.random.default_rng(0).normal(size=20)
     good = solve(x, 3.0, activation, skip)
+    monkeypatch.setattr(univariate, "candidates", lambda tube: iter(()))
 
     def wandering(tube: Tube, start: Beam, offset: float) -> list[Beam]:
         best = list(polish(tube, start, offset))[-1]

@@ -1,0 +1,98 @@
+"""From coarse to fine: every level is a smaller problem of the same kind, the last is the problem itself."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from strategies import FAMILIES, every_network, threshold, ugly
+
+from convexdiff_lib import coarse_to_fine, denoising_score_matching, score_matching
+from convexdiff_lib._validation import Activation, FloatArray
+from convexdiff_lib.active_set import polish
+from convexdiff_lib.beam import Tube, denoising_tube, score_matching_tube, solve_beam
+from convexdiff_lib.coarse_to_fine import candidates, coarsen
+
+
+def tube_of(x: FloatArray, beta: float, activation: Activation, skip: bool) -> Tube:
+    points, counts = np.unique(x, return_counts=True)
+    return score_matching_tube(points, counts.astype(float), beta, activation=activation, skip=skip)
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3, 10, 98, 99, 200])
+def test_a_level_keeps_mass_moments_and_bounds(stride: int) -> None:
+    rng = np.random.default_rng(0)
+    x, targets = np.sort(rng.standard_cauchy(size=100)), rng.normal(size=100)
+    counts = rng.integers(1, 4, 100).astype(float)
+    tube = denoising_tube(x, counts, targets, 5.0, activation="relu", skip=False)
+    index, level = coarsen(tube, stride)
+    assert (index[0], index[-1]) == (0, 99)
+    assert (np.diff(index)[:-1] == stride).all()
+    assert (level.unit, level.score_unit, level.level, level.scale) == (
+        tube.unit,
+        tube.score_unit,
+        tube.level,
+        tube.scale,
+    )
+    assert level.centre.tolist() == tube.centre[index].tolist()
+    assert level.half_width.tolist() == tube.half_width[index].tolist()
+    # Any line, and so any spline with its knots among the points kept, sees the same sums.
+    span = np.abs(tube.points).max()
+    for power in (0, 1):
+        both = [float(t.counts @ t.points**power) for t in (tube, level)]
+        assert abs(both[0] - both[1]) <= 1e-12 * counts.sum() * span**power
+        both = [float((t.counts * t.targets) @ t.points**power) for t in (tube, level)]
+        assert abs(both[0] - both[1]) <= 1e-12 * counts.sum() * span**power * np.abs(tube.targets).max()
+
+
+def test_levels_are_nested() -> None:
+    x = np.sort(np.random.default_rng(0).normal(size=7003))
+    tube = tube_of(x, 700.0, "relu", False)
+    levels = [set(coarsen(tube, stride)[0].tolist()) for stride in coarse_to_fine._strides(tube)]
+    assert [len(level) for level in levels] == [72, 702, 7003]
+    assert levels[0] < levels[1] < levels[2]
+
+
+@every_network
+@pytest.mark.parametrize("share", [0.9, 0.1, 0.01, 0.005])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_coarse_to_fine_is_the_interior_point_answer(
+    activation: Activation, skip: bool, share: float, family: str
+) -> None:
+    x = ugly(family, 3000, np.random.default_rng(1))
+    beta = max(share * len(x), threshold(x, activation, skip) + 3.0)
+    tube = tube_of(x, beta, activation, skip)
+    slow = list(polish(tube, *solve_beam(tube)))[-1]
+    fast = list(candidates(tube))[-1]
+    # Both end on the exact minimiser of the same quadratic.
+    assert np.max(np.abs(fast.z - slow.z)) <= 1e-8 * np.abs(slow.z).max()
+
+
+@every_network
+def test_a_crowded_level_is_left_for_a_finer_one(
+    activation: Activation, skip: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    solved: list[int] = []
+
+    def counting(tube: Tube) -> object:
+        solved.append(len(tube.points))
+        return solve_beam(tube)
+
+    monkeypatch.setattr(coarse_to_fine, "solve_beam", counting)
+    x = np.random.default_rng(0).normal(size=2000)
+    list(candidates(tube_of(x, 500.0, activation, skip)))
+    assert solved == [201]
+    solved.clear()
+    list(candidates(tube_of(x, 2.5, activation, skip)))
+    assert solved == [201, 2000]
+
+
+@every_network
+@pytest.mark.parametrize("share", [0.9, 0.01, 0.001])
+def test_two_hundred_thousand_points(activation: Activation, skip: bool, share: float) -> None:
+    rng = np.random.default_rng(2)
+    n = 200_000
+    x, noise = rng.normal(size=n), rng.normal(size=n)
+    fit = score_matching(x, share * n, activation=activation, skip=skip)
+    assert fit.certificate.holds is True
+    noisy = denoising_score_matching(x + noise / 2, -2 * noise, share * n, activation=activation, skip=skip)
+    assert noisy.certificate.holds is True
