@@ -2,9 +2,10 @@ r"""Polish a nearly optimal beam to machine precision.
 
 Once it is known which points of the tube the beam touches, and from which side, the fitted score is a linear
 spline with kinks at exactly those points, and the training loss is a quadratic in its knot values whose
-matrix is tridiagonal.  `polish` minimises that quadratic, and corrects the set of touching points: it walks
-from spline to spline, always downhill and never letting a kink take the wrong sign, until no constraint of
-the dual is violated.
+matrix is tridiagonal.  `polish` minimises that quadratic, and corrects the set of touching points.  First it
+leaps: all that is wrong is changed at once, as long as that makes less and less of it.  Then it walks from
+spline to spline, always downhill and never letting a kink take the wrong sign, until no constraint of the
+dual is violated.
 
 The end of the beam has a state of its own.  Seen from below, :math:`g_1` is at its lower bound, free, level
 (at n, or at 0 for denoising, where ReLU networks have a corner), free, or at its upper bound; a skip
@@ -25,6 +26,9 @@ from .beam import Beam, Tube
 __all__ = ["End", "Spline", "descend", "end_states", "first_spline", "polish"]
 
 _MAX_ROUNDS = 2000
+_MAX_LEAPS = 100
+_MAX_STALLED = 10
+_SETTLED = 3
 
 
 @dataclass(frozen=True)
@@ -253,13 +257,16 @@ def descend(spline: Spline, values: FloatArray) -> Iterator[tuple[Spline, FloatA
     >>> [values.round(6).tolist() for _, values in descend(start, np.zeros(2))]
     [[0.75, -0.75]]
     """
+    spline, values = _leap(spline, values)
     tube, chain, state, side = spline.tube, spline.chain, spline.state, spline.side
-    careful = False
+    careful, caution = 0, 4  # rounds left in which one thing is changed at a time
     for _ in range(_MAX_ROUNDS):
         target, offset = spline.minimise()
         step, blocked, move = _longest_step(spline, values, target)
         if step < 1:
-            careful = careful or step == 0
+            if step == 0:
+                caution *= 2  # in the end this lasts for ever, so that no circle does
+                careful = caution
             values = values + step * (target - values)
             side = side.copy()
             side[spline.touching[blocked] - 1] = 0
@@ -267,16 +274,56 @@ def descend(spline: Spline, values: FloatArray) -> Iterator[tuple[Spline, FloatA
         else:
             values = target
             yield spline, values
-            entering, its_side = _violated(spline, tube.targets - spline.at_data(values), offset, careful)
-            move = 0 if spline.end.fixed else int(offset > spline.end.high) - int(offset < spline.end.low)
+            entering, its_side = _violated(spline, tube.targets - spline.at_data(values), offset, careful > 0)
+            move = 0 if spline.end.fixed else _move(spline, values, offset)
             if not len(entering) and not move:
                 return
             side = side.copy()
             if not (careful and move):  # one change at a time, or two could undo each other for ever
                 side[entering] = its_side
             state += move
+            careful = max(0, careful - 1)
         before, spline = spline, Spline(tube, side, chain, state)
         values = before.at(values, spline.knots)
+
+
+def _leap(spline: Spline, values: FloatArray) -> tuple[Spline, FloatArray]:
+    """Change everything that is wrong at once, as long as that makes less and less of it.
+
+    This gets near the answer in a few rounds however many points touch, but may run in circles there.  What
+    is handed over has no kink of the wrong sign, as the walk wants it.
+    """
+    fewest, stalled = np.inf, 0
+    for _ in range(_MAX_LEAPS):
+        target, offset = spline.minimise()
+        if not np.isfinite(target).all():
+            break
+        wrong = spline.sign * np.diff(spline.slopes(target)) < 0
+        entering, its_side = _violated(spline, spline.tube.targets - spline.at_data(target), offset, False)
+        conflicts = int(wrong.sum()) + len(entering)
+        # The end waits until the rest has settled: each of its moves upsets all kinks.
+        move = _move(spline, target, offset) if conflicts <= _SETTLED else 0
+        side = spline.side.copy()
+        side[spline.touching[wrong] - 1] = 0
+        stalled += 1
+        if conflicts + abs(move) < fewest:
+            fewest, stalled = conflicts + abs(move), 0
+            best = Spline(spline.tube, side, spline.chain, spline.state)
+            start = spline.beam(target)
+        if not fewest or stalled > _MAX_STALLED:
+            break
+        if move:
+            fewest = np.inf
+        side[entering] = its_side
+        spline = Spline(spline.tube, side, spline.chain, spline.state + move)
+    return (best, _starting_values(best, start)) if fewest < np.inf else (spline, values)
+
+
+def _move(spline: Spline, target: FloatArray, offset: float) -> int:
+    """Where the state of the end has to go: down, up or nowhere."""
+    if spline.end.fixed:
+        return next((step for step, guard in spline.guards.items() if guard @ target < 0), 0)
+    return int(offset > spline.end.high) - int(offset < spline.end.low)
 
 
 def _nearest_state(chain: list[End], offset: float, scale: float) -> int:

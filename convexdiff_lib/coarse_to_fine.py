@@ -3,12 +3,9 @@ r"""Solve a beam problem with very many points by way of ever finer ones.
 A beam in a wide tube touches it at few points, whatever their number: the tube's width is a count of points.
 What costs time is to find out which.  So the problem is first posed for every thousandth point, say, with the
 mass of the others shared among them, and solved by an interior-point method; then for every hundredth, by
-the walk of `convexdiff_lib.active_set` from the points that touched; and so on.  On each level the walk ends
-after a few rounds, and each round reads the data a few times.  The last level is the problem itself, so the
-answer is exact.
-
-In a narrow tube the beam touches at many points, and no coarse problem can tell which.  Then the first level
-is finer, in the end the problem itself.
+`convexdiff_lib.active_set` from the points that touched; and so on.  On each level that ends after a few
+dozen rounds, and each round reads the data a few times.  The last level is the problem itself, so the answer
+is exact.
 """
 
 from __future__ import annotations
@@ -26,7 +23,6 @@ __all__ = ["candidates", "coarsen"]
 
 _COARSEST = 50
 _FACTOR = 10
-_CROWDED = 0.2  # where more points touch than this share, a level says little about the next one
 
 
 def candidates(tube: Tube) -> Iterator[Beam]:
@@ -50,13 +46,10 @@ def candidates(tube: Tube) -> Iterator[Beam]:
     >>> bool(len([beam.knots for beam in candidates(tube)][-1]) <= 10)
     True
     """
-    strides = _strides(tube)
-    while True:
-        index, level = coarsen(tube, strides.pop(0))
-        spline, values = first_spline(level, *solve_beam(level))
-        if not strides or len(spline.touching) <= _CROWDED * len(index):
-            break
-    for stride in strides:
+    first, *finer = _strides(tube)
+    index, level = coarsen(tube, first)
+    spline, values = first_spline(level, *solve_beam(level))
+    for stride in finer:
         for better in descend(spline, values):
             spline, values = better
         index, spline = _refined(tube, index, spline, stride)
