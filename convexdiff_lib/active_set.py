@@ -294,6 +294,7 @@ def _leap(spline: Spline, values: FloatArray) -> tuple[Spline, FloatArray]:
     is handed over has no kink of the wrong sign, as the walk wants it.
     """
     fewest, stalled = np.inf, 0
+    landed = spline, values
     for _ in range(_MAX_LEAPS):
         target, offset = spline.minimise()
         if not np.isfinite(target).all():
@@ -309,14 +310,14 @@ def _leap(spline: Spline, values: FloatArray) -> tuple[Spline, FloatArray]:
         if conflicts + abs(move) < fewest:
             fewest, stalled = conflicts + abs(move), 0
             best = Spline(spline.tube, side, spline.chain, spline.state)
-            start = spline.beam(target)
+            landed = best, _starting_values(best, spline.beam(target))
         if not fewest or stalled > _MAX_STALLED:
             break
         if move:
             fewest = np.inf
         side[entering] = its_side
         spline = Spline(spline.tube, side, spline.chain, spline.state + move)
-    return (best, _starting_values(best, start)) if fewest < np.inf else (spline, values)
+    return landed
 
 
 def _move(spline: Spline, target: FloatArray, offset: float) -> int:
