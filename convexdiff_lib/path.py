@@ -238,7 +238,8 @@ def solution_path(
     ValueError
         As for `score_matching` with weight decay ``down_to``, or if all points are the same.
     NotCertifiedError
-        If a piece does not pass its certificate.
+        If a piece does not pass its certificate.  Points closer to each other than 1e-4 of the spread can
+        cause that, where `score_matching` still succeeds at a single weight decay.
 
     Examples
     --------
