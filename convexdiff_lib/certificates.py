@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ._validation import Activation, FloatArray, as_activation, as_flag, as_sample, as_weight_decay
-from .networks import KinkNetwork, hinge_sum
+from .networks import KinkNetwork
 
 __all__ = [
     "Certificate",
@@ -163,8 +163,12 @@ def certify_score_matching(
     certificate holds: primal -0.25, dual -0.25
     relative gap <= 1e-12, infeasibility <= 1e-12
     """
-    points, dual_vector, decay = as_sample(x), as_sample(z, "z"), as_weight_decay(beta)
-    violation = dual_violation(points, dual_vector, decay, activation=activation, skip=skip)
+    points, dual_vector, decay = as_sample(x), _one_each(z, "z", x), as_weight_decay(beta)
+    as_activation(activation)
+    as_flag(skip, "skip")
+    order = np.argsort(points, kind="stable")  # once, for all sums that run along the line
+    points, dual_vector = points[order], dual_vector[order]
+    violation = _violation(points, dual_vector, decay, activation, skip)
     _check_class(network, activation, skip)
     fit = 0.5 * np.sum(network(points) ** 2) + np.sum(network.derivative(points))
     primal = float(fit + decay * network.total_weight)
@@ -222,7 +226,13 @@ def dual_violation(
     as_flag(skip, "skip")
     as_weight_decay(beta)
     order = np.argsort(points, kind="stable")
-    points, dual_vector = points[order], dual_vector[order]
+    return _violation(points[order], dual_vector[order], beta, activation, skip)
+
+
+def _violation(
+    points: FloatArray, dual_vector: FloatArray, beta: float, activation: Activation, skip: bool
+) -> float:
+    """Return the violation for sorted points."""
     n = len(points)
     above = n - np.searchsorted(points, points, side="right").astype(np.float64)
     below = np.searchsorted(points, points, side="left").astype(np.float64)
@@ -248,8 +258,11 @@ def _one_each(values: ArrayLike, name: str, x: ArrayLike) -> FloatArray:
 
 
 def _against_hinges(points: FloatArray, z: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return z^T (x - t)_+ and z^T (t - x)_+ for every data point t."""
-    return hinge_sum(-points, -points, z), hinge_sum(points, points, z)
+    """Return z^T (x - t)_+ and z^T (t - x)_+ for every data point t; the points are sorted."""
+    gaps = np.diff(points)
+    left = np.concatenate([[0.0], np.cumsum(np.cumsum(z)[:-1] * gaps)])
+    right = np.concatenate([[0.0], np.cumsum(np.cumsum(z[::-1])[:-1] * gaps[::-1])])[::-1]
+    return right, left
 
 
 def certify_denoising(
@@ -308,15 +321,14 @@ def certify_denoising(
     certificate holds: primal 0.75, dual 0.75
     relative gap <= 1e-12, infeasibility <= 1e-12
     """
-    points, labels, decay = (
-        as_sample(x_noisy, "x_noisy"),
-        _one_each(targets, "targets", x_noisy),
-        as_weight_decay(beta),
-    )
+    points, labels = as_sample(x_noisy, "x_noisy"), _one_each(targets, "targets", x_noisy)
+    dual_vector, decay = _one_each(z, "z", x_noisy), as_weight_decay(beta)
     as_activation(activation)
     as_flag(skip, "skip")
     _check_class(network, activation, skip)
-    feasible, residue = _into_the_tube(points, _one_each(z, "z", x_noisy), decay, activation, skip)
+    order = np.argsort(points, kind="stable")  # once, for all sums that run along the line
+    points, labels = points[order], labels[order]
+    feasible, residue = _into_the_tube(points, dual_vector[order], decay, activation, skip)
     # Constants do not change z^T l, and without them it keeps its digits when the targets are far from zero.
     apart = labels - labels.mean()
     primal = float(0.5 * np.sum((network(points) - labels) ** 2) + decay * network.total_weight)
@@ -329,11 +341,10 @@ def certify_denoising(
 
 
 def _into_the_tube(
-    x: FloatArray, z: FloatArray, beta: float, activation: Activation, skip: bool
+    points: FloatArray, z: FloatArray, beta: float, activation: Activation, skip: bool
 ) -> tuple[FloatArray, float]:
-    """Make z feasible for the denoising dual; return it and what rounding leaves in the equations."""
-    order = np.argsort(x, kind="stable")
-    points, moved = x[order], z[order] - z.mean()
+    """Make z, at sorted points, feasible for the denoising dual; and say what rounding leaves of that."""
+    moved = z - z.mean()
     lever = points - points.mean()
     if skip and lever.any():
         moved = moved - lever * (lever @ moved) / (lever @ lever)
@@ -343,6 +354,4 @@ def _into_the_tube(
     steepest = float(np.abs(hinges).max())
     moved *= min(1.0, beta / steepest) if steepest > 0 else 1.0
     equations = [moved.sum()] + ([(lever / np.abs(lever).max()) @ moved] if skip and lever.any() else [])
-    feasible = np.empty_like(moved)
-    feasible[order] = moved
-    return feasible, float(np.abs(equations).max())
+    return moved, float(np.abs(equations).max())
