@@ -3,7 +3,7 @@
 from .certificates import Certificate, NotCertifiedError
 from .networks import TwoLayerNetwork
 from .objectives import denoising_loss, score_matching_loss
-from .univariate import UnivariateScore, denoising_score_matching, score_matching
+from .univariate import UnivariateScore, denoising_score_matching, score_matching, score_matching_path
 
 __all__ = [
     "Certificate",
@@ -14,6 +14,7 @@ __all__ = [
     "denoising_score_matching",
     "score_matching",
     "score_matching_loss",
+    "score_matching_path",
 ]
 
 __version__ = "0.1.0"

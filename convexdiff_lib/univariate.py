@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain
 
 import numpy as np
@@ -36,7 +36,7 @@ from .coarse_to_fine import candidates
 from .networks import KinkNetwork, TwoLayerNetwork
 from .piecewise_linear import PiecewiseLinearScore
 
-__all__ = ["UnivariateScore", "denoising_score_matching", "score_matching"]
+__all__ = ["UnivariateScore", "denoising_score_matching", "score_matching", "score_matching_path"]
 
 _SHORTEST, _LONGEST = 1e-70, 1e70  # squares of lengths, and of their ratios, are then finite
 
@@ -169,24 +169,70 @@ def score_matching(
     ...
     ValueError: beta = 0.5 is below 1, the smallest weight decay at which ... finite ...
     """
-    sample, decay = as_sample(x), as_weight_decay(beta)
+    return score_matching_path(x, [as_weight_decay(beta)], activation=activation, skip=skip)[0]
+
+
+def score_matching_path(
+    x: ArrayLike, betas: ArrayLike, *, activation: Activation = "relu", skip: bool = False
+) -> list[UnivariateScore]:
+    r"""Train at many weight decays, each time starting from the optimum before.
+
+    The answers are those of `score_matching`; what they share is done once.  For the optimum as a function of
+    :math:`\beta`, between the given values too, see `convexdiff_lib.path`.
+
+    Parameters
+    ----------
+    x : array of shape (n,)
+    betas : array of shape (k,)
+        Weight decays; any order, but neighbours should be near each other: from large to small is best.
+    activation : {"relu", "abs"}
+    skip : bool
+
+    Returns
+    -------
+    list of UnivariateScore
+        In the order of betas, each with ``.certificate.holds`` true.
+
+    Raises
+    ------
+    ValueError, NotCertifiedError
+        As `score_matching` does.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.random.default_rng(0).normal(size=500)
+    >>> fits = score_matching_path(x, [400.0, 100.0, 25.0])
+    >>> [fit.certificate.holds for fit in fits]
+    [True, True, True]
+    """
+    sample, decays = as_sample(x), [as_weight_decay(beta) for beta in as_sample(betas, "betas").tolist()]
     as_activation(activation)
     as_flag(skip, "skip")
     points, place, counts = np.unique(sample, return_inverse=True, return_counts=True)
     weight = counts.astype(np.float64)
     _check_distances(points)
-    _check_problem(len(points), weight, decay, activation, skip)
+    for decay in decays:
+        _check_problem(len(points), weight, decay, activation, skip)
     if len(points) == 1:
-        network = _constant(points[0], activation)
-        z = np.zeros(len(sample))
-        certificate = certify_score_matching(sample, network, z, decay, activation=activation, skip=skip)
-        return UnivariateScore(decay, certificate, network, z)
-    tube = score_matching_tube(points, weight, decay, activation=activation, skip=skip)
-
-    def certify(network: KinkNetwork, z: FloatArray) -> Certificate:
-        return certify_score_matching(sample, network, z, decay, activation=activation, skip=skip)
-
-    return _train(tube, place, certify, decay, activation, skip, mean_target=0.0)
+        network, z = _constant(points[0], activation), np.zeros(len(sample))
+        return [
+            UnivariateScore(
+                decay,
+                certify_score_matching(sample, network, z, decay, activation=activation, skip=skip),
+                network,
+                z,
+            )
+            for decay in decays
+        ]
+    fits: list[UnivariateScore] = []
+    beam: Beam | None = None
+    for decay in decays:
+        tube = score_matching_tube(points, weight, decay, activation=activation, skip=skip)
+        certify = partial(certify_score_matching, sample, beta=decay, activation=activation, skip=skip)
+        fit, beam = _train(tube, place, certify, decay, activation, skip, start=beam)
+        fits.append(fit)
+    return fits
 
 
 def denoising_score_matching(
@@ -256,17 +302,15 @@ def denoising_score_matching(
     mean_target = _check_targets(aims)
     apart = aims - mean_target
     means = np.bincount(place, apart) / weight  # the best fit to tied points is that to their mean
-
-    def certify(network: KinkNetwork, z: FloatArray) -> Certificate:
-        return certify_denoising(sample, aims, network, z, decay, activation=activation, skip=skip)
-
+    certify = partial(certify_denoising, sample, aims, beta=decay, activation=activation, skip=skip)
     if len(points) == 1:
         network = replace(_constant(points[0], activation), constant=mean_target)
         return UnivariateScore(decay, certify(network, apart), network, apart)
     tube = denoising_tube(points, weight, means, decay, activation=activation, skip=skip)
-    return _train(
+    fit, _ = _train(
         tube, place, certify, decay, activation, skip, mean_target=mean_target, within=apart - means[place]
     )
+    return fit
 
 
 def _train(
@@ -277,13 +321,14 @@ def _train(
     activation: Activation,
     skip: bool,
     *,
-    mean_target: float,
+    mean_target: float = 0.0,
     within: FloatArray | float = 0.0,
-) -> UnivariateScore:
+    start: Beam | None = None,
+) -> tuple[UnivariateScore, Beam | None]:
     """Solve the beam problem, quickly, or thoroughly if the quick answer is not certified.
 
     ``place`` says which distinct point each sample is, ``within`` how far its target is from the mean target
-    of that point.
+    of that point.  ``start`` is the beam of a similar problem, and the beam found is returned for the next.
     """
 
     def best_of(beams: Iterable[Beam]) -> UnivariateScore | None:
@@ -298,16 +343,23 @@ def _train(
                 best = UnivariateScore(beta, certificate, network, z)
         return best
 
-    best = best_of(deque(candidates(tube), maxlen=1))
+    quick = candidates(tube) if start is None else polish(tube, start, _offset(tube, start))
+    last = deque(quick, maxlen=1)
+    best = best_of(last)
     if best is None or not best.certificate.holds:
-        start, offset = solve_beam(tube)
-        best = best_of(chain([start], polish(tube, start, offset)))
+        first, offset = solve_beam(tube)
+        best = best_of(chain([first], polish(tube, first, offset)))
     if best is None or not best.certificate.holds:
         raise NotCertifiedError(
             f"the answer could not be certified for n = {len(place)}, beta = {beta}, "
             f"activation = {activation!r}, skip = {skip}: {best.certificate if best else 'no candidate'}"
         )
-    return best
+    return best, (last[-1] if last else None)
+
+
+def _offset(tube: Tube, beam: Beam) -> float:
+    """The height of the beam's end, less its level."""
+    return float(tube.heights(beam.z)[0] - tube.level)
 
 
 def _check_targets(targets: FloatArray) -> float:

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from strategies import FAMILIES, every_network, threshold, ugly
 
-from convexdiff_lib import NotCertifiedError, coarse_to_fine, denoising_score_matching, score_matching
+from convexdiff_lib import (
+    NotCertifiedError,
+    coarse_to_fine,
+    denoising_score_matching,
+    score_matching,
+    score_matching_path,
+)
 from convexdiff_lib._validation import Activation, FloatArray
 from convexdiff_lib.active_set import polish
 from convexdiff_lib.beam import Tube, denoising_tube, score_matching_tube, solve_beam
@@ -106,3 +112,25 @@ def test_two_hundred_thousand_points(activation: Activation, skip: bool, share: 
     assert fit.certificate.holds is True
     noisy = denoising_score_matching(x + noise / 2, -2 * noise, share * n, activation=activation, skip=skip)
     assert noisy.certificate.holds is True
+
+
+@every_network
+@pytest.mark.parametrize("family", ["normal", "rounded", "cauchy"])
+def test_a_path_is_its_single_fits(activation: Activation, skip: bool, family: str) -> None:
+    x = ugly(family, 300, np.random.default_rng(3))
+    low = threshold(x, activation, skip)
+    betas = [900.0, 200.0, 60.0, low + 5.0, 100.0, low + 0.5]
+    for fit, beta in zip(score_matching_path(x, betas, activation=activation, skip=skip), betas, strict=True):
+        single = score_matching(x, beta, activation=activation, skip=skip)
+        assert fit.beta == beta
+        assert fit.certificate.holds is True
+        assert abs(fit.value - single.value) <= 1e-9 * single.certificate.scale  # two certified answers
+        assert np.max(np.abs(fit.z - single.z)) <= 1e-8 * max(np.abs(single.z).max(), 1 / np.ptp(x))
+
+
+def test_a_path_of_one_point_and_of_bad_decays() -> None:
+    assert [fit.value for fit in score_matching_path([2.0], [1.0, 3.0])] == [0.0, 0.0]
+    with pytest.raises(ValueError, match=r"beta must be a positive finite number; got -1\.0"):
+        score_matching_path([0.0, 1.0], [2.0, -1.0])
+    with pytest.raises(ValueError, match=r"beta = 0\.5 is below 1"):
+        score_matching_path([0.0, 1.0], [2.0, 0.5])

@@ -18,6 +18,7 @@ from convexdiff_lib import (
     denoising_score_matching,
     score_matching,
     score_matching_loss,
+    score_matching_path,
 )
 from convexdiff_lib.certificates import certify_denoising, certify_score_matching, dual_violation
 from convexdiff_lib.datasets import GaussianMixture, Uniform, perturb
@@ -121,6 +122,8 @@ VECTOR_DOORS: dict[str, tuple[str, Door]] = {
     "score_matching": ("x", lambda x: score_matching(x, 2.0)),
     "large_weight_decay": ("x", lambda x: large_weight_decay(x, 3.0)),
     "large_weight_decay_threshold": ("x", large_weight_decay_threshold),
+    "path x": ("x", lambda x: score_matching_path(x, [2.0])),
+    "path betas": ("betas", lambda b: score_matching_path(GOOD, b)),
     "denoising x": ("x_noisy", lambda x: denoising_score_matching(x, GOOD, 2.0)),
     "denoising targets": ("targets", lambda t: denoising_score_matching(GOOD, t, 2.0)),
     "certify denoising x": ("x_noisy", lambda x: certify_noisy(x=x)),
