@@ -10,6 +10,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import celer
 import cvxpy as cp
@@ -22,7 +23,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import Lasso
 
 from convexdiff_lib.beam import Tube
-from convexdiff_lib.beam import _interior_point as clarabel_on_beam
+from convexdiff_lib.beam import _interior_point as clarabel_on_beam  # the route, without its start and polish
 from convexdiff_lib.programs import denoising_program, score_matching_program, solve_program
 
 PIQP_TOLERANCE = 1e-9
@@ -105,13 +106,13 @@ def clarabel_beam(instance: Instance, limit: float) -> Answer:
     return Answer(z=_in_order(z, tube, order))
 
 
-def piqp_beam(instance: Instance, limit: float) -> Answer:
+def piqp_beam(instance: Instance, limit: float, tolerance: float = PIQP_TOLERANCE) -> Answer:
     """Solve the beam with PIQP's sparse interior-point method."""
     tube, order = tube_of(instance)
     program = beam_program(tube)
     solver = piqp.SparseSolver()
     for name in ("eps_abs", "eps_rel", "eps_duality_gap_abs", "eps_duality_gap_rel"):
-        setattr(solver.settings, name, PIQP_TOLERANCE)
+        setattr(solver.settings, name, tolerance)
     solver.setup(program.P, program.q, program.E, program.e, program.G, program.low, program.high)
     status = solver.solve()
     z = program.curvature @ solver.result.x
@@ -239,6 +240,7 @@ def judged(instance: Instance, answer: Answer) -> tuple[float, float]:
 ALTERNATIVES: dict[str, Alternative] = {
     "Clarabel, beam": clarabel_beam,
     "PIQP, beam": piqp_beam,
+    "PIQP at 1e-6, beam": partial(piqp_beam, tolerance=1e-6),
     "OSQP, beam": osqp_beam,
     "CVXPY, printed program": printed_program,
     "CVXPY, trend filter": trend_filter,

@@ -17,6 +17,7 @@ Key = tuple[str, str, str, str, bool, int, float]
 Records = dict[Key, Record]
 
 PACKAGES = ("numpy", "scipy", "clarabel", "cvxpy", "scikit-learn", "piqp", "osqp", "celer")
+ROUGH = 1e-6  # relative gap above which an answer is counted as wrong
 COMPARED = ("clarabel", "piqp", "osqp", "printed", "lasso", "trend")
 
 
@@ -183,6 +184,7 @@ def _ratios(found: list[Record], records: Records) -> str:
             "most",
             "worst gap",
             "worst infeas.",
+            f"gap > {ROUGH:g}",
             "not solved",
         ]
     ]
@@ -199,11 +201,12 @@ def _ratios(found: list[Record], records: Records) -> str:
                 *_spread(ratios),
                 _worst(members, "relative_gap"),
                 _worst(members, "infeasibility"),
+                str(sum(record.get("relative_gap", 0.0) > ROUGH for record in members)),
                 str(len(unsolved)) + (f" ({'; '.join(sorted(set(unsolved)))[:60]})" if unsolved else ""),
             ]
         )
     for method, ratios in everything.items():
-        rows.append([f"{method}, all", "", str(len(ratios)), *_spread(ratios), "", "", ""])
+        rows.append([f"{method}, all", "", str(len(ratios)), *_spread(ratios), "", "", "", ""])
     return _columns(rows)
 
 
