@@ -1,5 +1,6 @@
 """Every chapter is a pair in step, run from the top, part of the book, collected, and checks something."""
 
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -82,6 +83,16 @@ def test_checks_of_the_chapter_check_something(name: str) -> None:
 def test_checks_of_the_tests_check_something(file: Path) -> None:
     problems = checks.in_test_file(file.read_text("utf-8"))
     assert not problems, "\n".join(problems)
+
+
+@each_chapter
+def test_no_output_shows_the_digits_in_which_machines_differ(name: str) -> None:
+    for cell in code_cells(notebook_of(name)):
+        if "nbval-ignore-output" in cell.metadata.get("tags", []):
+            continue
+        texts = ["".join(o.get("text", o.get("data", {}).get("text/plain", ""))) for o in cell.outputs]
+        found = [number for text in texts for number in re.findall(r"\d\.\d{10,}", text)]
+        assert not found, f"round before it is printed or glued: {found} in\n{cell.source}"
 
 
 def test_every_chapter_is_in_the_book_and_every_page_of_the_book_exists() -> None:
