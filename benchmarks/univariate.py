@@ -19,6 +19,8 @@ from instances import Activation, FloatArray, Instance, Loss, data, fit, tube_of
 from report import Records, key, load, machine, save, table
 from worker import Record, Worker, peak_mib
 
+from convexdiff_lib.univariate import score_matching_path
+
 T = TypeVar("T")
 
 LOSSES: tuple[Loss, ...] = ("score matching", "denoising")
@@ -112,7 +114,11 @@ def path(case: Case) -> Record:
 
 
 def fit_path(instance: Instance, betas: FloatArray) -> list[float]:
-    """Train with every weight decay; return the relative gaps."""
+    """Train with every weight decay, from large to small; return the relative gaps."""
+    if instance.loss == "score matching":
+        x, _ = data(instance.loss, instance.n)
+        fits = score_matching_path(x, betas, activation=instance.activation, skip=instance.skip)
+        return [found.certificate.relative_gap for found in fits]
     kind = (instance.loss, instance.activation, instance.skip, instance.n)
     return [fit(Instance(*kind, float(beta))).certificate.relative_gap for beta in betas]
 
