@@ -14,7 +14,7 @@ from convexdiff_lib import (
     score_matching_path,
 )
 from convexdiff_lib._validation import Activation, FloatArray
-from convexdiff_lib.active_set import polish
+from convexdiff_lib.active_set import _violated, descend, first_spline, polish
 from convexdiff_lib.beam import Tube, denoising_tube, score_matching_tube, solve_beam
 from convexdiff_lib.coarse_to_fine import candidates, coarsen
 
@@ -134,3 +134,30 @@ def test_a_path_of_one_point_and_of_bad_decays() -> None:
         score_matching_path([0.0, 1.0], [2.0, -1.0])
     with pytest.raises(ValueError, match=r"beta = 0\.5 is below 1"):
         score_matching_path([0.0, 1.0], [2.0, 0.5])
+
+
+@every_network
+def test_a_level_starts_from_what_touched_on_the_one_before(activation: Activation, skip: bool) -> None:
+    x = np.sort(np.random.default_rng(4).normal(size=5000))
+    tube = tube_of(x, 25.0, activation, skip)
+    index, level = coarsen(tube, 10)
+    *_, (spline, _) = descend(*first_spline(level, *solve_beam(level)))
+    finer, refined = coarse_to_fine._refined(tube, index, spline, 1)
+    assert len(spline.touching) >= 3
+    assert finer[refined.touching].tolist() == index[spline.touching].tolist()
+    assert refined.sign.tolist() == spline.sign.tolist()
+    assert refined.state == spline.state
+
+
+def test_a_point_that_touches_is_not_violated() -> None:
+    """What rounding leaves at a point that touches already would else be mended for ever."""
+    x = np.sort(np.random.default_rng(4).normal(size=50))
+    tube = tube_of(x, 3.0, "relu", True)
+    *_, (spline, values) = descend(*first_spline(tube, *solve_beam(tube)))
+    assert len(spline.touching) >= 3
+    off = 1.001 * (tube.targets - spline.at_data(values))
+    _, high = tube.bounds(0.0)
+    inside = (tube.heights(off) - tube.centre)[1:-1]
+    assert max(inside[spline.touching - 1] - high[spline.touching - 1]) >= 1e-3
+    entering, _ = _violated(spline, off, 0.0, False)
+    assert not set(entering.tolist()) & set((spline.touching - 1).tolist())
