@@ -746,6 +746,25 @@ def test_repairs_of_the_shrinkage(evidence):
         smaller.holds(abs(deviation(score_matching(x, 20.0)) / x.std() - 1))
 
 
+def test_scale_of_the_score_at_any_weight_decay(evidence):
+    """The dual constraint of the hinge at the smallest point: |slope v + 1| <= beta / n."""
+    seen = evidence(
+        "ours-shrinkage-repair",
+        "least-squares-slope-within-beta-over-n",
+        tolerance=1e-4,
+        form="ours",
+        why="how far |slope v + 1| exceeds beta/n; " + SOLVED,
+    )
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        for x in (rng.normal(size=60), rng.exponential(size=60), np.repeat(rng.uniform(-1, 9, 20), 2)):
+            for beta in (3.0, 10.0, 30.0, 57.0):
+                for activation in ("relu", "abs"):
+                    score = score_matching(x, beta, activation=activation)(x)
+                    slope_times_variance = (x - x.mean()) @ score / len(x)
+                    seen.holds(max(0.0, abs(slope_times_variance + 1) - beta / len(x)))
+
+
 def slopes_of(fit: LargeWeightDecay, x: FloatArray) -> FloatArray:
     """Slopes to the left of, inside and to the right of the data, from the network's values."""
     low, high, wide = x.min(), x.max(), np.ptp(x)
