@@ -370,8 +370,8 @@ def test_an_iterate_picked_at_random_follows_the_target(evidence):
         "rem-sampled-law",
         "random-iterates-follow-the-averaged-law",
         tolerance=3.0,
-        why="Kolmogorov-Smirnov distance to the exact averaged law of ten steps, times the root of the number "
-        "of chains; larger with probability 2 exp(-18) by the inequality of Dvoretzky, Kiefer and Wolfowitz",
+        why="Kolmogorov-Smirnov distance to the exact averaged law of ten steps, times the root of the "
+        "number of chains; larger with probability 2 exp(-18) (Dvoretzky, Kiefer, Wolfowitz)",
     )
     n, eps = 10_000, 0.5
     for seed, x in enumerate(samples()):
