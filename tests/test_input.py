@@ -177,6 +177,7 @@ MATRIX_DOORS: dict[str, tuple[str, Door]] = {
     "denoising_loss targets": ("targets", lambda x: denoising_loss(PLANE, np.zeros((2, 2)), x, 1.0)),
 }
 ANY_SHAPE_DOORS: dict[str, tuple[str, Door]] = {
+    "distribution function": ("x", NORMAL.cdf),
     "langevin start": ("x0", lambda x: walk(x0=x)),
     "annealed start": ("x0", lambda x: anneal(x0=x)),
     "W1": ("W1", lambda x: TwoLayerNetwork(x, np.ones(1), np.ones((1, 1)), np.ones(1), np.ones((1, 1)))),

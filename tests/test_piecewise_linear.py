@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from fractions import Fraction
 from itertools import pairwise
 
 import numpy as np
@@ -12,7 +14,7 @@ from scipy.integrate import quad
 from scipy.special import ndtr
 from strategies import checked
 
-from convexdiff_lib import piecewise_linear
+from convexdiff_lib import _strips, piecewise_linear
 from convexdiff_lib._validation import FloatArray
 from convexdiff_lib.piecewise_linear import PiecewiseLinearScore
 
@@ -143,6 +145,78 @@ def test_values_anywhere() -> None:
     assert s(np.zeros((2, 3))).shape == s.log_density(np.zeros((2, 3))).shape == (2, 3)
 
 
+BLOCK = piecewise_linear._BLOCK
+
+
+@pytest.mark.parametrize("n", [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK + 17])
+def test_blocks_of_any_size(n: int) -> None:
+    """Every point of a long array is evaluated as it is alone."""
+    s = CASES["mixed"]
+    x = np.random.default_rng(0).uniform(-6, 6, size=n)
+    some = np.unique(np.linspace(0, n - 1, 50).astype(int)) if n else []
+    for f, tolerance in ((s, 0.0), (s.integral, 0.0), (s.cdf, 1e-15)):  # a sum of many terms in cdf
+        whole = f(x)
+        assert whole.shape == (n,)
+        assert max((abs(float(whole[i] - f(x[i]))) for i in some), default=0.0) <= tolerance
+    slopes, anchors = s.slopes, np.maximum(np.arange(-1, 5), 0)
+    i = (x[:, None] >= s.knots).sum(axis=1)
+    np.testing.assert_array_equal(s(x), s.values[anchors[i]] + slopes[i] * (x - s.knots[anchors[i]]))
+
+
+def test_points_of_any_shape_and_layout() -> None:
+    s = CASES["mixed"]
+    x = np.random.default_rng(0).uniform(-6, 6, size=(60, 2, 2 * BLOCK // 50))
+    before = x.copy()
+    for f in (s, s.integral, s.log_density, s.cdf):
+        flat = f(x.ravel()).reshape(x.shape)
+        for got, wanted in (
+            (f(x), flat),
+            (f(x[::3, 1, ::-1]), flat[::3, 1, ::-1]),
+            (f(x.T), flat.T),
+        ):
+            np.testing.assert_allclose(got, wanted, rtol=0, atol=1e-15 if f == s.cdf else 0)
+        assert f(2.0).shape == ()
+        assert f([]).shape == (0,)
+        assert f([1, 2]).tolist() == f([1.0, 2.0]).tolist()
+    np.testing.assert_array_equal(x, before)
+    assert np.isnan(s(np.nan))
+    assert s([-np.inf, np.inf]).tolist() == [np.inf, -np.inf]
+
+
+def test_a_far_origin_loses_no_digits() -> None:
+    """Against rational arithmetic: the distance to the knot is exact, so two roundings are left."""
+    knots = 1e9 + np.array([0.0, 0.125, 0.5, 3.0])
+    s = PiecewiseLinearScore(knots, np.array([0.3, -0.2, 0.7, -5.0]), -2.0, -3.0)
+    x = 1e9 + np.random.default_rng(0).uniform(-1, 4, size=500).round(3)
+    i = np.searchsorted(knots, x, side="right")
+    anchor = np.maximum(i - 1, 0)
+    exact = [
+        Fraction(s.values[a]) + Fraction(s.slopes[j]) * (Fraction(float(p)) - Fraction(knots[a]))
+        for a, j, p in zip(anchor, i, x, strict=True)
+    ]
+    assert max(abs(float(Fraction(float(y)) - e)) for y, e in zip(s(x), exact, strict=True)) <= 4e-15
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", CASES)
+def test_distribution_function_is_the_integral_of_the_density(name: str) -> None:
+    s = CASES[name]
+    points = edges(s)
+    assert np.max(np.abs(np.diff(s.cdf(points)) - masses(s, points))) <= 1e-12
+    inside = np.sort(np.concatenate([np.linspace(a, b, 7) for a, b in pairwise(points)]))
+    assert np.diff(s.cdf(inside)).min() >= -1e-15
+    assert s.cdf(points[0] - 1e9) == 0.0
+    assert 1 - 1e-14 <= s.cdf(points[-1] + 1e9) <= 1.0
+
+
+@pytest.mark.filterwarnings("error")
+def test_distribution_function_of_the_normal_law() -> None:
+    x = np.linspace(-30, 30, 601)
+    for knots in ([0.0], [-3.0, 1.0], [5.0, 6.0], [-40.0, 40.0]):
+        s = score(knots, [-k for k in knots], -1.0, -1.0)
+        assert np.max(np.abs(s.cdf(x) - ndtr(x))) <= 1e-16 * (1 + np.abs(s.integral(x)).max())
+
+
 # Sampling
 
 
@@ -163,7 +237,7 @@ def test_samples_follow_the_density(name: str) -> None:
     s = CASES.get(name, FAR)
     # Drawing from the line above a cell without rejecting moves this distance by 0.008 where one cell is all.
     n = 1_000_000 if name.startswith("one") else 100_000
-    samples = np.sort(s.sample(n, np.random.default_rng(7)))
+    samples = np.sort(piecewise_linear._draw(s._cells, n, np.random.default_rng(7)))
     grid, exact = exact_distribution(s)
     empirical = np.searchsorted(samples, grid, side="right") / n
     assert np.max(np.abs(empirical - exact)) <= np.sqrt(np.log(2 / 1e-6) / (2 * n))
@@ -229,6 +303,189 @@ def test_truncated_exponential_inverts_its_distribution(tilt: float, width: floa
     assert np.max(np.abs(mirrored - u)) <= 1e-6
 
 
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+def test_distribution_function_on_a_long_slope(sign: float) -> None:
+    """Exponential on a million lengths, rising or falling, between two half-Gaussians."""
+    knots = np.sort(sign * np.array([0.0, -1e6]))
+    s = PiecewiseLinearScore(knots, np.full(2, sign), -1.0, -1.0)
+    d = np.array([0.0, 1e-9, 0.1, 1.0, 30.0])  # distances from the top end of the slope
+    beyond = np.sqrt(2 * np.pi) * np.exp(0.5) * ndtr(1.0)  # exp(u - u^2/2) over u > 0
+    exact = np.exp(-d) / (1 + beyond)
+    got = s.cdf(-d) if sign > 0 else 1 - s.cdf(d)
+    assert np.max(np.abs(got - exact)) <= (1e-9 if sign > 0 else 1e-14)
+
+
+# Many samples
+
+
+def comb(teeth: int, height: float) -> PiecewiseLinearScore:
+    """A normal law with sharp peaks and valleys on it."""
+    knots = np.linspace(-3, 3, teeth)
+    return PiecewiseLinearScore(knots, height * (-1.0) ** np.arange(teeth) - knots, -1.0, -1.0)
+
+
+MANY = {
+    **CASES,
+    "far": FAR,
+    "comb": comb(101, 500.0),
+    "fine comb": comb(3001, 300.0),
+    "deep valley": score([-1000.0, -1.0, 1.0, 1000.0], [0.0, -999.0, 999.0, 0.0], -1.0, -1.0),
+    "long exponential": score([0.0, 1e6], [-1.0, -1.0], -1.0, -1.0),
+    "needle": score([-1.0, 0.0, 1e-11, 3e-11, 4e-11, 1.0], [1.0, 0.0, 12e11, -12e11, 0.0, -1.0], -1.0, -1.0),
+    "far origin": score([1e8 - 1, 1e8 + 1], [1.0, -1.0], -1.0, -1.0),
+}
+
+
+def assert_drawn_from(s: PiecewiseLinearScore, samples: FloatArray) -> None:
+    """Kolmogorov's distance, which exceeds the bound with probability 1e-9, and counts in small intervals."""
+    n = len(samples)
+    samples = np.sort(samples)
+    # The position of a draw is rounded where the origin is far away; so is the count there.
+    exact = s.cdf(samples)
+    rank = np.arange(n)
+    rounding = np.spacing(np.abs(samples).max()) * np.exp(s.log_density(samples)).max()
+    distance = max(np.max(exact - rank / n), np.max((rank + 1) / n - exact))
+    assert distance <= np.sqrt(np.log(2 / 1e-9) / (2 * n)) + rounding
+    # A binomial count lies seven deviations off its mean with probability 3e-12.
+    counts = np.histogram(exact, bins=200, range=(0, 1))[0]
+    assert np.max(np.abs(counts - n / 200)) <= 7 * np.sqrt(n / 200) + n * rounding
+
+
+@pytest.mark.parametrize("strips", [1 << 13, 100])
+@pytest.mark.parametrize("name", MANY)
+def test_many_samples_follow_the_density(name: str, strips: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a hundred strips a good part of the draws goes to the gaps and above the rectangles."""
+    monkeypatch.setattr(_strips, "_STRIPS", strips)
+    s = replace(MANY[name])  # nothing cached
+    share = s._strips.mass
+    if strips == 100 and share == 0:
+        assert "comb" in name
+        return
+    assert share >= (0.99 if strips > 100 else 0.0)
+    assert_drawn_from(s, s._draw_by_strips(200_000, np.random.default_rng(3)))
+
+
+@pytest.mark.parametrize("name", ["normal", "laplace", "mixed", "steep valley", "one convex cell"])
+def test_what_is_above_the_rectangles_and_in_the_gaps(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each part against its own law: the density less the rectangles, and the density in the gaps."""
+    monkeypatch.setattr(_strips, "_STRIPS", 60)
+    s = replace(CASES[name])
+    strips, n = s._strips, 200_000
+    bound = np.sqrt(np.log(2 / 1e-9) / (2 * n))
+    order = np.argsort(strips.left)
+    left, right = strips.left[order], (strips.left + strips.width)[order]
+    mass = s.cdf(right) - s.cdf(left)
+    before = np.concatenate([[0.0], np.cumsum(mass - strips.area)])
+    above = np.sort(strips.draw_above(n, s.log_density, np.random.default_rng(0)))
+    j = np.searchsorted(left, above, side="right") - 1
+    assert (above <= right[j] + 1e-15).all()
+    part = s.cdf(above) - s.cdf(left[j]) - strips.area * (above - left[j]) / (right - left)[j]
+    assert np.max(np.abs((before[j] + part) / before[-1] - np.arange(n) / n)) <= bound
+    gaps = np.sort(piecewise_linear._draw(s._gaps, n, np.random.default_rng(1)))
+    strip = np.searchsorted(left, gaps, side="right") - 1
+    assert ((strip < 0) | (gaps >= right[strip] - 1e-12)).all()
+    covered = np.concatenate([[0.0], np.cumsum(mass)])[strip + 1]
+    assert np.max(np.abs((s.cdf(gaps) - covered) / (1 - mass.sum()) - np.arange(n) / n)) <= bound
+    # The three parts are all there is, each from its own computation.
+    gap_mass = np.exp(s._gaps.log_total - s.log_normaliser)
+    assert abs(strips.mass + gap_mass + before[-1] - 1) <= 1e-13
+
+
+@pytest.mark.filterwarnings("error")
+@checked
+@given(s=scores())
+def test_every_rectangle_lies_below_the_density(s: PiecewiseLinearScore) -> None:
+    strips = s._strips
+    x = strips.left[:, None] + strips.width[:, None] * np.linspace(0, 1, 9)
+    density = np.exp(s.log_density(x))
+    scale = 1 + 1e-12 * (1 + np.abs(s.integral(x)).max())  # rounding of the log-density
+    assert (strips.area / strips.width[:, None] <= density * scale).all()
+    assert (density <= strips.high[:, None] * scale).all()
+    assert strips.mass >= 0.98
+    # Strips and gaps cover what is between the outermost breaks once.
+    lefts = np.concatenate([strips.left, strips.gap_left])
+    rights = lefts + np.concatenate([strips.width, strips.gap_width])
+    order = np.argsort(lefts)
+    ends = np.append(lefts[order], s._breaks[-1])
+    assert ends[0] == s._breaks[0]
+    assert np.max(np.abs(rights[order] - ends[1:])) <= 1e-14 * (1 + np.abs(ends).max())
+    masses_above = s.cdf(strips.left + strips.width) - s.cdf(strips.left) - strips.area
+    gap_mass = np.exp(s._gaps.log_total - s.log_normaliser)
+    assert abs(strips.mass + gap_mass + masses_above.sum() - 1) <= 1e-11
+
+
+def test_draws_are_uniform_on_equally_likely_rectangles(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_strips, "_STRIPS", 60)
+    strips, n = replace(CASES["mixed"])._strips, 300_000
+    out, rest, numbers = strips.draw(n, np.random.default_rng(0))
+    assert abs(len(rest) / n - (1 - strips.mass)) <= 7 * np.sqrt(strips.mass * (1 - strips.mass) / n)
+    assert numbers.min() >= strips.mass - 1e-15
+    assert numbers.max() < 1 + 1e-15
+    drawn = np.delete(out, rest)
+    strip = np.searchsorted(strips.left, drawn, side="right") - 1
+    each = n * strips.area
+    assert np.max(np.abs(np.bincount(strip) - each)) <= 7 * np.sqrt(each)
+    place = np.sort((drawn - strips.left[strip]) / strips.width[strip])
+    bound = np.sqrt(np.log(2 / 1e-9) / (2 * len(place)))
+    assert np.max(np.abs(place - np.arange(len(place)) / len(place))) <= bound
+
+
+@pytest.mark.parametrize("name", MANY)
+@pytest.mark.parametrize("strips", [15, 40, 100])
+def test_wide_rectangles_lie_below_the_density(
+    name: str, strips: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a strip holds a valley; and what is above is bounded closely enough to be drawn fast."""
+    monkeypatch.setattr(_strips, "_STRIPS", strips)
+    s = replace(MANY[name])
+    laid = s._strips
+    x = laid.left[:, None] + laid.width[:, None] * np.linspace(0, 1, 1001)
+    density = np.exp(s.log_density(x))
+    scale = 1 + 1e-15 * (1 + np.abs(s._log_at_knots).max())
+    assert (laid.area / laid.width[:, None] <= density * scale).all()
+    assert (density <= laid.high[:, None] * scale).all()
+    # Trials of rejection per draw: at most the area of the boxes that hold the density on the strips.
+    assert np.sum(laid.high * laid.width) <= 2.0
+
+
+@pytest.mark.parametrize("n", [0, 1, _strips._BLOCK - 1, _strips._BLOCK, 2 * _strips._BLOCK + 5])
+def test_many_samples_in_blocks_of_any_size(n: int) -> None:
+    s = CASES["mixed"]
+    samples = s._draw_by_strips(n, np.random.default_rng(0))
+    assert samples.shape == (n,)
+    assert len(np.unique(samples)) == n
+    again = s._draw_by_strips(n, np.random.default_rng(0))
+    np.testing.assert_array_equal(samples, again)
+
+
+def test_many_samples_come_from_the_strips_and_few_from_the_cells() -> None:
+    s, many = CASES["mixed"], piecewise_linear._MANY
+
+    def start() -> np.random.Generator:
+        return np.random.default_rng(5)
+
+    np.testing.assert_array_equal(s.sample(many, start()), s._draw_by_strips(many, start()))
+    few = piecewise_linear._draw(s._cells, many - 1, start())
+    np.testing.assert_array_equal(s.sample(many - 1, start()), few)
+
+
+def test_a_density_too_rough_for_strips_is_left_to_its_cells() -> None:
+    """At 1e8 the law has a handful of floating-point numbers to live on, so that hardly a strip fits."""
+    s, many = score([1e8], [0.0], -1e13, -1e13), piecewise_linear._MANY
+    assert s._strips.mass < 0.5
+    drawn = s.sample(many, np.random.default_rng(0))
+    np.testing.assert_array_equal(drawn, piecewise_linear._draw(s._cells, many, np.random.default_rng(0)))
+    # Seven standard deviations of a mean, and half a rounding.
+    assert abs(drawn.mean() - 1e8) <= 7 * 1e13**-0.5 / np.sqrt(many) + np.spacing(1e8)
+
+
+def test_many_samples_come_in_random_order() -> None:
+    samples = FAR._draw_by_strips(300_000, np.random.default_rng(0))
+    assert abs(np.corrcoef(samples[1:], samples[:-1])[0, 1]) <= 7 / np.sqrt(300_000)
+    halves = samples[:150_000].mean() - samples[150_000:].mean()
+    assert abs(halves) <= 7 * samples.std() * np.sqrt(2 / 150_000)
+
+
 def test_samples_count_and_seed() -> None:
     s = CASES["mixed"]
     for n in (0, 1, 17):
@@ -259,13 +516,21 @@ def test_samples_come_in_random_order() -> None:
 def test_what_cannot_be_normalised_says_on_which_side(s: PiecewiseLinearScore, side: str, why: str) -> None:
     for use in (
         lambda: s.log_density(0.0),
+        lambda: s.cdf(0.0),
         lambda: s.sample(1, np.random.default_rng(0)),
+        lambda: s.sample(10**6, np.random.default_rng(0)),
         lambda: s.log_normaliser,
     ):
         with pytest.raises(ValueError, match=f"cannot be normalised: .* on the {side}: .*{why}"):
             use()
     assert side in s.why_not_normalisable()
     assert np.isfinite(s(3.0))  # the score itself can always be evaluated
+
+
+def test_distribution_function_refuses_what_is_not_finite() -> None:
+    for value in (np.nan, np.inf, -np.inf):
+        with pytest.raises(ValueError, match="x must be finite; 1 entries are not"):
+            CASES["normal"].cdf([[0.0, value]])
 
 
 def test_what_can_be_normalised_gives_no_reason() -> None:
