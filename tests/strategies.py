@@ -146,3 +146,13 @@ def random_network(
         rng.normal(size=(d, d)),
         activation,
     )
+
+
+def sampled_patterns(
+    X: FloatArray, rng: np.random.Generator, activation: Activation = "relu", draws: int = 2000
+) -> tuple[FloatArray, FloatArray]:
+    """Patterns of random directions, each once, with a direction for each: most of the chambers."""
+    directions = rng.normal(size=(draws, X.shape[1]))
+    signs, first = np.unique((X @ directions.T >= 0).T, axis=0, return_index=True)
+    patterns = signs.astype(float) if activation == "relu" else np.where(signs, 1.0, -1.0)
+    return patterns, directions[first]

@@ -21,8 +21,15 @@ from convexdiff_lib import (
     score_matching_path,
 )
 from convexdiff_lib.certificates import certify_denoising, certify_score_matching, dual_violation
+from convexdiff_lib.cones import network_from_blocks, split_in_cone
 from convexdiff_lib.datasets import GaussianMixture, Uniform, perturb
 from convexdiff_lib.exact_law import GridLaw, averaged_law, propagate
+from convexdiff_lib.gated import (
+    certify_gated,
+    critical_weight_decay,
+    gated_denoising,
+    gated_score_matching,
+)
 from convexdiff_lib.langevin import annealed_langevin_dynamics, langevin_dynamics
 from convexdiff_lib.large_weight_decay import large_weight_decay, large_weight_decay_threshold
 from convexdiff_lib.networks import KinkNetwork
@@ -106,6 +113,21 @@ def anneal(
     return annealed_langevin_dynamics(scores, sigmas, x0, n_steps_each=n_steps_each, **settings)
 
 
+ROWS, BLOCKS, GATES = np.eye(2), np.zeros((1, 2, 2)), np.ones((1, 2))
+
+
+def certify_gates(
+    X: Any = ROWS, targets: Any = ROWS, patterns: Any = GATES, W: Any = BLOCKS, Q: Any = ROWS, beta: Any = 1.0
+) -> Any:
+    return certify_gated(X, targets, patterns, W, Q, beta)
+
+
+def neurons(
+    X: Any = ROWS, W: Any = BLOCKS, patterns: Any = GATES, generators: Any = GATES, activation: Any = "relu"
+) -> Any:
+    return network_from_blocks(X, W, patterns, generators, activation=activation)
+
+
 NODES = np.linspace(-9.0, 9.0, 181)
 LAW = GridLaw.normal(0.0, 1.0, nodes=NODES)
 
@@ -175,6 +197,13 @@ MATRIX_DOORS: dict[str, tuple[str, Door]] = {
     "perturb": ("x", lambda x: perturb(x, 1.0, rng())),
     "denoising_loss x": ("x_noisy", lambda x: denoising_loss(PLANE, x, np.zeros((2, 2)), 1.0)),
     "denoising_loss targets": ("targets", lambda x: denoising_loss(PLANE, np.zeros((2, 2)), x, 1.0)),
+    "gated denoising X": ("X", lambda x: gated_denoising(x, ROWS, GATES, 1.0)),
+    "gated denoising targets": ("targets", lambda x: gated_denoising(ROWS, x, GATES, 1.0)),
+    "gated score matching": ("X", lambda x: gated_score_matching(x, GATES, 1.0)),
+    "critical weight decay": ("X", lambda x: critical_weight_decay(x, GATES)),
+    "certify gated X": ("X", lambda x: certify_gates(X=x)),
+    "neurons' X": ("X", lambda x: neurons(X=x)),
+    "rows of a cone": ("rows", lambda x: split_in_cone([1.0, 1.0], x, [1.0, 1.0])),
 }
 ANY_SHAPE_DOORS: dict[str, tuple[str, Door]] = {
     "distribution function": ("x", NORMAL.cdf),
@@ -185,6 +214,16 @@ ANY_SHAPE_DOORS: dict[str, tuple[str, Door]] = {
     "w": ("w", lambda x: TwoLayerNetwork.univariate(x, [0.0] * 3, [1.0] * 3)),
     "b": ("b", lambda x: TwoLayerNetwork.univariate([1.0] * 3, x, [1.0] * 3)),
     "alpha": ("alpha", lambda x: TwoLayerNetwork.univariate([1.0] * 3, [0.0] * 3, x)),
+    "gates of denoising": ("patterns", lambda x: gated_denoising(ROWS, ROWS, x, 1.0)),
+    "gates of score matching": ("patterns", lambda x: gated_score_matching(ROWS, x, 1.0)),
+    "gates of the critical weight decay": ("patterns", lambda x: critical_weight_decay(ROWS, x)),
+    "gated W": ("W", lambda x: certify_gates(W=x)),
+    "gated Q": ("Q", lambda x: certify_gates(Q=x)),
+    "neurons' W": ("W", lambda x: neurons(W=x)),
+    "neurons' patterns": ("patterns", lambda x: neurons(patterns=x)),
+    "neurons' generators": ("generators", lambda x: neurons(generators=x)),
+    "u of a cone": ("u", lambda x: split_in_cone(x, ROWS, [1.0, 1.0])),
+    "generator of a cone": ("generator", lambda x: split_in_cone([1.0, 1.0], ROWS, x)),
 }
 NO_NUMBERS: dict[str, Any] = {
     "string": "abc",
@@ -278,6 +317,9 @@ POSITIVE_DOORS: dict[str, tuple[str, Door]] = {
     "step of a law": ("step_size", lambda b: carry(step_size=b)),
     "std": ("std", lambda b: GridLaw.normal(0.0, b, nodes=NODES)),
     "scale": ("scale", lambda b: GaussianMixture((0.0,), b)),
+    "gated denoising": ("beta", lambda b: gated_denoising(ROWS, ROWS, GATES, b)),
+    "gated score matching": ("beta", lambda b: gated_score_matching(ROWS, GATES, b)),
+    "certify gated": ("beta", lambda b: certify_gates(beta=b)),
 }
 NO_NUMBER: list[Any] = ["1.5", None, [1.0], np.array([1.0]), 1j, True, {}]
 
@@ -332,6 +374,7 @@ def test_numbers_that_may_be_zero(door: str) -> None:
 
 
 ACTIVATION_DOORS: dict[str, Door] = {
+    "network_from_blocks": lambda a: neurons(activation=a),
     "score_matching": lambda a: score_matching(GOOD, 2.0, activation=a),
     "large_weight_decay": lambda a: large_weight_decay(GOOD, 2.5, activation=a),
     "large_weight_decay_threshold": lambda a: large_weight_decay_threshold(GOOD, activation=a),
@@ -437,6 +480,51 @@ def test_a_seed_is_no_generator(seed: Any) -> None:
             door(seed)
     with pytest.raises(TypeError, match=r"^generator must be a torch\.Generator; got "):
         train(generator=seed)
+
+
+def test_gates_and_cones_that_do_not_fit_together() -> None:
+    cases: list[tuple[Callable[[], Any], str]] = [
+        (
+            lambda: gated_denoising(ROWS, ROWS, np.ones((1, 3)), 1.0),
+            "patterns must have shape (P, n) with n = 2 points; got (1, 3)",
+        ),
+        (
+            lambda: gated_score_matching(ROWS, np.ones(2), 1.0),
+            "patterns must have shape (P, n) with n = 2 points; got (2,)",
+        ),
+        (
+            lambda: critical_weight_decay(ROWS, [[-1.0, 0.0]]),
+            "patterns must hold truth values, or signs -1 and 1; got other numbers",
+        ),
+        (
+            lambda: gated_denoising(ROWS, np.ones((3, 2)), GATES, 1.0),
+            "targets must have one row per point, 2; got 3",
+        ),
+        (lambda: certify_gates(W=np.zeros((2, 2, 2))), "W must have shape (1, 2, 2); got (2, 2, 2)"),
+        (lambda: certify_gates(Q=np.zeros((2, 3))), "Q must have shape (2, 2); got (2, 3)"),
+        (lambda: neurons(W=np.zeros((1, 2, 3))), "W must have shape (1, 2, 2); got (1, 2, 3)"),
+        (lambda: neurons(patterns=np.ones(2)), "patterns must have shape (2, 2); got (2,)"),
+        (lambda: neurons(generators=np.ones((2, 2))), "generators must have shape (1, 2); got (2, 2)"),
+        (
+            lambda: neurons(patterns=[[-1.0, 1.0]]),
+            "patterns of 'relu' must hold truth values; got other numbers",
+        ),
+        (
+            lambda: neurons(patterns=[[0.0, 1.0]], activation="abs"),
+            "patterns of 'abs' must hold signs -1 and 1; got other numbers",
+        ),
+        (
+            lambda: neurons(W=np.ones((1, 2, 2)), generators=[[1.0, 0.0]]),
+            "generator must lie strictly inside the cone; a row has product 0",
+        ),
+        (
+            lambda: split_in_cone([1.0], ROWS, [1.0, 1.0]),
+            "u and generator must have shape (2,), one entry per column of rows; got (1,) and (2,)",
+        ),
+    ]
+    for call, message in cases:
+        with pytest.raises(ValueError, match="^" + re.escape(message)):
+            call()
 
 
 def test_parts_that_do_not_fit_together() -> None:

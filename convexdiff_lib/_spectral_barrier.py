@@ -1,0 +1,338 @@
+r"""Interior points for problems whose constraints bound the spectral norms of many small matrices.
+
+Both problems here have a variable Q of shape (n, c), signs or indicators :math:`D_1, \dots, D_P`, and the
+d by c matrices
+
+.. math:: M_i(Q) = X^\top D_i Q - \tau\, \mathrm{tr}(D_i)\, I .
+
+`follow_path` maximises :math:`\langle Q, L\rangle - \tfrac12\|Q\|_F^2` subject to
+:math:`\|M_i(Q)\|_2 \le \beta`, and `smallest_radius` minimises :math:`\max_i \|M_i(Q)\|_2`.  The barrier of
+one constraint is :math:`-\mu \log\det(\beta^2 I - M_i^\top M_i)`.  Its gradient with respect to :math:`M_i`
+is the block :math:`W_i = 2\mu M_i (\beta^2 I - M_i^\top M_i)^{-1}` of the primal problem, so that a centred Q
+comes with the primal candidate for which :math:`\sum_i D_i X W_i = L - Q`.
+
+Few of the constraints matter.  The path is followed with a working set, and where the centre violates a
+constraint left out, that constraint joins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve
+
+from ._validation import FloatArray
+
+__all__ = ["Blocks", "follow_path", "smallest_radius"]
+
+_SHRINK = 0.2  # of the barrier's weight from one centre to the next
+_NEWTON_STEPS = 60  # at most, for one centre; a handful is usual
+_NEWCOMERS = 40  # constraints that join the working set at once
+_QUADRATIC = 0.1  # squared Newton decrement, in units of the barrier's weight, below which steps are full
+_CENTRED = 1e-10  # the same, where one more step is the last
+_REFINEMENTS = 5  # of the solution of one linear system, at most
+_NIL = 1e-3  # a radius below this share of the first one is as good as its absolute error
+_OUTSIDE = 1e-11  # relative excess that counts as a violation
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """The data of the constraints: X of shape (n, d), signs (P, n), and tau times the traces, shape (P,)."""
+
+    X: FloatArray
+    signs: FloatArray
+    traces: FloatArray
+
+    def matrices(self, Q: FloatArray) -> FloatArray:
+        """Return all M_i(Q), shape (P, d, c)."""
+        M = self.linear(Q)
+        if self.traces.any():
+            M -= self.traces[:, None, None] * np.eye(*M.shape[1:])
+        return M
+
+    def linear(self, Q: FloatArray) -> FloatArray:
+        """Return all X^T D_i Q: what M_i changes by when Q is added."""
+        products = self.X[:, :, None] * Q[:, None, :]
+        return (self.signs @ products.reshape(len(Q), -1)).reshape(-1, *products.shape[1:])
+
+    def norms(self, Q: FloatArray) -> FloatArray:
+        """Return the spectral norms of all M_i(Q), shape (P,)."""
+        return _norms(self.matrices(Q))
+
+    def fitted(self, W: FloatArray) -> FloatArray:
+        r"""Return :math:`\sum_i D_i X W_i`, shape (n, c)."""
+        summed = (self.signs.T @ W.reshape(len(W), -1)).reshape(len(self.X), *W.shape[1:])
+        return np.einsum("kd,kdc->kc", self.X, summed)
+
+    def stacked(self) -> FloatArray:
+        """Return [D_1 X, ..., D_P X], shape (n, P d)."""
+        return (self.signs.T[:, :, None] * self.X[:, None, :]).reshape(len(self.X), -1)
+
+    def part(self, chosen: NDArray[np.intp]) -> Blocks:
+        """Return the constraints with the chosen numbers."""
+        return Blocks(self.X, self.signs[chosen], self.traces[chosen])
+
+
+def _norms(M: FloatArray) -> FloatArray:
+    return np.asarray(np.linalg.svd(M, compute_uv=False)[:, 0])
+
+
+@dataclass(frozen=True)
+class Barrier:
+    """What the barrier of a working set says at one point."""
+
+    M: FloatArray
+    inverse: FloatArray  # (radius^2 I - M^T M)^-1, shape (a, c, c)
+    outer: FloatArray  # (radius^2 I - M M^T)^-1, shape (a, d, d)
+    radius: float
+
+    @property
+    def pull(self) -> FloatArray:
+        """M (radius^2 I - M^T M)^-1: half the gradient with respect to M."""
+        return self.M @ self.inverse
+
+    def turned(self, turn: FloatArray) -> FloatArray:
+        """Return the first-order change of ``pull`` when M changes by ``turn``."""
+        pull = self.pull
+        return self.radius**2 * self.outer @ turn @ self.inverse + pull @ turn.transpose(0, 2, 1) @ pull
+
+    def curvature(self, stacked: FloatArray) -> FloatArray:
+        """Return half the Hessian with respect to Q, as a matrix of order n c; ``stacked`` is (n, a d)."""
+        a, d, c = self.M.shape
+        n = len(stacked)
+        pull = self.pull
+        columns = stacked.reshape(n, a, d).transpose(1, 0, 2)
+        out = np.empty((n, c, n, c))
+        for q in range(c):
+            for s in range(q, c):
+                block = self.radius**2 * self.outer * self.inverse[:, q, s, None, None]
+                block = block + pull[:, :, s, None] * pull[:, None, :, q]
+                weighted = (columns @ block).transpose(1, 0, 2).reshape(n, a * d)
+                out[:, q, :, s] = weighted @ stacked.T
+                if s > q:
+                    out[:, s, :, q] = out[:, q, :, s].T
+        return out.reshape(n * c, n * c)
+
+
+def _barrier(M: FloatArray, radius: float) -> Barrier:
+    inner = np.linalg.inv(radius**2 * np.eye(M.shape[2]) - M.transpose(0, 2, 1) @ M)
+    outer = np.linalg.inv(radius**2 * np.eye(M.shape[1]) - M @ M.transpose(0, 2, 1))
+    return Barrier(M, inner.astype(np.float64), outer.astype(np.float64), radius)
+
+
+def _log_distance(M: FloatArray, radius: float) -> float:
+    """Return the sum of log det(radius^2 I - M^T M), minus infinity on or beyond the boundary."""
+    singular = np.linalg.svd(M, compute_uv=False)
+    if singular.max(initial=0.0) >= radius:
+        return -np.inf
+    return float(np.sum(np.log(radius - singular) + np.log(radius + singular)))
+
+
+def _descend(value: Callable[[float], float], slope: float) -> float:
+    """Return a step along a direction by backtracking; zero if rounding allows none."""
+    step, start = 1.0, value(0.0)
+    while step > 1e-12:
+        if value(step) <= start + 0.2 * step * slope:
+            return step
+        step *= 0.5
+    return 0.0
+
+
+def _solver(hessian: FloatArray) -> Callable[[FloatArray], FloatArray]:
+    """Factor a positive definite matrix, equilibrated; a ridge stands in where rounding took definiteness."""
+    diagonal = np.diag(hessian)
+    if not (np.isfinite(hessian).all() and (diagonal > 0).all()):
+        raise np.linalg.LinAlgError("the barrier has no positive definite Hessian here, by rounding")
+    scale = 1 / np.sqrt(diagonal)
+    for ridge in 10.0 ** np.arange(-15, 0, 2):
+        scaled = hessian * scale[:, None] * scale
+        scaled[np.diag_indices_from(scaled)] += ridge
+        try:
+            factor = cho_factor(scaled, overwrite_a=True, check_finite=False)
+        except np.linalg.LinAlgError:
+            continue
+        return lambda right: np.asarray(scale * cho_solve(factor, scale * right, check_finite=False))
+    raise np.linalg.LinAlgError("the barrier's Hessian is far from positive definite, by rounding")
+
+
+def _centre(
+    blocks: Blocks, stacked: FloatArray, L: FloatArray, beta: float, mu: float, Q: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return the centre for the weight mu, and primal blocks whose sum fits L - Q to rounding."""
+
+    def loss(point: FloatArray, M: FloatArray) -> float:
+        return float(0.5 * np.sum(point**2) - np.sum(point * L)) - mu * _log_distance(M, beta)
+
+    W, best = np.empty(0), np.inf
+    for _ in range(_NEWTON_STEPS):
+        M = blocks.matrices(Q)
+        barrier = _barrier(M, beta)
+        gradient = Q - L + blocks.fitted(2 * mu * barrier.pull)
+        hessian = 2 * mu * barrier.curvature(stacked)
+        hessian[np.diag_indices_from(hessian)] += 1.0
+        solve = _solver(hessian)
+        direction = solve(-gradient.ravel()).reshape(Q.shape)
+        # Rounding in the matrix, and the ridge, show in the residual, which is computed without them.
+        for _ in range(_REFINEMENTS):
+            turn = blocks.linear(direction)
+            residual = -gradient - direction - blocks.fitted(2 * mu * barrier.turned(turn))
+            if np.abs(residual).max() <= 1e-14 * np.abs(Q - L).max():
+                break
+            direction = direction + solve(residual.ravel()).reshape(Q.shape)
+        turn = blocks.linear(direction)
+        decrement = -float(np.sum(gradient * direction)) / mu
+        if decrement >= _QUADRATIC:
+            step = _descend(lambda t: loss(Q + t * direction, M + t * turn), -decrement * mu)  # noqa: B023
+        else:
+            # Self-concordance: the full step stays inside, and the next decrement is about its square.
+            step = float(decrement < best and _log_distance(M + turn, beta) > -np.inf)
+            best = decrement
+        W = 2 * mu * (barrier.pull + barrier.turned(turn))
+        if step == 0.0:
+            break
+        Q = Q + step * direction
+        if decrement <= _CENTRED:
+            break
+    return Q, W
+
+
+def _join(working: NDArray[np.intp], norms: FloatArray, limit: float) -> NDArray[np.intp]:
+    """Return the working set with the worst violated constraints added."""
+    outside = np.setdiff1d(np.flatnonzero(norms > limit), working)
+    worst = outside[np.argsort(-norms[outside], kind="stable")[:_NEWCOMERS]]
+    return np.sort(np.concatenate([working, worst]))
+
+
+def _pull_inside(blocks: Blocks, Q: FloatArray, inside: FloatArray, limit: float) -> FloatArray:
+    """Move Q towards ``inside`` until all constraints hold, with room to spare."""
+    low, high = 0.0, 1.0
+    for _ in range(40):  # the norms are convex along the segment
+        middle = 0.5 * (low + high)
+        if blocks.norms(Q + middle * (inside - Q)).max() < limit:
+            high = middle
+        else:
+            low = middle
+    share = min(1.0, 1.1 * high + 1e-12)
+    return Q + share * (inside - Q)
+
+
+def follow_path(
+    blocks: Blocks, L: FloatArray, beta: float, inside: FloatArray, gap: float
+) -> tuple[FloatArray, FloatArray]:
+    """Maximise <Q, L> - |Q|^2 / 2 subject to |M_i(Q)| <= beta, from a strictly feasible point.
+
+    ``gap`` is the relative duality gap to reach.  Returns Q, and W of shape (P, d, c).
+    """
+
+    def value(point: FloatArray) -> float:
+        return float(np.sum(point * L) - 0.5 * np.sum(point**2))
+
+    rank = min(blocks.X.shape[1], L.shape[1])
+    working = np.argsort(-blocks.norms(L), kind="stable")[:_NEWCOMERS]
+    working = np.sort(working)
+    part = blocks.part(working)
+    stacked = part.stacked()
+    Q = inside
+    size = max(float(np.sum((L - inside) ** 2)), abs(value(inside)), np.finfo(float).tiny)
+    mu = size / (rank * len(working))
+    W = np.zeros((len(working), blocks.X.shape[1], L.shape[1]))
+    for _ in range(500):
+        Q, W = _centre(part, stacked, L, beta, mu, Q)
+        norms = blocks.norms(Q)
+        if norms.max() > beta * (1 + _OUTSIDE) and len(joined := _join(working, norms, beta)) > len(working):
+            working = joined
+            part = blocks.part(working)
+            stacked = part.stacked()
+            back = _pull_inside(blocks, Q, inside, beta)
+            mu = max(mu, (value(Q) - value(back)) / (rank * len(working)))
+            Q = back
+        elif mu * rank * len(working) <= gap * max(abs(value(Q)), np.finfo(float).tiny):
+            break
+        else:
+            mu *= _SHRINK
+    full = np.zeros((len(blocks.signs), *W.shape[1:]))
+    full[working] = W
+    return Q, full
+
+
+def smallest_radius(blocks: Blocks, c: int, gap: float) -> tuple[FloatArray, FloatArray]:
+    """Minimise the largest |M_i(Q)| over Q.
+
+    Returns Q, and W of shape (P, d, c) with sum_i D_i X W_i = 0 to rounding.
+    """
+    d = blocks.X.shape[1]
+    rank = min(d, c)
+    working = np.sort(np.argsort(-np.abs(blocks.traces), kind="stable")[:_NEWCOMERS])
+    Q = np.zeros((len(blocks.X), c))
+    most = float(np.abs(blocks.traces).max())
+    if most == 0:
+        return Q, np.zeros((len(blocks.signs), d, c))
+    radius = 1.1 * most
+    part = blocks.part(working)
+    stacked = part.stacked()
+    mu = radius / (rank * len(working))
+    W = np.zeros((len(working), d, c))
+    for _ in range(500):
+        Q, radius, W = _centre_radius(part, stacked, radius, mu, Q)
+        norms = blocks.norms(Q)
+        if norms.max() > radius * (1 + _OUTSIDE) and len(joined := _join(working, norms, radius)) > len(
+            working
+        ):
+            working = joined
+            part = blocks.part(working)
+            stacked = part.stacked()
+            mu = max(mu, (1.1 * float(norms.max()) - radius) / (rank * len(working)))
+            radius = 1.1 * float(norms.max())
+        elif mu * rank * len(working) <= gap * max(radius, _NIL * most):
+            break
+        else:
+            mu *= _SHRINK
+    # Rounding leaves a sum; the smallest change that takes it away touches W in its last digits only.
+    repair = np.linalg.lstsq(stacked, part.fitted(W), rcond=None)[0]
+    full = np.zeros((len(blocks.signs), d, c))
+    full[working] = W - repair.reshape(W.shape)
+    return Q, full
+
+
+def _centre_radius(
+    blocks: Blocks, stacked: FloatArray, radius: float, mu: float, Q: FloatArray
+) -> tuple[FloatArray, float, FloatArray]:
+    """Return the centre of ``radius - mu sum log det(radius^2 I - M^T M)``: Q, radius and blocks."""
+    n, c = Q.shape
+    W, best = np.empty(0), np.inf
+    for _ in range(_NEWTON_STEPS):
+        M = blocks.matrices(Q)
+        barrier = _barrier(M, radius)
+        squares = barrier.inverse @ barrier.inverse
+        trace = np.trace(barrier.inverse, axis1=1, axis2=2).sum()
+        gradient = np.append(blocks.fitted(2 * mu * barrier.pull).ravel(), 1.0 - 2 * mu * radius * trace)
+        hessian = np.empty((n * c + 1, n * c + 1))
+        hessian[:-1, :-1] = 2 * mu * barrier.curvature(stacked)
+        cross = -4 * mu * radius * (M @ squares)
+        hessian[-1, :-1] = hessian[:-1, -1] = blocks.fitted(cross).ravel()
+        hessian[-1, -1] = mu * (4 * radius**2 * np.trace(squares, axis1=1, axis2=2).sum() - 2 * trace)
+        # Directions of Q that no constraint sees have no gradient either; the ridge keeps them still.
+        hessian[np.diag_indices_from(hessian)] += 1e-13 * mu * trace
+        direction = -_solver(hessian)(gradient)
+        decrement = -float(gradient @ direction) / mu
+        move, grow = direction[:-1].reshape(Q.shape), float(direction[-1])
+        turn = blocks.linear(move)
+
+        def loss(t: float) -> float:
+            return t * grow - mu * _log_distance(M + t * turn, radius + t * grow)  # noqa: B023
+
+        if decrement >= _QUADRATIC:
+            step = _descend(loss, -decrement * mu)
+        else:
+            step = float(decrement < best and loss(1.0) < np.inf)
+            best = decrement
+        W = 2 * mu * (barrier.pull + barrier.turned(turn)) + grow * cross
+        if step == 0.0:
+            break
+        Q, radius = Q + step * move, radius + step * grow
+        if decrement <= _CENTRED:
+            break
+    return Q, radius, W
