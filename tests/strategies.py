@@ -156,3 +156,29 @@ def sampled_patterns(
     signs, first = np.unique((X @ directions.T >= 0).T, axis=0, return_index=True)
     patterns = signs.astype(float) if activation == "relu" else np.where(signs, 1.0, -1.0)
     return patterns, directions[first]
+
+
+LINES = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+# Three lines of the plane, data on both sides of each.
+SIX = np.vstack([LINES, -LINES])
+
+
+def constrained(seed: int) -> FloatArray:
+    """Duplicated, parallel, opposite, collinear, zero and integer rows: data that cannot be fitted freely."""
+    rng = np.random.default_rng(seed)
+    base = rng.normal(size=(4, 2))
+    return (
+        np.repeat(base, 2, axis=0),
+        np.vstack([base, 3.0 * base[:2]]),
+        np.vstack([base, -2.0 * base]),
+        np.outer(rng.normal(size=6), [1.0, 2.0]),
+        np.vstack([base, np.zeros((1, 2))]),
+        rng.integers(-1, 2, size=(9, 2)).astype(float),
+        rng.integers(-1, 2, size=(9, 3)).astype(float),
+        SIX * rng.exponential(size=(6, 1)),
+    )[seed % 8]
+
+
+def unbiased_network(rng: np.random.Generator, activation: Activation, d: int = 3) -> TwoLayerNetwork:
+    net = random_network(rng, activation, d=d, m=9)
+    return TwoLayerNetwork(net.W1, np.zeros(9), net.W2, np.zeros(d), np.zeros((d, d)), activation)

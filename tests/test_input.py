@@ -30,6 +30,7 @@ from convexdiff_lib.gated import (
     gated_denoising,
     gated_score_matching,
 )
+from convexdiff_lib.interpolation import best_values, value_constraints
 from convexdiff_lib.langevin import annealed_langevin_dynamics, langevin_dynamics
 from convexdiff_lib.large_weight_decay import large_weight_decay, large_weight_decay_threshold
 from convexdiff_lib.networks import KinkNetwork
@@ -203,6 +204,9 @@ MATRIX_DOORS: dict[str, tuple[str, Door]] = {
     "critical weight decay": ("X", lambda x: critical_weight_decay(x, GATES)),
     "certify gated X": ("X", lambda x: certify_gates(X=x)),
     "neurons' X": ("X", lambda x: neurons(X=x)),
+    "value_constraints": ("X", value_constraints),
+    "best_values X": ("X", lambda x: best_values(x, ROWS)),
+    "best_values targets": ("targets", lambda x: best_values(ROWS, x)),
     "rows of a cone": ("rows", lambda x: split_in_cone([1.0, 1.0], x, [1.0, 1.0])),
 }
 ANY_SHAPE_DOORS: dict[str, tuple[str, Door]] = {
@@ -375,6 +379,8 @@ def test_numbers_that_may_be_zero(door: str) -> None:
 
 ACTIVATION_DOORS: dict[str, Door] = {
     "network_from_blocks": lambda a: neurons(activation=a),
+    "value_constraints": lambda a: value_constraints(ROWS, activation=a),
+    "best_values": lambda a: best_values(ROWS, ROWS, activation=a),
     "score_matching": lambda a: score_matching(GOOD, 2.0, activation=a),
     "large_weight_decay": lambda a: large_weight_decay(GOOD, 2.5, activation=a),
     "large_weight_decay_threshold": lambda a: large_weight_decay_threshold(GOOD, activation=a),
