@@ -21,7 +21,7 @@ from ._validation import (
     as_sample,
 )
 
-__all__ = ["GaussianMixture", "Uniform", "paper_mixture", "perturb", "standard_normal"]
+__all__ = ["Cross", "GaussianMixture", "Uniform", "paper_mixture", "perturb", "standard_normal"]
 
 
 @dataclass(frozen=True)
@@ -123,6 +123,75 @@ class Uniform:
         """Return (log p)'(x): zero inside, NaN outside."""
         points = np.asarray(x, float)
         return np.where((points > self.low) & (points < self.high), 0.0, np.nan)
+
+
+@dataclass(frozen=True)
+class Cross:
+    r"""Two long Gaussians through the origin of the plane, at right angles, with equal weights.
+
+    Far from the origin its score is linear along every ray, as is a network without biases.
+
+    Parameters
+    ----------
+    long, short : float
+        Standard deviations along and across an arm, positive.
+
+    Raises
+    ------
+    ValueError
+        If one of them is not positive.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Cross(2.0, 0.5).sample(4, np.random.default_rng(0)).shape
+    (4, 2)
+    >>> Cross(2.0, 0.5).score([[8.0, 0.0], [0.0, 0.0]]).round(6).tolist()
+    [[-2.0, 0.0], [0.0, 0.0]]
+    """
+
+    long: float = 3.0
+    short: float = 0.3
+
+    def __post_init__(self) -> None:
+        as_positive(self.long, "long")
+        as_positive(self.short, "short")
+
+    def sample(self, n: int, rng: np.random.Generator) -> FloatArray:
+        """Draw n points, shape (n, 2), in turn from the horizontal and from the vertical arm."""
+        count, generator = as_count(n, "n"), as_generator(rng)
+        scales = np.array([[self.long, self.short], [self.short, self.long]])
+        return scales[np.arange(count) % 2] * generator.normal(size=(count, 2))
+
+    def _log_arms(self, x: FloatArray) -> FloatArray:
+        variances = np.array([[self.long, self.short], [self.short, self.long]]) ** 2
+        squares = np.sum(x[..., None, :] ** 2 / variances, axis=-1)
+        return -0.5 * squares - np.log(4 * np.pi * self.long * self.short)
+
+    def log_density(self, x: ArrayLike) -> FloatArray:
+        """Return log p(x) at points of shape (..., 2)."""
+        return np.asarray(logsumexp(self._log_arms(np.asarray(x, float)), axis=-1))
+
+    def score(self, x: ArrayLike) -> FloatArray:
+        """Return the gradient of log p at points of shape (..., 2)."""
+        points = np.asarray(x, float)
+        log_arms = self._log_arms(points)
+        weight = np.exp(log_arms - logsumexp(log_arms, axis=-1, keepdims=True))
+        along = weight / self.long**2 + weight[..., ::-1] / self.short**2
+        return -points * along
+
+    def smoothed(self, sigma: float) -> Cross:
+        r"""Return the law of :math:`x + \sigma\delta` with standard normal noise in both coordinates.
+
+        Raises ValueError if sigma is not positive.
+
+        Examples
+        --------
+        >>> Cross(4.0, 3.0).smoothed(3.0).long
+        5.0
+        """
+        level = as_positive(sigma, "sigma")
+        return Cross(float(np.hypot(self.long, level)), float(np.hypot(self.short, level)))
 
 
 def standard_normal() -> GaussianMixture:

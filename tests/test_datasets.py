@@ -9,7 +9,7 @@ import pytest
 from scipy.integrate import quad
 from scipy.special import ndtr
 
-from convexdiff_lib.datasets import GaussianMixture, Uniform, paper_mixture, perturb, standard_normal
+from convexdiff_lib.datasets import Cross, GaussianMixture, Uniform, paper_mixture, perturb, standard_normal
 
 LAWS = [
     standard_normal(),
@@ -156,3 +156,30 @@ def test_perturbing_leaves_the_data_alone_and_depends_on_the_generator_alone() -
     first, again = (perturb(x, 1.0, np.random.default_rng(3)) for _ in range(2))
     np.testing.assert_array_equal(first, again)
     assert (x == 0).all()
+
+
+@pytest.mark.parametrize("cross", [Cross(), Cross(1.0, 1.0), Cross(5.0, 0.1)])
+def test_cross(cross: Cross) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(50, 2)) * cross.long
+    arms = [
+        np.exp(-0.5 * (x[:, 0] / a) ** 2 - 0.5 * (x[:, 1] / b) ** 2) / (2 * np.pi * a * b)
+        for a, b in ((cross.long, cross.short), (cross.short, cross.long))
+    ]
+    seen = arms[0] + arms[1] > 1e-280
+    assert np.max(np.abs(cross.log_density(x[seen]) - np.log(0.5 * (arms[0] + arms[1])[seen]))) <= 1e-10
+    h = 1e-5 * cross.short
+    for axis in np.eye(2):
+        numeric = (cross.log_density(x + h * axis) - cross.log_density(x - h * axis)) / (2 * h)
+        # Cancellation in a logarithm of size up to 1e3, over the step.
+        assert np.max(np.abs(cross.score(x) @ axis - numeric)) * cross.short <= 1e-4
+    assert np.isfinite(cross.score([[1e6, 1e6]])).all()
+    assert cross.score(x[None]).shape == (1, 50, 2)
+    wide = cross.smoothed(2.0)
+    assert abs(wide.long**2 - cross.long**2 - 4) + abs(wide.short**2 - cross.short**2 - 4) <= 1e-12
+    sample = cross.sample(20000, rng)
+    variance = 0.5 * (cross.long**2 + cross.short**2)
+    # Six standard errors of a variance, of kurtosis at most six.
+    assert np.max(np.abs(sample.var(axis=0) / variance - 1)) <= 6 * np.sqrt(5 / 20000)
+    horizontal = sample[::2]
+    assert abs(horizontal[:, 0].std() / cross.long - 1) <= 6 / np.sqrt(20000)

@@ -22,7 +22,7 @@ from convexdiff_lib import (
 )
 from convexdiff_lib.certificates import certify_denoising, certify_score_matching, dual_violation
 from convexdiff_lib.cones import network_from_blocks, split_in_cone
-from convexdiff_lib.datasets import GaussianMixture, Uniform, perturb
+from convexdiff_lib.datasets import Cross, GaussianMixture, Uniform, perturb
 from convexdiff_lib.exact_law import GridLaw, averaged_law, propagate
 from convexdiff_lib.gated import (
     certify_gated,
@@ -318,6 +318,9 @@ POSITIVE_DOORS: dict[str, tuple[str, Door]] = {
     "annealed step size": ("step_size", lambda b: anneal(step_size=b)),
     "noise level": ("sigma", lambda b: perturb(GOOD, b, rng())),
     "smoothing": ("sigma", GaussianMixture().smoothed),
+    "long arms": ("long", Cross),
+    "short arms": ("short", lambda b: Cross(1.0, b)),
+    "smoothing a cross": ("sigma", Cross().smoothed),
     "step of a law": ("step_size", lambda b: carry(step_size=b)),
     "std": ("std", lambda b: GridLaw.normal(0.0, b, nodes=NODES)),
     "scale": ("scale", lambda b: GaussianMixture((0.0,), b)),
@@ -446,6 +449,7 @@ COUNT_DOORS: dict[str, tuple[str, int, Door]] = {
     "sample": ("n", 0, lambda n: NORMAL.sample(n, rng())),
     "mixture": ("n", 0, lambda n: GaussianMixture().sample(n, rng())),
     "uniform": ("n", 0, lambda n: Uniform().sample(n, rng())),
+    "cross": ("n", 0, lambda n: Cross().sample(n, rng())),
     "steps": ("n_steps", 0, lambda n: walk(n_steps=n)),
     "annealed steps": ("n_steps_each", 0, lambda n: anneal(n_steps_each=[1, n, 1])),
     "draws": ("draws", 1, lambda n: perturb(GOOD, 1.0, rng(), n)),
@@ -476,6 +480,7 @@ def test_a_seed_is_no_generator(seed: Any) -> None:
         lambda g: large_weight_decay(GOOD, 2.5).sample(1, g),
         lambda g: GaussianMixture().sample(1, g),
         lambda g: Uniform().sample(1, g),
+        lambda g: Cross().sample(1, g),
         lambda g: langevin_dynamics(np.negative, GOOD, step_size=0.1, n_steps=1, rng=g),
         lambda g: anneal(rng=g),
         lambda g: perturb(GOOD, 1.0, g),
