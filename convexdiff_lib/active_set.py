@@ -3,9 +3,9 @@ r"""Polish a nearly optimal beam to machine precision.
 Once it is known which points of the tube the beam touches, and from which side, the fitted score is a linear
 spline with kinks at exactly those points, and the training loss is a quadratic in its knot values whose
 matrix is tridiagonal.  `polish` minimises that quadratic, and corrects the set of touching points.  First it
-leaps: all that is wrong is changed at once, as long as that makes less and less of it.  Then it walks from
-spline to spline, always downhill and never letting a kink take the wrong sign, until no constraint of the
-dual is violated.
+leaps: it holds the end of the beam, changes all that is wrong at once until nothing is, and moves the end by
+Newton's method.  Where that fails, it walks from spline to spline, always downhill and never letting a kink
+take the wrong sign, until no constraint of the dual is violated.
 
 The end of the beam has a state of its own.  Seen from below, :math:`g_1` is at its lower bound, free, level
 (at n, or at 0 for denoising, where ReLU networks have a corner), free, or at its upper bound; a skip
@@ -15,7 +15,7 @@ connection leaves one state only.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.linalg
@@ -28,7 +28,7 @@ __all__ = ["End", "Spline", "descend", "end_states", "first_spline", "polish"]
 _MAX_ROUNDS = 2000
 _MAX_LEAPS = 100
 _MAX_STALLED = 10
-_SETTLED = 3
+_MAX_HEIGHTS = 30
 
 
 @dataclass(frozen=True)
@@ -213,11 +213,11 @@ def polish(tube: Tube, start: Beam, offset: float) -> Iterator[Beam]:
     >>> [beam.first_slope for beam in polish(tube, *solve_beam(tube))]
     [-2.0]
     """
-    for spline, values in descend(*first_spline(tube, start, offset)):
+    for spline, values, _ in descend(*first_spline(tube, start, offset)):
         yield spline.beam(values)
 
 
-def first_spline(tube: Tube, start: Beam, offset: float) -> tuple[Spline, FloatArray]:
+def first_spline(tube: Tube, start: Beam, offset: float) -> tuple[Spline, float]:
     """Read off a nearly optimal beam which points touch, and in which state its end is.
 
     Examples
@@ -229,24 +229,23 @@ def first_spline(tube: Tube, start: Beam, offset: float) -> tuple[Spline, FloatA
     [0, 1]
     """
     chain = end_states(tube)
-    state = _nearest_state(chain, offset, tube.scale)
-    spline = Spline(tube, _touching(tube, start, offset), chain, state)
-    return spline, _starting_values(spline, start)
+    state = nearest_state(chain, offset, tube.scale)
+    return Spline(tube, _touching(tube, start, offset), chain, state), offset
 
 
-def descend(spline: Spline, values: FloatArray) -> Iterator[tuple[Spline, FloatArray]]:
+def descend(spline: Spline, height: float) -> Iterator[tuple[Spline, FloatArray, float]]:
     """Walk downhill from one spline to the next; the last one is exact to rounding, as for `polish`.
 
     Parameters
     ----------
     spline : Spline
         Where to start.
-    values : array
-        Its knot values; no kink has the wrong sign, but for rounding.
+    height : float
+        About where the beam's end is, less its level.
 
     Yields
     ------
-    spline, values
+    spline, knot values, height
 
     Examples
     --------
@@ -254,10 +253,18 @@ def descend(spline: Spline, values: FloatArray) -> Iterator[tuple[Spline, FloatA
     >>> from convexdiff_lib.beam import score_matching_tube
     >>> tube = score_matching_tube(np.arange(3.0), np.ones(3), 2.0, activation="relu", skip=False)
     >>> start = Spline(tube, np.zeros(1, dtype=np.int8), end_states(tube), 0)
-    >>> [values.round(6).tolist() for _, values in descend(start, np.zeros(2))]
+    >>> [values.round(6).tolist() for _, values, _ in descend(start, -2.0)]
     [[0.75, -0.75]]
     """
-    spline, values = _leap(spline, values)
+    right, spline, values, height = _leap(spline, height)
+    if right:
+        yield spline, values, height
+    else:
+        yield from _walk(spline, values)
+
+
+def _walk(spline: Spline, values: FloatArray) -> Iterator[tuple[Spline, FloatArray, float]]:
+    """Go downhill, one thing at a time where need be; no kink may have the wrong sign to begin with."""
     tube, chain, state, side = spline.tube, spline.chain, spline.state, spline.side
     careful, caution = 0, 4  # rounds left in which one thing is changed at a time
     for _ in range(_MAX_ROUNDS):
@@ -273,51 +280,110 @@ def descend(spline: Spline, values: FloatArray) -> Iterator[tuple[Spline, FloatA
             state += move
         else:
             values = target
-            yield spline, values
-            entering, its_side = _violated(spline, tube.targets - spline.at_data(values), offset, careful > 0)
+            yield spline, values, offset
+            outside, its_side, excess = _violated(spline, tube.targets - spline.at_data(values), offset)
+            entering = _worst(spline, outside, its_side, excess)
+            if careful:
+                entering = entering[np.argsort(-excess[entering])][:1]
             move = 0 if spline.end.fixed else _move(spline, values, offset)
             if not len(entering) and not move:
                 return
             side = side.copy()
             if not (careful and move):  # one change at a time, or two could undo each other for ever
-                side[entering] = its_side
+                side[outside[entering]] = its_side[entering]
             state += move
             careful = max(0, careful - 1)
         before, spline = spline, Spline(tube, side, chain, state)
         values = before.at(values, spline.knots)
 
 
-def _leap(spline: Spline, values: FloatArray) -> tuple[Spline, FloatArray]:
-    """Change everything that is wrong at once, as long as that makes less and less of it.
+def _leap(spline: Spline, height: float) -> tuple[bool, Spline, FloatArray, float]:
+    """Find the height of the beam's end by Newton's method, and at each height what touches.
 
-    This gets near the answer in a few rounds however many points touch, but may run in circles there.  What
-    is handed over has no kink of the wrong sign, as the walk wants it.
+    The optimum is a concave function of the height at which the end is held, and its slope there is the lift.
+    What touches at one height proposes the next: the height at which its own lift is nil.  The proposal is
+    kept between heights of opposite lift.
+
+    Returns whether nothing is wrong, the spline, its knot values and the height.  If something is wrong, the
+    values are no minimiser, but no kink has the wrong sign.
+    """
+    tube, chain, state = spline.tube, spline.chain, spline.state
+    low, high = chain[0].low, chain[-1].high
+    low_state, high_state = 0, len(chain) - 1
+    for attempt in range(_MAX_HEIGHTS):
+        values, proposal = spline.minimise()
+        if _is_right(spline, values, proposal):
+            return True, spline, values, proposal
+        if attempt and not spline.end.fixed:
+            height = proposal
+            if height >= spline.end.high and state < high_state:
+                state += 1
+            elif height <= spline.end.low and state > low_state:
+                state -= 1
+        end = chain[state]
+        if end.fixed:
+            height = end.low
+        else:
+            low, high = max(low, end.low), min(high, end.high)
+            height = height if low < height < high else (low + high) / 2
+        held, values, wrong = _settle(Spline(tube, spline.side, [replace(end, low=height, high=height)], 0))
+        if wrong is not None:
+            side = held.side.copy()
+            side[wrong] = 0
+            spline = Spline(tube, side, chain, state)
+            break
+        spline = Spline(tube, held.side, chain, state)
+        move = _move(spline, values, height) if end.fixed else 1 if spline.lift(end.lean) @ values > 0 else -1
+        if not move:
+            return True, spline, values, height
+        if move > 0:
+            low, low_state = height, state + int(end.fixed)
+        else:
+            high, high_state = height, state - int(end.fixed)
+        if end.fixed:
+            state += move
+            spline = Spline(tube, held.side, chain, state)
+    return False, spline, _starting_values(spline, held.beam(values)), height
+
+
+def _is_right(spline: Spline, values: FloatArray, height: float) -> bool:
+    """Whether no kink has the wrong sign, no point is outside the tube, and the end may stay."""
+    return not (_move(spline, values, height) or any(map(len, _conflicts(spline, values, height)[:2])))
+
+
+def _settle(spline: Spline) -> tuple[Spline, FloatArray, np.ndarray | None]:
+    """Change all kinks that are wrong at once, as long as that makes less and less of it.
+
+    Between neighbouring kinks one point at most enters on either side, as in Remez' exchange.  Returns the
+    best spline, its knot values, and its kinks of the wrong sign; or None if nothing at all is wrong.
     """
     fewest, stalled = np.inf, 0
-    landed = spline, values
     for _ in range(_MAX_LEAPS):
         target, offset = spline.minimise()
-        if not np.isfinite(target).all():
-            break
-        wrong = spline.sign * np.diff(spline.slopes(target)) < 0
-        entering, its_side = _violated(spline, spline.tube.targets - spline.at_data(target), offset, False)
-        conflicts = int(wrong.sum()) + len(entering)
-        # The end waits until the rest has settled: each of its moves upsets all kinks.
-        move = _move(spline, target, offset) if conflicts <= _SETTLED else 0
-        side = spline.side.copy()
-        side[spline.touching[wrong] - 1] = 0
+        wrong, outside, its_side, excess = _conflicts(spline, target, offset)
+        conflicts = len(wrong) + len(outside)
+        if not conflicts:
+            return spline, target, None
         stalled += 1
-        if conflicts + abs(move) < fewest:
-            fewest, stalled = conflicts + abs(move), 0
-            best = Spline(spline.tube, side, spline.chain, spline.state)
-            landed = best, _starting_values(best, spline.beam(target))
-        if not fewest or stalled > _MAX_STALLED:
+        if conflicts < fewest:
+            fewest, stalled = conflicts, 0
+            best = spline, target, wrong
+        if stalled > _MAX_STALLED:
             break
-        if move:
-            fewest = np.inf
-        side[entering] = its_side
-        spline = Spline(spline.tube, side, spline.chain, spline.state + move)
-    return landed
+        side = spline.side.copy()
+        side[wrong] = 0
+        entering = _worst(spline, outside, its_side, excess)
+        side[outside[entering]] = its_side[entering]
+        spline = Spline(spline.tube, side, spline.chain, spline.state)
+    return best
+
+
+def _conflicts(
+    spline: Spline, target: FloatArray, offset: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, FloatArray]:
+    """Interior points whose kinks have the wrong sign, and those outside the tube as `_violated` has them."""
+    wrong = spline.touching[spline.sign * np.diff(spline.slopes(target)) < 0] - 1
+    return wrong, *_violated(spline, spline.tube.targets - spline.at_data(target), offset)
 
 
 def _move(spline: Spline, target: FloatArray, offset: float) -> int:
@@ -327,7 +393,7 @@ def _move(spline: Spline, target: FloatArray, offset: float) -> int:
     return int(offset > spline.end.high) - int(offset < spline.end.low)
 
 
-def _nearest_state(chain: list[End], offset: float, scale: float) -> int:
+def nearest_state(chain: list[End], offset: float, scale: float) -> int:
     """The state of the interior-point answer: a fixed one if it is near, else the free one around it."""
     near = 1e-6 * (chain[-1].high - chain[0].low) + 1e-12 * scale
     for i, end in enumerate(chain):
@@ -389,18 +455,25 @@ def _guarded(spline: Spline, values: FloatArray, steps: list[int]) -> FloatArray
     return np.concatenate([kinks, [float(spline.guards[step] @ values) for step in steps]])
 
 
-def _violated(spline: Spline, z: FloatArray, offset: float, careful: bool) -> tuple[np.ndarray, np.ndarray]:
-    """The worst point of every run of violated points, with its side; only the very worst if careful."""
+def _violated(spline: Spline, z: FloatArray, offset: float) -> tuple[np.ndarray, np.ndarray, FloatArray]:
+    """Interior points outside the tube, increasing, their sides, and how far outside they are."""
     tube = spline.tube
     low, high = tube.bounds(min(max(offset, tube.end[0]), tube.end[1]))
     e = (tube.heights(z) - tube.centre)[1:-1]
-    excess = np.maximum(e - high, low - e)
+    over, under = e - high, low - e
+    excess = np.maximum(over, under)
     excess[spline.touching - 1] = 0.0  # a point that touches is off by rounding
     # Above rounding, below what a certificate forgives.
-    violated = excess > 1e-10 * tube.scale + tube.rounding
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], violated.astype(np.int8), [0]])))
-    peaks = [int(a + np.argmax(excess[a:b])) for a, b in zip(edges[::2], edges[1::2], strict=True)]
-    if careful and peaks:
-        peaks = [max(peaks, key=lambda i: excess[i])]
-    worst = np.array(peaks, dtype=np.int64)
-    return worst, np.where((e - high)[worst] > (low - e)[worst], 1, -1).astype(np.int8)
+    outside = np.flatnonzero(excess > 1e-10 * tube.scale + tube.rounding)
+    side = np.where(over[outside] > under[outside], 1, -1).astype(np.int8)
+    return outside, side, excess[outside]
+
+
+def _worst(spline: Spline, outside: np.ndarray, side: np.ndarray, excess: FloatArray) -> np.ndarray:
+    """Between any two neighbours among the touching points, the worst point on either side of the tube.
+
+    Returns places in ``outside``.
+    """
+    gap = 2 * np.searchsorted(spline.touching, outside + 1) + (side > 0)
+    by_gap = np.lexsort((excess, gap))
+    return by_gap[np.flatnonzero(np.diff(gap[by_gap], append=-1))]

@@ -24,6 +24,7 @@ answer. Nothing here certifies anything; `convexdiff_lib.certificates` does.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import clarabel
 import numpy as np
@@ -92,12 +93,12 @@ class Tube:
         """Distance from point i to point j; from the data themselves, so that tiny gaps keep their digits."""
         return (self.points[j] - self.points[i]) / self.unit
 
-    @property
+    @cached_property
     def gaps(self) -> FloatArray:
         """Distances between neighbouring points, shape (m - 1,)."""
         return np.diff(self.points) / self.unit
 
-    @property
+    @cached_property
     def rounding(self) -> float:
         """How well heights can be known when targets and scores, nearly equal, are subtracted."""
         span = float(self.points[-1] - self.points[0]) / self.unit
@@ -166,9 +167,17 @@ def score_matching_threshold(counts: FloatArray, *, activation: Activation, skip
 
 
 def score_matching_tube(
-    points: FloatArray, counts: FloatArray, beta: float, *, activation: Activation, skip: bool
+    points: FloatArray,
+    counts: FloatArray,
+    beta: float,
+    *,
+    activation: Activation,
+    skip: bool,
+    like: Tube | None = None,
 ) -> Tube:
     """Build the tube of the score-matching dual from the distinct points and their multiplicities.
+
+    What does not depend on the weight decay is taken over from ``like``, a tube of the same points.
 
     Examples
     --------
@@ -177,7 +186,6 @@ def score_matching_tube(
     (0.0, 0.0)
     """
     total = float(counts.sum())
-    above = total - np.cumsum(counts)  # number of points strictly above each distinct point
     ends = float(max(counts[0], counts[-1]))
     relu = activation == "relu"
     half_width = beta - counts / 2 if relu else (beta - counts) / 2
@@ -190,15 +198,16 @@ def score_matching_tube(
         if width < beta:
             pair = 1 + int(half_width[1:-1].argmin())
             end = (max(end[0], -width), min(end[1], width))
-    unit = _unit(points, counts)
+    unit = like.unit if like else _unit(points, counts)
     return Tube(
         points=points,
         unit=unit,
         score_unit=1 / unit,
         counts=counts,
-        centre=above + counts / 2,
+        # Above a point stand all but it, those tied with it and those below.
+        centre=like.centre if like else total - np.cumsum(counts) + counts / 2,
         half_width=half_width,
-        targets=np.zeros(len(points)),
+        targets=like.targets if like else np.zeros(len(points)),
         level=total,
         scale=total,
         tilts=tilts,
@@ -246,11 +255,11 @@ def denoising_tube(
         tilts=(0.0,) if skip else (0.0, 1.0) if relu else (0.5,),
         end=(0.0, 0.0) if skip else (-radius, radius),
     )
-    free = float(np.abs(tube.heights(_straight(tube).z)).max())
+    free = float(np.abs(tube.heights(straight_beam(tube).z)).max())
     return replace(tube, scale=min(radius, free or radius))
 
 
-def _straight(tube: Tube) -> Beam:
+def straight_beam(tube: Tube) -> Beam:
     """The best score without kinks: a constant, or a line where a skip connection clamps the beam's end."""
     position = (tube.points - tube.points[0]) / tube.unit
     centred = position - np.average(position, weights=tube.counts)
@@ -298,7 +307,7 @@ def solve_beam(tube: Tube) -> tuple[Beam, float]:
     >>> round(solve_beam(tube)[1], 6)
     -1.0
     """
-    straight = _straight(tube)
+    straight = straight_beam(tube)
     if _excess(tube, straight) <= 0:  # so much weight decay that nothing bends
         return straight, float(tube.heights(straight.z)[0] - tube.level)
     multipliers, offset, z = _interior_point(tube)

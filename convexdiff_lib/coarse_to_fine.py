@@ -2,36 +2,38 @@ r"""Solve a beam problem with very many points by way of ever finer ones.
 
 A beam in a wide tube touches it at few points, whatever their number: the tube's width is a count of points.
 What costs time is to find out which.  So the problem is first posed for every thousandth point, say, with the
-mass of the others shared among them, and solved by an interior-point method; then for every hundredth, by
-`convexdiff_lib.active_set` from the points that touched; and so on.  On each level that ends after a few
-dozen rounds, and each round reads the data a few times.  The last level is the problem itself, so the answer
-is exact.
+mass of the others shared among them; then for every hundredth, from the points that touched; and so on.
+Before a level is solved as a whole, it is solved with all its points near the touching ones, and every tenth
+elsewhere.  So the last level, which is the problem itself, is read a few times only, and the answer is exact.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ._validation import FloatArray
-from .active_set import Spline, descend, first_spline
-from .beam import Beam, Tube, solve_beam
+from .active_set import Spline, descend, end_states, nearest_state
+from .beam import Beam, Tube, straight_beam
 
 __all__ = ["candidates", "coarsen"]
 
-_COARSEST = 50
+_COARSEST = 100
 _FACTOR = 10
+_AROUND = 2 * _FACTOR
 
 
-def candidates(tube: Tube) -> Iterator[Beam]:
+def candidates(tube: Tube, start: Beam | None = None) -> Iterator[Beam]:
     """Yield ever better solutions; the last one is exact to rounding, unless the rounds ran out.
 
     Parameters
     ----------
     tube : Tube
         With at least two distinct points.
+    start : Beam, optional
+        The solution of a similar problem: the same points, another weight decay.
 
     Yields
     ------
@@ -46,35 +48,81 @@ def candidates(tube: Tube) -> Iterator[Beam]:
     >>> bool(len([beam.knots for beam in candidates(tube)][-1]) <= 10)
     True
     """
-    first, *finer = _strides(tube)
-    index, level = coarsen(tube, first)
-    spline, values = first_spline(level, *solve_beam(level))
-    for stride in finer:
-        for better in descend(spline, values):
-            spline, values = better
-        index, spline = _refined(tube, index, spline, stride)
-    for last, heights in descend(spline, values):
-        yield last.beam(heights)
+    if start is None:
+        *finer, level = _levels(tube)
+        straight = straight_beam(level)
+        guess = _Guess(straight.knots, straight.kinks, _height(level, straight))
+        for finer_level in reversed(finer):
+            guess = _settled(level, guess)
+            guess = _Guess(guess.touching * _FACTOR, guess.side, guess.height)
+            level = finer_level
+            guess = _settled_nearby(level, guess)
+    else:
+        guess = _Guess(start.knots, np.sign(start.kinks), _height(tube, start))
+        if len(start.knots):
+            guess = _settled_nearby(tube, guess)
+    for spline, values, _ in descend(*_posed(tube, guess)):
+        yield spline.beam(values)
 
 
-def _strides(tube: Tube) -> list[int]:
-    """From coarse to fine; every level contains the points of the one before."""
-    strides = [1]
-    while len(tube.points) > _COARSEST * strides[0] * _FACTOR:
-        strides.insert(0, strides[0] * _FACTOR)
-    return strides
+@dataclass(frozen=True)
+class _Guess:
+    """Which points touch, from which side, and the height of the beam's end less its level."""
+
+    touching: np.ndarray
+    side: FloatArray
+    height: float
 
 
-def _refined(tube: Tube, index: np.ndarray, spline: Spline, stride: int) -> tuple[np.ndarray, Spline]:
-    """The same spline among more points."""
-    finer, between = coarsen(tube, stride)
-    side = np.zeros(len(finer) - 2, dtype=np.int8)
-    side[np.searchsorted(finer, index[spline.touching]) - 1] = spline.sign
-    return finer, Spline(between, side, spline.chain, spline.state)
+def _height(tube: Tube, beam: Beam) -> float:
+    """The height of the beam's end less its level, but for rounding."""
+    return float((tube.counts * beam.z) @ (tube.points - tube.points[0])) / tube.unit - tube.level
 
 
-def coarsen(tube: Tube, stride: int) -> tuple[np.ndarray, Tube]:
-    """Keep every ``stride``-th point and the last; return their indices and the tube among them.
+def _posed(tube: Tube, guess: _Guess) -> tuple[Spline, float]:
+    """Pose the problem in which these points touch."""
+    side = np.zeros(len(tube.points) - 2, dtype=np.int8)
+    side[guess.touching - 1] = guess.side
+    chain = end_states(tube)
+    return Spline(tube, side, chain, nearest_state(chain, guess.height, tube.scale)), guess.height
+
+
+def _settled(tube: Tube, guess: _Guess) -> _Guess:
+    """Solve the problem from a guess."""
+    for spline, _, height in descend(*_posed(tube, guess)):
+        guess = _Guess(spline.touching, spline.sign, height)
+    return guess
+
+
+def _settled_nearby(tube: Tube, guess: _Guess) -> _Guess:
+    """Solve the problem with all points near the touching ones, and every tenth elsewhere."""
+    window = guess.touching[:, None] + np.arange(-_AROUND, _AROUND + 1)
+    kept = np.zeros(len(tube.points), dtype=bool)
+    kept[_every_tenth(tube)] = True
+    kept[np.clip(window, 0, len(kept) - 1)] = True
+    index = np.flatnonzero(kept)
+    if len(index) > len(kept) / 2:
+        return guess
+    at = np.searchsorted(index, guess.touching)
+    among = _settled(coarsen(tube, index), replace(guess, touching=at))
+    return replace(among, touching=index[among.touching])
+
+
+def _levels(tube: Tube) -> list[Tube]:
+    """From fine to coarse; every level keeps some of the points of the one before."""
+    levels = [tube]
+    while len(levels[-1].points) > _FACTOR * _COARSEST:
+        levels.append(coarsen(levels[-1], _every_tenth(levels[-1])))
+    return levels
+
+
+def _every_tenth(tube: Tube) -> np.ndarray:
+    last = len(tube.points) - 1
+    return np.append(np.arange(0, last, _FACTOR), last)
+
+
+def coarsen(tube: Tube, index: np.ndarray) -> Tube:
+    """Return the tube among some of its points, the first and the last among them.
 
     The mass of a point that is left out, and its target, is shared by its two neighbours as a linear spline
     would share it.
@@ -84,33 +132,32 @@ def coarsen(tube: Tube, stride: int) -> tuple[np.ndarray, Tube]:
     >>> import numpy as np
     >>> from convexdiff_lib.beam import score_matching_tube
     >>> tube = score_matching_tube(np.arange(5.0), np.ones(5), 2.0, activation="relu", skip=False)
-    >>> index, coarse = coarsen(tube, 2)
-    >>> index.tolist(), coarse.counts.tolist()
-    ([0, 2, 4], [1.5, 2.0, 1.5])
+    >>> coarsen(tube, np.array([0, 2, 4])).counts.tolist()
+    [1.5, 2.0, 1.5]
     """
-    last = len(tube.points) - 1
-    if stride == 1:
-        return np.arange(last + 1), tube
-    index = np.append(np.arange(0, last, stride), last)
+    if len(index) == len(tube.points):
+        return tube
     lengths = np.diff(index)
-    lengths[-1] += 1
+    lengths[-1] += 1  # the last point closes the last piece
     gaps = tube.distance(index[:-1], index[1:])
     offset = (tube.points - np.repeat(tube.points[index[:-1]], lengths)) / tube.unit
     weight = offset / np.repeat(gaps, lengths)
 
     def shared(mass: FloatArray) -> FloatArray:
         sums = np.zeros(len(index))
-        sums[:-1] = np.add.reduceat(mass * (1 - weight), index[:-1])
-        sums[1:] += np.add.reduceat(mass * weight, index[:-1])
+        on_right = mass * weight
+        sums[:-1] = np.add.reduceat(mass - on_right, index[:-1])
+        sums[1:] += np.add.reduceat(on_right, index[:-1])
         return sums
 
     counts = shared(tube.counts)
-    return index, replace(
+    targets = shared(tube.counts * tube.targets) / counts if tube.targets.any() else np.zeros(len(index))
+    return replace(
         tube,
         points=tube.points[index],
         counts=counts,
         centre=tube.centre[index],
         half_width=tube.half_width[index],
-        targets=shared(tube.counts * tube.targets) / counts,
+        targets=targets,
         pair=None,
     )

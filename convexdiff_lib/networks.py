@@ -11,6 +11,7 @@ Conventions at a kink, as in the paper: :math:`\mathrm{relu}'(0) = 1` and :math:
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -246,13 +247,31 @@ def hinge_sum(x: FloatArray, kinks: FloatArray, weights: FloatArray) -> FloatArr
     >>> hinge_sum(np.array([0.0, 2.0, 5.0]), np.array([1.0, 2.0]), np.array([1.0, -1.0])).tolist()
     [0.0, 1.0, 1.0]
     """
-    nodes = np.concatenate([kinks, x])
-    order = np.argsort(nodes, kind="stable")
-    slope = np.cumsum(np.concatenate([weights, np.zeros(len(x))])[order])
-    steps = slope[:-1] * np.diff(nodes[order])
-    values = np.empty(len(nodes))
-    values[order] = np.concatenate([[0.0], np.cumsum(steps)])
-    return values[len(kinks) :]
+    if not len(kinks):
+        return np.zeros(len(x))
+    order = np.argsort(kinks, kind="stable")
+    knots, slopes = kinks[order], np.cumsum(weights[order])
+    heights = np.concatenate([[0.0], np.cumsum(slopes[:-1] * np.diff(knots))])
+    # Nothing acts on the left of the first kink.
+    knots, slopes, heights = (
+        np.concatenate([[v], w]) for v, w in ((knots[0], knots), (0.0, slopes), (0.0, heights))
+    )
+    piece = _kinks_before(knots[1:], x, "right")
+    return heights[piece] + slopes[piece] * (x - knots[piece])
+
+
+def _facing_left(x: FloatArray, kinks: FloatArray, weights: FloatArray) -> FloatArray:
+    """Mirror `hinge_sum`; backwards, so that sorted points stay sorted."""
+    return hinge_sum(-x[::-1], -kinks, weights)[::-1]
+
+
+def _kinks_before(knots: FloatArray, x: FloatArray, side: Literal["left", "right"]) -> NDArray[np.intp]:
+    """Return ``np.searchsorted(knots, x, side)``; at sorted points from where the knots fall among them."""
+    if len(knots) < len(x) and (x[1:] >= x[:-1]).all():
+        opposite: Literal["left", "right"] = "left" if side == "right" else "right"
+        edges = np.concatenate([[0], np.searchsorted(x, knots, side=opposite), [len(x)]])
+        return np.repeat(np.arange(len(knots) + 1), np.diff(edges))
+    return np.searchsorted(knots, x, side=side)
 
 
 @dataclass(frozen=True)
@@ -328,10 +347,10 @@ class KinkNetwork:
         out = self.constant + self.slope * (points - self.origin)
         if self.activation == "abs":
             out += hinge_sum(points, self.kinks, self.weights)
-            return out + hinge_sum(-points, -self.kinks, self.weights)
+            return out + _facing_left(points, self.kinks, self.weights)
         right, left = self._side(1), self._side(-1)
         out += hinge_sum(points, right[0], right[1])
-        return out + hinge_sum(-points, -left[0], left[1])
+        return out + _facing_left(points, left[0], left[1])
 
     def derivative(self, x: ArrayLike) -> FloatArray:
         """Return s'(x), shape (n,), with the conventions at a kink and the limits of ``beyond``."""
@@ -339,7 +358,7 @@ class KinkNetwork:
         out = np.full(len(points), self.slope)
         for sign in (1, -1):
             kinks, weights, beyond = self._side(sign)
-            active = _active_weight(sign * points, sign * kinks, weights, beyond)
+            active = _active_weight(sign * points[::sign], sign * kinks, weights, beyond)[::sign]
             out += sign * (active if self.activation == "relu" else 2 * active - weights.sum())
         return out
 
@@ -417,9 +436,10 @@ def _active_weight(
 ) -> FloatArray:
     """Sum the weights of the right-facing kinks that act at each x: t <= x, or t < x when beyond."""
     total = np.zeros(len(x))
-    for late, side in ((False, "right"), (True, "left")):
+    sides: tuple[tuple[bool, Literal["left", "right"]], ...] = ((False, "right"), (True, "left"))
+    for late, side in sides:
         mine = beyond == late
         order = np.argsort(kinks[mine], kind="stable")
         running = np.concatenate([[0.0], np.cumsum(weights[mine][order])])
-        total += running[np.searchsorted(kinks[mine][order], x, side=side)]  # type: ignore[call-overload]
+        total += running[_kinks_before(kinks[mine][order], x, side)]
     return total

@@ -468,9 +468,8 @@ def _search(problem: _Problem, state: _State, beta: float) -> tuple[_State, _Sla
     for stride in _STRIDES:
         below = beta * (1 - stride)
         tube = problem.tube(below)
-        values = state.values + (below - state.at) * state.rates
         start = Spline(tube, state.spline.side, end_states(tube), state.spline.state)
-        for spline, _ in descend(start, values):
+        for spline, _, _ in descend(start, start.minimise()[1]):
             side, end = spline.side, spline.state
         found, slack = _state_at(problem, side, end, below)
         if slack.fits(below) and slack.reach(below, 1).min(initial=np.inf) >= beta * (1 - _SAME):

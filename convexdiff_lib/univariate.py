@@ -16,6 +16,7 @@ from itertools import chain
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ._memory import keep_freed_memory
 from ._validation import Activation, FloatArray, as_activation, as_flag, as_sample, as_weight_decay
 from .active_set import polish
 from .beam import (
@@ -209,8 +210,8 @@ def score_matching_path(
     sample, decays = as_sample(x), [as_weight_decay(beta) for beta in as_sample(betas, "betas").tolist()]
     as_activation(activation)
     as_flag(skip, "skip")
-    points, place, counts = np.unique(sample, return_inverse=True, return_counts=True)
-    weight = counts.astype(np.float64)
+    line = _on_a_line(sample)
+    points, weight = line.points, line.counts
     _check_distances(points)
     for decay in decays:
         _check_problem(len(points), weight, decay, activation, skip)
@@ -227,10 +228,11 @@ def score_matching_path(
         ]
     fits: list[UnivariateScore] = []
     beam: Beam | None = None
+    tube: Tube | None = None
     for decay in decays:
-        tube = score_matching_tube(points, weight, decay, activation=activation, skip=skip)
-        certify = partial(certify_score_matching, sample, beta=decay, activation=activation, skip=skip)
-        fit, beam = _train(tube, place, certify, decay, activation, skip, start=beam)
+        tube = score_matching_tube(points, weight, decay, activation=activation, skip=skip, like=tube)
+        certify = partial(certify_score_matching, line.sample, beta=decay, activation=activation, skip=skip)
+        fit, beam = _train(tube, line, certify, decay, activation, skip, start=beam)
         fits.append(fit)
     return fits
 
@@ -296,26 +298,64 @@ def denoising_score_matching(
         raise ValueError(
             f"targets must have one entry per point of x_noisy; got {aims.shape} for {sample.shape}"
         )
-    points, place, counts = np.unique(sample, return_inverse=True, return_counts=True)
-    weight = counts.astype(np.float64)
+    line = _on_a_line(sample)
+    points, weight = line.points, line.counts
     _check_distances(points)
     mean_target = _check_targets(aims)
+    aims = aims[line.order]
     apart = aims - mean_target
-    means = np.bincount(place, apart) / weight  # the best fit to tied points is that to their mean
-    certify = partial(certify_denoising, sample, aims, beta=decay, activation=activation, skip=skip)
+    means = np.bincount(line.place, apart) / weight  # the best fit to tied points is that to their mean
+    certify = partial(certify_denoising, line.sample, aims, beta=decay, activation=activation, skip=skip)
     if len(points) == 1:
         network = replace(_constant(points[0], activation), constant=mean_target)
-        return UnivariateScore(decay, certify(network, apart), network, apart)
+        return UnivariateScore(decay, certify(network, apart), network, line.in_given_order(apart))
     tube = denoising_tube(points, weight, means, decay, activation=activation, skip=skip)
     fit, _ = _train(
-        tube, place, certify, decay, activation, skip, mean_target=mean_target, within=apart - means[place]
+        tube,
+        line,
+        certify,
+        decay,
+        activation,
+        skip,
+        mean_target=mean_target,
+        within=apart - means[line.place],
     )
     return fit
 
 
+@dataclass(frozen=True)
+class _Line:
+    """A sample laid out along the line.
+
+    ``sample`` is the sorted data, ``order`` says where each stood, ``place`` which of the distinct ``points``
+    it is; ``counts`` are their multiplicities.
+    """
+
+    sample: FloatArray
+    order: np.ndarray
+    points: FloatArray
+    counts: FloatArray
+    place: np.ndarray
+
+    def in_given_order(self, values: FloatArray) -> FloatArray:
+        """Bring values at the sorted data into the order in which the data were given."""
+        back = np.empty_like(values)
+        back[self.order] = values
+        return back
+
+
+def _on_a_line(x: FloatArray) -> _Line:
+    """Sort once, for everything that follows."""
+    keep_freed_memory()
+    order = np.argsort(x)
+    points, counts = np.unique(x[order], return_counts=True)
+    place = np.repeat(np.arange(len(points)), counts)
+    return _Line(x[order], order, points, counts.astype(np.float64), place)
+
+
 def _train(
     tube: Tube,
-    place: np.ndarray,
+    line: _Line,
     certify: Callable[[KinkNetwork, FloatArray], Certificate],
     beta: float,
     activation: Activation,
@@ -327,8 +367,8 @@ def _train(
 ) -> tuple[UnivariateScore, Beam | None]:
     """Solve the beam problem, quickly, or thoroughly if the quick answer is not certified.
 
-    ``place`` says which distinct point each sample is, ``within`` how far its target is from the mean target
-    of that point.  ``start`` is the beam of a similar problem, and the beam found is returned for the next.
+    ``within`` says how far the target of each point is from the mean target of the points tied with it.
+    ``start`` is the beam of a similar problem, and the beam found is returned for the next.
     """
 
     def best_of(beams: Iterable[Beam]) -> UnivariateScore | None:
@@ -337,29 +377,23 @@ def _train(
             if not np.isfinite(beam.z).all():
                 break
             network = _network_from_beam(tube, beam, activation, skip, mean_target)
-            z = (beam.z * tube.score_unit)[place] + within
+            z = (beam.z * tube.score_unit)[line.place] + within
             certificate = certify(network, z)
             if best is None or _flaw(certificate) < _flaw(best.certificate):
                 best = UnivariateScore(beta, certificate, network, z)
         return best
 
-    quick = candidates(tube) if start is None else polish(tube, start, _offset(tube, start))
-    last = deque(quick, maxlen=1)
+    last = deque(candidates(tube, start), maxlen=1)
     best = best_of(last)
     if best is None or not best.certificate.holds:
         first, offset = solve_beam(tube)
         best = best_of(chain([first], polish(tube, first, offset)))
     if best is None or not best.certificate.holds:
         raise NotCertifiedError(
-            f"the answer could not be certified for n = {len(place)}, beta = {beta}, "
+            f"the answer could not be certified for n = {len(line.sample)}, beta = {beta}, "
             f"activation = {activation!r}, skip = {skip}: {best.certificate if best else 'no candidate'}"
         )
-    return best, (last[-1] if last else None)
-
-
-def _offset(tube: Tube, beam: Beam) -> float:
-    """The height of the beam's end, less its level."""
-    return float(tube.heights(beam.z)[0] - tube.level)
+    return replace(best, z=line.in_given_order(best.z)), (last[-1] if last else None)
 
 
 def _check_targets(targets: FloatArray) -> float:
@@ -446,7 +480,9 @@ def _network_from_beam(
         slope * slope_unit,
         activation,
     )
-    constant = mean_target - float(np.average(network(tube.points), weights=tube.counts))
+    middle = len(tube.points) // 2  # where slopes have not added up to much
+    there = mean_target + (tube.targets - beam.z)[middle] * tube.score_unit
+    constant = float(there - network(tube.points[middle : middle + 1])[0])
     return replace(network, constant=constant)
 
 

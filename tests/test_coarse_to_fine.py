@@ -8,13 +8,14 @@ from strategies import FAMILIES, every_network, threshold, ugly
 
 from convexdiff_lib import (
     NotCertifiedError,
+    active_set,
     coarse_to_fine,
     denoising_score_matching,
     score_matching,
     score_matching_path,
 )
 from convexdiff_lib._validation import Activation, FloatArray
-from convexdiff_lib.active_set import _violated, descend, first_spline, polish
+from convexdiff_lib.active_set import End, Spline, _violated, _worst, descend, first_spline, polish
 from convexdiff_lib.beam import Tube, denoising_tube, score_matching_tube, solve_beam
 from convexdiff_lib.coarse_to_fine import candidates, coarsen
 
@@ -24,15 +25,24 @@ def tube_of(x: FloatArray, beta: float, activation: Activation, skip: bool) -> T
     return score_matching_tube(points, counts.astype(float), beta, activation=activation, skip=skip)
 
 
-@pytest.mark.parametrize("stride", [1, 2, 3, 10, 98, 99, 200])
-def test_a_level_keeps_mass_moments_and_bounds(stride: int) -> None:
+KEPT = {
+    "all": np.arange(100),
+    "every second": np.append(np.arange(0, 99, 2), 99),
+    "every tenth": np.append(np.arange(0, 99, 10), 99),
+    "a window": np.concatenate([[0], np.arange(30, 50), [99]]),
+    "the ends": np.array([0, 99]),
+}
+
+
+@pytest.mark.parametrize("kept", KEPT)
+def test_a_level_keeps_mass_moments_and_bounds(kept: str) -> None:
     rng = np.random.default_rng(0)
     x, targets = np.sort(rng.standard_cauchy(size=100)), rng.normal(size=100)
     counts = rng.integers(1, 4, 100).astype(float)
     tube = denoising_tube(x, counts, targets, 5.0, activation="relu", skip=False)
-    index, level = coarsen(tube, stride)
-    assert (index[0], index[-1]) == (0, 99)
-    assert (np.diff(index)[:-1] == stride).all()
+    index = KEPT[kept]
+    level = coarsen(tube, index)
+    assert level.points.tolist() == tube.points[index].tolist()
     assert (level.unit, level.score_unit, level.level, level.scale) == (
         tube.unit,
         tube.score_unit,
@@ -51,11 +61,12 @@ def test_a_level_keeps_mass_moments_and_bounds(stride: int) -> None:
 
 
 def test_levels_are_nested() -> None:
-    x = np.sort(np.random.default_rng(0).normal(size=7003))
-    tube = tube_of(x, 700.0, "relu", False)
-    levels = [set(coarsen(tube, stride)[0].tolist()) for stride in coarse_to_fine._strides(tube)]
-    assert [len(level) for level in levels] == [72, 702, 7003]
-    assert levels[0] < levels[1] < levels[2]
+    x = np.sort(np.random.default_rng(0).normal(size=12003))
+    levels = [
+        set(level.points.tolist()) for level in coarse_to_fine._levels(tube_of(x, 700.0, "relu", False))
+    ]
+    assert [len(level) for level in levels] == [12003, 1202, 122]
+    assert levels[2] < levels[1] < levels[0]
 
 
 @every_network
@@ -137,27 +148,58 @@ def test_a_path_of_one_point_and_of_bad_decays() -> None:
 
 
 @every_network
-def test_a_level_starts_from_what_touched_on_the_one_before(activation: Activation, skip: bool) -> None:
+def test_a_solved_level_is_the_answer_among_the_points_near_it(activation: Activation, skip: bool) -> None:
+    """What touches keeps its side and its place when the points around are thinned out."""
     x = np.sort(np.random.default_rng(4).normal(size=5000))
     tube = tube_of(x, 25.0, activation, skip)
-    index, level = coarsen(tube, 10)
-    *_, (spline, _) = descend(*first_spline(level, *solve_beam(level)))
-    finer, refined = coarse_to_fine._refined(tube, index, spline, 1)
+    *_, (spline, _, height) = descend(*first_spline(tube, *solve_beam(tube)))
     assert len(spline.touching) >= 3
-    assert finer[refined.touching].tolist() == index[spline.touching].tolist()
-    assert refined.sign.tolist() == spline.sign.tolist()
-    assert refined.state == spline.state
+    exact = coarse_to_fine._Guess(spline.touching, spline.sign, height)
+    nearby = coarse_to_fine._settled_nearby(tube, exact)
+    assert np.max(np.abs(nearby.height - height)) <= 0.1 * 25.0  # it is a guess, but a good one
+    for point, side in zip(nearby.touching, nearby.side, strict=True):
+        same = spline.touching[spline.sign == side]
+        assert np.min(np.abs(same - point)) <= 2 * coarse_to_fine._AROUND
 
 
 def test_a_point_that_touches_is_not_violated() -> None:
     """What rounding leaves at a point that touches already would else be mended for ever."""
     x = np.sort(np.random.default_rng(4).normal(size=50))
     tube = tube_of(x, 3.0, "relu", True)
-    *_, (spline, values) = descend(*first_spline(tube, *solve_beam(tube)))
+    *_, (spline, values, _) = descend(*first_spline(tube, *solve_beam(tube)))
     assert len(spline.touching) >= 3
     off = 1.001 * (tube.targets - spline.at_data(values))
     _, high = tube.bounds(0.0)
     inside = (tube.heights(off) - tube.centre)[1:-1]
     assert max(inside[spline.touching - 1] - high[spline.touching - 1]) >= 1e-3
-    entering, _ = _violated(spline, off, 0.0, False)
-    assert not set(entering.tolist()) & set((spline.touching - 1).tolist())
+    outside, _, _ = _violated(spline, off, 0.0)
+    assert not set(outside.tolist()) & set((spline.touching - 1).tolist())
+
+
+def test_the_worst_point_on_each_side_of_every_gap_enters() -> None:
+    x = np.sort(np.random.default_rng(4).normal(size=50))
+    side = np.zeros(48, dtype=np.int8)
+    side[[9, 29]] = 1
+    spline = Spline(tube_of(x, 3.0, "relu", True), side, [End(0.0, 0.0, 0)], 0)
+    outside = np.array([2, 3, 5, 11, 20, 28, 40])
+    sides = np.array([1, 1, -1, -1, -1, -1, 1], dtype=np.int8)
+    excess = np.array([0.1, 0.3, 0.2, 0.5, 0.9, 0.7, 0.4])
+    assert sorted(outside[_worst(spline, outside, sides, excess)].tolist()) == [3, 5, 20, 40]
+    nothing = np.zeros(0, dtype=np.int64)
+    assert len(_worst(spline, nothing, nothing, np.zeros(0))) == 0
+
+
+@every_network
+@pytest.mark.parametrize("share", [0.2, 0.02, 0.004])
+def test_the_quick_route_settles_without_walking(
+    activation: Activation, skip: bool, share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Newton's method on the height of the end does it; only near the threshold the walk is needed."""
+    x = np.random.default_rng(6).normal(size=3000)
+
+    def no_walk(*_: object) -> None:
+        raise AssertionError("walked")
+
+    monkeypatch.setattr(active_set, "_walk", no_walk)
+    fit = score_matching(x, share * len(x), activation=activation, skip=skip)
+    assert fit.certificate.holds is True

@@ -432,7 +432,7 @@ def test_a_wrong_answer_is_never_returned(
     activation: Activation, skip: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     x = np.random.default_rng(0).normal(size=20)
-    monkeypatch.setattr(univariate, "candidates", lambda tube: [nudged(solve_beam(tube)[0])])
+    monkeypatch.setattr(univariate, "candidates", lambda tube, start: [nudged(solve_beam(tube)[0])])
     assert solve(x, 3.0, activation, skip).certificate.holds is True  # the thorough route mends it
     monkeypatch.setattr(univariate, "solve_beam", perturbed(nudged))
     assert solve(x, 3.0, activation, skip).certificate.holds is True  # the polish mends it
@@ -451,7 +451,7 @@ def test_the_best_candidate_is_kept(
     """A good candidate between bad ones is the answer of the thorough route."""
     x = np.random.default_rng(0).normal(size=20)
     good = solve(x, 3.0, activation, skip)
-    monkeypatch.setattr(univariate, "candidates", lambda tube: iter(()))
+    monkeypatch.setattr(univariate, "candidates", lambda tube, start: iter(()))
 
     def wandering(tube: Tube, start: Beam, offset: float) -> list[Beam]:
         best = list(polish(tube, start, offset))[-1]
