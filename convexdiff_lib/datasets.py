@@ -146,8 +146,8 @@ class Cross:
     >>> import numpy as np
     >>> Cross(2.0, 0.5).sample(4, np.random.default_rng(0)).shape
     (4, 2)
-    >>> Cross(2.0, 0.5).score([[8.0, 0.0], [0.0, 0.0]]).round(6).tolist()
-    [[-2.0, 0.0], [0.0, 0.0]]
+    >>> Cross(2.0, 0.5).score([[8.0, 0.1], [0.1, -8.0]]).round(3).tolist()
+    [[-2.0, -0.4], [-0.4, 2.0]]
     """
 
     long: float = 3.0
