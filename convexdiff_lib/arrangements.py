@@ -1,12 +1,13 @@
 r"""Activation patterns: into which chambers the data cut the space of first-layer weights (Appendix D.4).
 
-A row :math:`x_k` of the data is a hyperplane :math:`x_k^T u = 0` in the space of weights :math:`u`.  Together they
-cut it into open cones, the chambers, and on each of them the pattern :math:`\mathbb{1}\{Xu \ge 0\}` is constant.
+A row :math:`x_k` of the data is a hyperplane :math:`x_k^T u = 0` in the space of weights :math:`u`.  Together
+they cut it into open cones, the chambers, on each of which the pattern :math:`\mathbb{1}\{Xu \ge 0\}` is
+constant.
 
 A chamber in the span of the data is a pointed cone, so it has extreme rays, each of them the line in which
 d - 1 independent hyperplanes meet.  Around a ray only the hyperplanes through it matter.  If there are d - 1
-of them, all :math:`2^{d-1}` settings of their signs occur; if there are more, they are an arrangement of their own,
-in one dimension less.  Every sign is certain: where rounding could matter, integers decide.
+of them, all :math:`2^{d-1}` settings of their signs occur; if there are more, they are an arrangement of
+their own, in one dimension less.  Every sign is certain: where rounding could matter, integers decide.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import combinations, islice, product
 from math import comb, e, factorial
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -70,7 +72,7 @@ class Arrangements:
     rays: FloatArray
     touches: NDArray[np.intp]
 
-    def __iter__(self) -> Iterator[NDArray[np.generic]]:
+    def __iter__(self) -> Iterator[NDArray[Any]]:
         yield self.patterns
         yield self.generators
 
@@ -122,8 +124,7 @@ def count_chambers(X: ArrayLike) -> int:
     r"""Count the chambers of any data exactly, by deletion and restriction.
 
     Without the last hyperplane there are fewer chambers, and it cuts as many of them in two as the others
-    have chambers on it.  This is slow, and knows nothing of rays: use it to check `enumerate_arrangements` on small
-    data.
+    have chambers on it.  This is slow and knows nothing of rays, which is why it checks `enumerate_arrangements`.
 
     Parameters
     ----------
@@ -247,7 +248,9 @@ def printed_patterns(X: ArrayLike) -> NDArray[np.bool_]:
     m, d = len(lines), min(data.shape)
     expected = sum(comb(m, k) * count_arrangements(max(m - k, 1), max(d - k, 1)) for k in range(d + 1))
     if expected > 10**6:
-        raise ValueError(f"X of shape {data.shape} may have {expected:,} faces; at most 1,000,000 are visited")
+        raise ValueError(
+            f"X of shape {data.shape} may have {expected:,} faces; at most 1,000,000 are visited"
+        )
     faces = np.array(sorted(_faces(lines)), dtype=np.int8).reshape(-1, m)
     full = np.where(place >= 0, faces[:, place] * facing if m else 0, 0) >= 0
     return np.unique(full, axis=0)
@@ -271,7 +274,7 @@ def coverage(X: ArrayLike, arrangements: Arrangements, n_gates: int, rng: np.ran
     Raises
     ------
     ValueError
-        If n_gates is no positive integer, X is not a finite matrix, or a gate has a pattern that is not listed.
+        If n_gates is no positive integer, X is not a finite matrix, or a gate has a pattern that is missing.
     TypeError
         If rng is no generator.
 
@@ -288,12 +291,18 @@ def coverage(X: ArrayLike, arrangements: Arrangements, n_gates: int, rng: np.ran
     gates = as_generator(rng).normal(size=(n_gates, data.shape[1]))
     met = [row.tobytes() for row in np.packbits(gates @ data.T >= 0, axis=1)]
     if not listed.issuperset(met):
-        raise ValueError("arrangements must be those of X; a random gate has a pattern that is not among them")
+        raise ValueError(
+            "arrangements must be those of X; a random gate has a pattern that is not among them"
+        )
     seen: set[bytes] = set()
-    return np.array([len(seen) for pattern in met if seen.add(pattern) is None]) / len(listed)
+    found = []
+    for pattern in met:
+        seen.add(pattern)
+        found.append(len(seen))
+    return np.array(found) / len(listed)
 
 
-# --- Exact integers ------------------------------------------------------------------------------------------
+# --- Exact integers ----------------------------------------------------------------------------------
 
 
 def _integers(data: FloatArray) -> Ints:
@@ -378,7 +387,7 @@ def _faces(lines: Ints) -> set[tuple[int, ...]]:
     return found
 
 
-# --- Chambers ------------------------------------------------------------------------------------------------
+# --- Chambers ----------------------------------------------------------------------------------------
 
 
 def _signs_of(rows: Ints) -> Signs:
@@ -405,7 +414,9 @@ def _chambers(lines: Ints, progress: bool) -> tuple[Signs, NDArray[np.intp], Flo
             owners.append(count + np.repeat(np.arange(plain.sum()), 2 ** (r - 1)))
             rays.append(half * vectors[plain])
             count += int(plain.sum())
-        for vector, sign in zip(vectors[(zeros > r - 1) & (zeros < m)], signs[(zeros > r - 1) & (zeros < m)], strict=True):
+        for vector, sign in zip(
+            vectors[(zeros > r - 1) & (zeros < m)], signs[(zeros > r - 1) & (zeros < m)], strict=True
+        ):
             if {sign.tobytes(), (-sign).tobytes()} & degenerate:
                 continue
             degenerate.add(sign.tobytes())
@@ -436,8 +447,8 @@ def _blocks(m: int, size: int, progress: bool) -> Iterator[NDArray[np.intp]]:
 
 def _rays(lines: Ints, subsets: NDArray[np.intp]) -> tuple[FloatArray, Signs]:
     """The vectors orthogonal to subsets of lines, and the exact signs of all lines there."""
-    m, r = lines.shape
-    size = int(max(abs(v) for v in lines.flat))
+    r = lines.shape[1]
+    size = max(abs(v) for row in lines.tolist() for v in row)
     if size**r * factorial(r) < 2**62:  # no overflow: exact
         whole = lines.astype(np.int64)
         vectors = cross_product(whole[subsets])
@@ -490,11 +501,12 @@ def _unique_rows(packed: NDArray[np.uint8]) -> tuple[NDArray[np.intp], NDArray[n
 
 
 def _unit(vectors: FloatArray) -> FloatArray:
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True) if vectors.size else vectors
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.where(lengths > 0, lengths, 1.0)
 
 
 def _row_space(data: FloatArray, basis: list[int]) -> FloatArray:
-    """Carry weights on the columns of the basis to the weights in the span of the rows with the same values."""
+    """Carry weights on the columns of the basis to weights in the span of the rows, with the same values."""
     if len(basis) == data.shape[1]:
         return np.eye(data.shape[1])
     orthonormal = np.linalg.svd(data, full_matrices=False)[2][: len(basis)]
@@ -516,13 +528,13 @@ def _inside(data: FloatArray, full: Signs, touches: NDArray[np.intp], rays: Floa
     for start in range(0, len(full), _BLOCK):
         block = slice(start, start + _BLOCK)
         margin = (wanted[block] * (generators[block] @ rows.T) - clear).min(axis=1)
-        for i in start + np.flatnonzero(margin <= 0):
+        for i in start + np.flatnonzero(~(margin > 0)):
             generators[i] = _deepest(rows, wanted[i], clear)
     return generators
 
 
 def _deepest(rows: FloatArray, signs: Signs, clear: FloatArray) -> FloatArray:
-    """The unit vector that keeps farthest from all hyperplanes, for a chamber too thin for the sum of its rays."""
+    """The unit vector farthest from all hyperplanes, where a chamber is too thin for the sum of its rays."""
     facing = signs[:, None] * rows / np.linalg.norm(rows, axis=1, keepdims=True)
     d = rows.shape[1]
     best = linprog(
@@ -535,8 +547,8 @@ def _deepest(rows: FloatArray, signs: Signs, clear: FloatArray) -> FloatArray:
     found = found / (np.linalg.norm(found) or 1.0)
     if not (signs * (rows @ found) > clear).all():
         raise ArithmeticError(
-            "a chamber is too thin to hold a generator in double precision: some rows are in special position but "
-            "for rounding; round them, or make them exact"
+            "a chamber is too thin to hold a generator in double precision: but for rounding, some rows are "
+            "in special position; round them, or make them exact"
         )
     return found
 

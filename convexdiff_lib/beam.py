@@ -99,6 +99,11 @@ class Tube:
         return np.diff(self.points) / self.unit
 
     @cached_property
+    def has_targets(self) -> bool:
+        """Whether any target is not zero."""
+        return bool(self.targets.any())
+
+    @cached_property
     def rounding(self) -> float:
         """How well heights can be known when targets and scores, nearly equal, are subtracted."""
         span = float(self.points[-1] - self.points[0]) / self.unit

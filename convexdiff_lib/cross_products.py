@@ -10,6 +10,7 @@ divides by nothing, so that integers stay exact.
 from __future__ import annotations
 
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 __all__ = ["cross_product"]
 
 
-def cross_product(rows: ArrayLike) -> NDArray[np.generic]:
+def cross_product(rows: ArrayLike) -> NDArray[Any]:
     r"""Return the generalised cross product of d - 1 vectors, for many sets of vectors at once.
 
     Parameters
@@ -38,7 +39,7 @@ def cross_product(rows: ArrayLike) -> NDArray[np.generic]:
     Examples
     --------
     >>> cross_product([[3, 0]]).tolist()  # turned by a right angle
-    [0, 3]
+    [0, -3]
     >>> cross_product([[1, 0, 0], [0, 1, 0]]).tolist()
     [0, 0, 1]
     """
@@ -46,7 +47,7 @@ def cross_product(rows: ArrayLike) -> NDArray[np.generic]:
     if given.ndim < 2 or given.shape[-2] != given.shape[-1] - 1:
         raise ValueError(f"rows must have shape (..., d - 1, d); got {given.shape}")
     d = given.shape[-1]
-    minors: dict[tuple[int, ...], NDArray[np.generic]] = {(): np.ones_like(given[..., 0, 0], shape=given.shape[:-2])}
+    minors: dict[tuple[int, ...], NDArray[Any]] = {(): np.ones(given.shape[:-2], dtype=given.dtype)}
     for k in range(d - 1):
         row = given[..., k, :]
         # Along the last row of a minor of size k + 1 the signs alternate and end on plus.
@@ -59,4 +60,4 @@ def cross_product(rows: ArrayLike) -> NDArray[np.generic]:
         }
     everything = tuple(range(d))
     signed = [(-1) ** c * minors[everything[:c] + everything[c + 1 :]] for c in range(d)]
-    return np.stack(signed, axis=-1)
+    return np.stack([np.asarray(part, dtype=given.dtype) for part in signed], axis=-1)
