@@ -124,7 +124,7 @@ def count_chambers(X: ArrayLike) -> int:
     r"""Count the chambers of any data exactly, by deletion and restriction.
 
     Without the last hyperplane there are fewer chambers, and it cuts as many of them in two as the others
-    have chambers on it.  This is slow and knows nothing of rays, which is why it checks `enumerate_arrangements`.
+    have chambers on it.  This is slow and knows nothing of rays: a check of `enumerate_arrangements`.
 
     Parameters
     ----------

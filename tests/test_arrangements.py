@@ -94,8 +94,16 @@ def test_zaslavskys_number_and_the_rays(evidence: Callable[..., Any]) -> None:
 
 def test_the_printed_bound(evidence: Callable[..., Any]) -> None:
     seen = evidence("ineq-arrangement-count", "count-over-bound", tolerance=1.0, why="the inequality itself")
-    for n, d in product((3, 5, 10, 30, 100, 1000), (1, 2, 3, 5, 8)):
-        if n > d:
+    one = evidence(
+        "ineq-arrangement-count",
+        "one-point-over-bound",
+        at_least=2.0,
+        form="printed",
+        why="two patterns, and the bound is zero",
+    )
+    one.fails(len(enumerate_arrangements([[1.0, 2.0]])) - count_bound(1, 1))
+    for n, d in product((2, 3, 5, 10, 30, 100, 1000), (1, 2, 3, 5, 8)):
+        if n >= d:
             seen.holds(count_arrangements(n, d) / count_bound(n, d))
     few = evidence(
         "ineq-arrangement-count", "degenerate-count-over-bound", tolerance=1.0, why="the inequality itself"
@@ -176,7 +184,9 @@ def test_rounded_floats_are_the_fractions_that_they_are() -> None:
 
 def test_large_data_are_refused_before_anything_starts() -> None:
     X = np.random.default_rng(0).normal(size=(300, 8))
-    with pytest.raises(ValueError, match=r"300 rows of rank 8 may have 80,916,293,708,720 activation patterns"):
+    with pytest.raises(
+        ValueError, match=r"300 rows of rank 8 may have 80,916,293,708,720 activation patterns"
+    ):
         enumerate_arrangements(X)
     with pytest.raises(ValueError, match="memory_limit is 1e-06 GB"):
         enumerate_arrangements(np.eye(3), memory_limit=1e3)

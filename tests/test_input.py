@@ -20,6 +20,14 @@ from convexdiff_lib import (
     score_matching_loss,
     score_matching_path,
 )
+from convexdiff_lib.arrangements import (
+    count_arrangements,
+    count_bound,
+    count_chambers,
+    coverage,
+    enumerate_arrangements,
+    printed_patterns,
+)
 from convexdiff_lib.certificates import certify_denoising, certify_score_matching, dual_violation
 from convexdiff_lib.cones import network_from_blocks, split_in_cone
 from convexdiff_lib.datasets import Cross, GaussianMixture, Uniform, perturb
@@ -198,6 +206,13 @@ MATRIX_DOORS: dict[str, tuple[str, Door]] = {
     "perturb": ("x", lambda x: perturb(x, 1.0, rng())),
     "denoising_loss x": ("x_noisy", lambda x: denoising_loss(PLANE, x, np.zeros((2, 2)), 1.0)),
     "denoising_loss targets": ("targets", lambda x: denoising_loss(PLANE, np.zeros((2, 2)), x, 1.0)),
+    "arrangements": ("X", enumerate_arrangements),
+    "count of chambers": ("X", count_chambers),
+    "printed patterns": ("X", printed_patterns),
+    "coverage": (
+        "X",
+        lambda x: coverage(x, enumerate_arrangements(ROWS), 3, np.random.default_rng(0)),
+    ),
     "gated denoising X": ("X", lambda x: gated_denoising(x, ROWS, GATES, 1.0)),
     "gated denoising targets": ("targets", lambda x: gated_denoising(ROWS, x, GATES, 1.0)),
     "gated score matching": ("X", lambda x: gated_score_matching(x, GATES, 1.0)),
@@ -381,6 +396,7 @@ def test_numbers_that_may_be_zero(door: str) -> None:
 
 
 ACTIVATION_DOORS: dict[str, Door] = {
+    "arrangements": lambda a: enumerate_arrangements(ROWS, activation=a),
     "network_from_blocks": lambda a: neurons(activation=a),
     "value_constraints": lambda a: value_constraints(ROWS, activation=a),
     "best_values": lambda a: best_values(ROWS, ROWS, activation=a),
@@ -459,6 +475,11 @@ COUNT_DOORS: dict[str, tuple[str, int, Door]] = {
     "trials": ("n_trials", 1, lambda n: train(n_trials=n)),
     "epochs": ("n_epochs", 1, lambda n: train(n_epochs=n)),
     "folds": ("folds", 2, lambda n: choose(folds=n)),
+    "rows": ("n", 1, lambda n: count_arrangements(n, 2)),
+    "dimensions": ("d", 1, lambda n: count_arrangements(2, n)),
+    "rows of a bound": ("n", 1, lambda n: count_bound(n, 2)),
+    "rank of a bound": ("r", 1, lambda n: count_bound(2, n)),
+    "gates": ("n_gates", 1, lambda n: coverage(ROWS, enumerate_arrangements(ROWS), n, rng())),
 }
 
 
