@@ -194,8 +194,8 @@ def gated_score_matching(X: ArrayLike, patterns: ArrayLike, beta: float) -> Gate
 
     Examples
     --------
-    One point at distance 5 with beta = 1.5.  The two patterns ask for ``|x q' - I| <= 1.5`` and ``0 <= 1.5``, and
-    q = 0 is feasible: the network is zero.
+    One point at distance 5 with beta = 1.5.  The two patterns ask for ``|x q' - I| <= 1.5`` and ``0 <= 1.5``,
+    and q = 0 is feasible: the network is zero.
 
     >>> gated_score_matching([[3.0, 4.0]], [[True], [False]], beta=1.5).n_active
     0
