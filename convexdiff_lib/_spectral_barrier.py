@@ -26,7 +26,7 @@ from scipy.linalg import cho_factor, cho_solve
 
 from ._validation import FloatArray
 
-__all__ = ["Blocks", "follow_path", "smallest_radius"]
+__all__ = ["Blocks", "follow_path", "newton_solver", "smallest_radius", "step_length"]
 
 _SHRINK = 0.2  # of the barrier's weight from one centre to the next
 _NEWTON_STEPS = 60  # at most, for one centre; a handful is usual
@@ -131,7 +131,7 @@ def _log_distance(M: FloatArray, radius: float) -> float:
     return float(np.sum(np.log(radius - singular) + np.log(radius + singular)))
 
 
-def _descend(value: Callable[[float], float], slope: float) -> float:
+def step_length(value: Callable[[float], float], slope: float) -> float:
     """Return a step along a direction by backtracking; zero if rounding allows none."""
     step, start = 1.0, value(0.0)
     while step > 1e-12:
@@ -141,7 +141,7 @@ def _descend(value: Callable[[float], float], slope: float) -> float:
     return 0.0
 
 
-def _solver(hessian: FloatArray) -> Callable[[FloatArray], FloatArray]:
+def newton_solver(hessian: FloatArray) -> Callable[[FloatArray], FloatArray]:
     """Factor a positive definite matrix, equilibrated; a ridge stands in where rounding took definiteness."""
     diagonal = np.diag(hessian)
     if not (np.isfinite(hessian).all() and (diagonal > 0).all()):
@@ -173,7 +173,7 @@ def _centre(
         gradient = Q - L + blocks.fitted(2 * mu * barrier.pull)
         hessian = 2 * mu * barrier.curvature(stacked)
         hessian[np.diag_indices_from(hessian)] += 1.0
-        solve = _solver(hessian)
+        solve = newton_solver(hessian)
         direction = solve(-gradient.ravel()).reshape(Q.shape)
         # Rounding in the matrix, and the ridge, show in the residual, which is computed without them.
         for _ in range(_REFINEMENTS):
@@ -185,7 +185,7 @@ def _centre(
         turn = blocks.linear(direction)
         decrement = -float(np.sum(gradient * direction)) / mu
         if decrement >= _QUADRATIC:
-            step = _descend(lambda t: loss(Q + t * direction, M + t * turn), -decrement * mu)  # noqa: B023
+            step = step_length(lambda t: loss(Q + t * direction, M + t * turn), -decrement * mu)  # noqa: B023
         else:
             # Self-concordance: the full step stays inside, and the next decrement is about its square.
             step = float(decrement < best and _log_distance(M + turn, beta) > -np.inf)
@@ -316,7 +316,7 @@ def _centre_radius(
         hessian[-1, -1] = mu * (4 * radius**2 * np.trace(squares, axis1=1, axis2=2).sum() - 2 * trace)
         # Directions of Q that no constraint sees have no gradient either; the ridge keeps them still.
         hessian[np.diag_indices_from(hessian)] += 1e-13 * mu * trace
-        direction = -_solver(hessian)(gradient)
+        direction = -newton_solver(hessian)(gradient)
         decrement = -float(gradient @ direction) / mu
         move, grow = direction[:-1].reshape(Q.shape), float(direction[-1])
         turn = blocks.linear(move)
@@ -325,7 +325,7 @@ def _centre_radius(
             return t * grow - mu * _log_distance(M + t * turn, radius + t * grow)  # noqa: B023
 
         if decrement >= _QUADRATIC:
-            step = _descend(loss, -decrement * mu)
+            step = step_length(loss, -decrement * mu)
         else:
             step = float(decrement < best and loss(1.0) < np.inf)
             best = decrement

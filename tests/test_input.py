@@ -45,6 +45,7 @@ from convexdiff_lib.networks import KinkNetwork
 from convexdiff_lib.nonconvex import train_denoising, train_score_matching
 from convexdiff_lib.path import denoising_path, solution_path
 from convexdiff_lib.piecewise_linear import PiecewiseLinearScore
+from convexdiff_lib.planar import certify_planar_denoising, largest_response, planar_denoising
 from convexdiff_lib.plots import draw, draw_data, draw_histogram, panels
 from convexdiff_lib.programs import (
     denoising_dual,
@@ -137,6 +138,20 @@ def neurons(
     return network_from_blocks(X, W, patterns, generators, activation=activation)
 
 
+NO_NEURONS = TwoLayerNetwork(np.zeros((0, 2)), np.zeros(0), np.zeros((2, 0)), np.zeros(2), np.zeros((2, 2)))
+
+
+def certify_plane(
+    X: Any = ROWS,
+    targets: Any = ROWS,
+    network: Any = NO_NEURONS,
+    Q: Any = ROWS,
+    beta: Any = 1.0,
+    activation: Any = "relu",
+) -> Any:
+    return certify_planar_denoising(X, targets, network, Q, beta, activation=activation)
+
+
 NODES = np.linspace(-9.0, 9.0, 181)
 LAW = GridLaw.normal(0.0, 1.0, nodes=NODES)
 
@@ -222,6 +237,13 @@ MATRIX_DOORS: dict[str, tuple[str, Door]] = {
     "value_constraints": ("X", value_constraints),
     "best_values X": ("X", lambda x: best_values(x, ROWS)),
     "best_values targets": ("targets", lambda x: best_values(ROWS, x)),
+    "planar X": ("X", lambda x: planar_denoising(x, ROWS, 1.0)),
+    "planar targets": ("targets", lambda x: planar_denoising(ROWS, x, 1.0)),
+    "response to X": ("X", lambda x: largest_response(x, ROWS)),
+    "response to Q": ("Q", lambda x: largest_response(ROWS, x)),
+    "certify planar X": ("X", lambda x: certify_plane(X=x)),
+    "certify planar targets": ("targets", lambda x: certify_plane(targets=x)),
+    "certify planar Q": ("Q", lambda x: certify_plane(Q=x)),
     "rows of a cone": ("rows", lambda x: split_in_cone([1.0, 1.0], x, [1.0, 1.0])),
 }
 ANY_SHAPE_DOORS: dict[str, tuple[str, Door]] = {
@@ -339,6 +361,8 @@ POSITIVE_DOORS: dict[str, tuple[str, Door]] = {
     "step of a law": ("step_size", lambda b: carry(step_size=b)),
     "std": ("std", lambda b: GridLaw.normal(0.0, b, nodes=NODES)),
     "scale": ("scale", lambda b: GaussianMixture((0.0,), b)),
+    "planar denoising": ("beta", lambda b: planar_denoising(ROWS, ROWS, b)),
+    "certify planar": ("beta", lambda b: certify_plane(beta=b)),
     "gated denoising": ("beta", lambda b: gated_denoising(ROWS, ROWS, GATES, b)),
     "gated score matching": ("beta", lambda b: gated_score_matching(ROWS, GATES, b)),
     "certify gated": ("beta", lambda b: certify_gates(beta=b)),
@@ -397,6 +421,9 @@ def test_numbers_that_may_be_zero(door: str) -> None:
 
 ACTIVATION_DOORS: dict[str, Door] = {
     "arrangements": lambda a: enumerate_arrangements(ROWS, activation=a),
+    "planar_denoising": lambda a: planar_denoising(ROWS, ROWS, 1.0, activation=a),
+    "largest_response": lambda a: largest_response(ROWS, ROWS, activation=a),
+    "certify planar": lambda a: certify_plane(activation=a),
     "network_from_blocks": lambda a: neurons(activation=a),
     "value_constraints": lambda a: value_constraints(ROWS, activation=a),
     "best_values": lambda a: best_values(ROWS, ROWS, activation=a),
@@ -534,6 +561,19 @@ def test_gates_and_cones_that_do_not_fit_together() -> None:
         ),
         (lambda: certify_gates(W=np.zeros((2, 2, 2))), "W must have shape (1, 2, 2); got (2, 2, 2)"),
         (lambda: certify_gates(Q=np.zeros((2, 3))), "Q must have shape (2, 2); got (2, 3)"),
+        (
+            lambda: planar_denoising(np.eye(3), np.eye(3), 1.0),
+            "X must have shape (n, 2), points of the plane; got (3, 3)",
+        ),
+        (
+            lambda: planar_denoising(ROWS, np.ones((3, 2)), 1.0),
+            "targets must have the shape of X, (2, 2); got (3, 2)",
+        ),
+        (lambda: certify_plane(Q=np.ones((2, 3))), "Q must have the shape of X, (2, 2); got (2, 3)"),
+        (
+            lambda: certify_plane(network=PLANE),
+            "network must have activation 'relu', no biases and no skip connection",
+        ),
         (lambda: neurons(W=np.zeros((1, 2, 3))), "W must have shape (1, 2, 2); got (1, 2, 3)"),
         (lambda: neurons(patterns=np.ones(2)), "patterns must have shape (2, 2); got (2,)"),
         (lambda: neurons(generators=np.ones((2, 2))), "generators must have shape (1, 2); got (2, 2)"),
