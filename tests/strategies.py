@@ -169,7 +169,7 @@ def constrained(seed: int) -> FloatArray:
     base = rng.normal(size=(4, 2))
     return (
         np.repeat(base, 2, axis=0),
-        np.vstack([base, 3.0 * base[:2]]),
+        np.vstack([base, 4.0 * base[:2]]),
         np.vstack([base, -2.0 * base]),
         np.outer(rng.normal(size=6), [1.0, 2.0]),
         np.vstack([base, np.zeros((1, 2))]),
