@@ -36,7 +36,6 @@ _GAP = 1e-10  # relative gap at which a problem with finitely many directions is
 _VIOLATION = 1e-9  # relative excess of a response that the last round may leave
 _ROUNDS = 60  # of column generation, at most
 _NEGLIGIBLE = 1e-9  # a neuron below this share of the largest one is left out
-_SAME = 1e-12  # directions closer than this are one: rounding of an angle is 1e-16
 
 
 @dataclass(frozen=True)
@@ -273,14 +272,9 @@ class _Arcs:
 def _arcs(points: FloatArray, activation: Activation) -> _Arcs:
     """Cut the circle at the directions orthogonal to the points; a pattern is that of its arc's middle."""
     real = points[np.any(points != 0, axis=1)]
-    if len(real) == 0:
-        cuts = np.array([0.0, np.pi])
-    else:
-        normals = np.sort(np.mod(np.arctan2(real[:, 0], -real[:, 1]), np.pi))
-        half = normals[np.concatenate([[True], np.diff(normals) > _SAME])]
-        if len(half) > 1 and half[-1] - half[0] > np.pi - _SAME:  # the same line from both ends
-            half = half[:-1]
-        cuts = np.concatenate([half, half + np.pi])
+    # Arcs of no width, between directions that differ by rounding, do no harm: the response is continuous.
+    normals = np.unique(np.mod(np.arctan2(real[:, 0], -real[:, 1]), np.pi)) if len(real) else np.zeros(1)
+    cuts = np.concatenate([normals, normals + np.pi])
     if activation == "abs":  # u and -u are one neuron
         cuts = cuts[: len(cuts) // 2 + 1]
         starts, ends = cuts[:-1], cuts[1:]
