@@ -3,7 +3,7 @@ r"""Interior points for problems whose constraints bound the spectral norms of m
 Both problems here have a variable Q of shape (n, c), signs or indicators :math:`D_1, \dots, D_P`, and the
 d by c matrices
 
-.. math:: M_i(Q) = X^\top D_i Q - \tau\, \mathrm{tr}(D_i)\, I .
+.. math:: M_i(Q) = X^\top D_i Q - S_i
 
 `follow_path` maximises :math:`\langle Q, L\rangle - \tfrac12\|Q\|_F^2` subject to
 :math:`\|M_i(Q)\|_2 \le \beta`, and `smallest_radius` minimises :math:`\max_i \|M_i(Q)\|_2`.  The barrier of
@@ -40,18 +40,15 @@ _OUTSIDE = 1e-11  # relative excess that counts as a violation
 
 @dataclass(frozen=True)
 class Blocks:
-    """The data of the constraints: X of shape (n, d), signs (P, n), and tau times the traces, shape (P,)."""
+    """The data of the constraints: X of shape (n, d), signs (P, n), and the shifts S of shape (P, d, c)."""
 
     X: FloatArray
     signs: FloatArray
-    traces: FloatArray
+    shifts: FloatArray
 
     def matrices(self, Q: FloatArray) -> FloatArray:
         """Return all M_i(Q), shape (P, d, c)."""
-        M = self.linear(Q)
-        if self.traces.any():
-            M -= self.traces[:, None, None] * np.eye(*M.shape[1:])
-        return M
+        return self.linear(Q) - self.shifts
 
     def linear(self, Q: FloatArray) -> FloatArray:
         """Return all X^T D_i Q: what M_i changes by when Q is added."""
@@ -73,7 +70,7 @@ class Blocks:
 
     def part(self, chosen: NDArray[np.intp]) -> Blocks:
         """Return the constraints with the chosen numbers."""
-        return Blocks(self.X, self.signs[chosen], self.traces[chosen])
+        return Blocks(self.X, self.signs[chosen], self.shifts[chosen])
 
 
 def _norms(M: FloatArray) -> FloatArray:
@@ -258,16 +255,17 @@ def follow_path(
     return Q, full
 
 
-def smallest_radius(blocks: Blocks, c: int, gap: float) -> tuple[FloatArray, FloatArray]:
+def smallest_radius(blocks: Blocks, gap: float) -> tuple[FloatArray, FloatArray]:
     """Minimise the largest |M_i(Q)| over Q.
 
     Returns Q, and W of shape (P, d, c) with sum_i D_i X W_i = 0 to rounding.
     """
-    d = blocks.X.shape[1]
+    d, c = blocks.shifts.shape[1:]
     rank = min(d, c)
-    working = np.sort(np.argsort(-np.abs(blocks.traces), kind="stable")[:_NEWCOMERS])
+    sizes = _norms(blocks.shifts)
+    working = np.sort(np.argsort(-sizes, kind="stable")[:_NEWCOMERS])
     Q = np.zeros((len(blocks.X), c))
-    most = float(np.abs(blocks.traces).max())
+    most = float(sizes.max())
     if most == 0:
         return Q, np.zeros((len(blocks.signs), d, c))
     radius = 1.1 * most

@@ -155,7 +155,7 @@ def gated_denoising(X: ArrayLike, targets: ArrayLike, patterns: ArrayLike, beta:
     decay = as_weight_decay(beta)
     # In units in which the data and the targets are of order one.
     unit, size = _size(data), _size(labels)
-    blocks = Blocks(data / unit, signs, np.zeros(len(signs)))
+    blocks = Blocks(data / unit, signs, _no_shifts(signs, data, labels.shape[1]))
     zero = np.zeros_like(labels)
     for gap in _GAPS:
         Q, W = _solve(blocks, labels / size, decay / (unit * size), zero, gap)
@@ -204,7 +204,7 @@ def gated_score_matching(X: ArrayLike, patterns: ArrayLike, beta: float) -> Gate
     decay = as_weight_decay(beta)
     unit = _size(data)
     d = data.shape[1]
-    blocks = Blocks(data / unit, signs, signs.sum(axis=1))
+    blocks = Blocks(data / unit, signs, _trace_shifts(signs, d))
     none = np.zeros((len(data), d))
     if blocks.norms(none).max() <= decay:
         return _judged(data, None, signs, np.zeros((len(signs), d, d)), none, decay)
@@ -261,19 +261,19 @@ def critical_weight_decay(X: ArrayLike, patterns: ArrayLike) -> CriticalWeightDe
     """
     data, signs = _problem(X, patterns)
     unit = _size(data)
-    blocks = Blocks(data / unit, signs, signs.sum(axis=1))
+    blocks = Blocks(data / unit, signs, _trace_shifts(signs, data.shape[1]))
     try:
-        Q, W = smallest_radius(blocks, data.shape[1], 1e-9)
+        Q, W = smallest_radius(blocks, 1e-9)
     except np.linalg.LinAlgError as error:
         raise NotCertifiedError(f"critical weight decay lost to rounding: {error}") from error
-    Q, blocks = Q / unit, Blocks(data, signs, blocks.traces)
+    Q, blocks = Q / unit, Blocks(data, signs, blocks.shifts)
     upper = float(blocks.norms(Q).max())
     cost = _nuclear(W)
     if cost > 0:
         W /= cost
-    lower = -float(blocks.traces @ np.trace(W, axis1=1, axis2=2))
+    lower = -float(np.sum(blocks.shifts * W))
     residue = float(np.abs(blocks.fitted(W)).max()) / unit
-    most = float(np.abs(blocks.traces).max())
+    most = float(np.abs(blocks.shifts).max())
     if upper - lower > _CRITICAL_GAP * max(upper, 1e-3 * most) or residue > 1e-9:
         raise NotCertifiedError(
             f"critical weight decay only known to lie between {lower:.9g} and {upper:.9g}"
@@ -332,13 +332,13 @@ def certify_gated(
     for name, given, shape in (("W", weights, (len(signs), d, c)), ("Q", dual_point, (n, c))):
         if given.shape != shape:
             raise ValueError(f"{name} must have shape {shape}; got {given.shape}")
-    blocks = Blocks(data, signs, signs.sum(axis=1) if matching else np.zeros(len(signs)))
+    blocks = Blocks(data, signs, _trace_shifts(signs, d) if matching else _no_shifts(signs, data, c))
     largest = float(blocks.norms(dual_point).max())
     if not matching and largest > decay:
         dual_point = dual_point * (decay / largest)
     primal = float(
         0.5 * np.sum((blocks.fitted(weights) - labels) ** 2)
-        + blocks.traces @ np.trace(weights, axis1=1, axis2=2)
+        + np.sum(blocks.shifts * weights)
         + decay * _nuclear(weights)
     )
     dual = float(np.sum(dual_point * labels) - 0.5 * np.sum(dual_point**2))
@@ -370,6 +370,15 @@ def _size(rows: FloatArray) -> float:
     """Root-mean-square length of the rows; 1 where all are zero."""
     largest = float(np.abs(rows).max())
     return largest * float(np.sqrt(np.mean((rows / largest) ** 2) * rows.shape[1])) if largest > 0 else 1.0
+
+
+def _trace_shifts(signs: FloatArray, d: int) -> FloatArray:
+    """Return tr(D_i) I for every pattern."""
+    return np.asarray(signs.sum(axis=1)[:, None, None] * np.eye(d))
+
+
+def _no_shifts(signs: FloatArray, data: FloatArray, c: int) -> FloatArray:
+    return np.zeros((len(signs), data.shape[1], c))
 
 
 def _nuclear(W: FloatArray) -> float:
@@ -407,7 +416,7 @@ def _judged(
         W = tidy
     else:
         certificate = certify_gated(data, labels, signs, W, Q, beta)
-    fitted = Blocks(data, signs, np.zeros(len(signs))).fitted(W)
+    fitted = Blocks(data, signs, np.zeros_like(W)).fitted(W)
     return GatedScore(W, Q, fitted, beta, certificate.primal, certificate)
 
 

@@ -15,6 +15,10 @@ angle: the largest value is a closed form.  So the worst violated constraint of 
 and the problem is solved by column generation: solve with finitely many directions, add the worst direction
 of every arc that violates its constraint, and repeat until none does.  Around a direction that is needed the
 new ones close in like a bisection, and the violation falls like the square of their distance.
+
+Score matching has no targets and an additional term, the sum of the slopes.  A neuron then has the response
+:math:`\|Q^\top \sigma(Xu) - c(u)\, u\|`, where c(u) sums the slopes of the activation at the data.  It jumps
+at the ends of an arc, and from some critical weight decay on no multiple of a neuron pays.
 """
 
 from __future__ import annotations
@@ -22,20 +26,34 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from ._spectral_barrier import Blocks, follow_path
+from ._spectral_barrier import Blocks, follow_path, smallest_radius
 from ._validation import Activation, FloatArray, as_activation, as_matrix, as_weight_decay
 from .certificates import Certificate, NotCertifiedError
 from .networks import TwoLayerNetwork
-from .objectives import denoising_loss
+from .objectives import denoising_loss, score_matching_loss
 
-__all__ = ["PlanarScore", "certify_planar_denoising", "largest_response", "planar_denoising"]
+__all__ = [
+    "PlanarScore",
+    "certify_planar_denoising",
+    "certify_planar_score_matching",
+    "largest_response",
+    "planar_critical_weight_decay",
+    "planar_denoising",
+    "planar_score_matching",
+]
 
-_GAP = 1e-10  # relative gap at which a problem with finitely many directions is solved
-_VIOLATION = 1e-9  # relative excess of a response that the last round may leave
+# Relative gaps at which a problem with finitely many neurons is solved: the first that rounding allows.
+_GAPS = (1e-10, 1e-9, 5e-9, 1e-7)
+_VIOLATION = 1e-9  # excess of a response that the last round may leave, relative to the room inside
 _ROUNDS = 60  # of column generation, at most
-_NEGLIGIBLE = 1e-9  # a neuron below this share of the largest one is left out
+_SAME = 1e-12  # directions closer than this are one: rounding of an angle is 1e-16
+_ROUNDING = 1e-14  # of a product of a point and a unit vector, relative to the point
+_NUDGE = 1e-12  # a neuron at the end of its arc is turned inwards by this angle, for its pattern to count
+_INSIDE = 1e-3  # relative precision of the critical weight decay where only a feasible point is wanted
+_NEGLIGIBLE = 1e-9  # a neuron below this share of the largest one is not kept for the next round
+_TINY = 1e-13  # nor, after the last round, one below this share
 
 
 @dataclass(frozen=True)
@@ -45,7 +63,7 @@ class PlanarScore:
     Parameters
     ----------
     Q : array of shape (n, c)
-        Dual variable: the targets minus the fitted values.
+        Dual variable: the targets (zero for score matching) minus the fitted values.
     beta : float
     value : float
         The training loss of the network.
@@ -115,32 +133,205 @@ def planar_denoising(
     none = np.zeros((0, 2))
     if largest.max() <= share * (1 + 1e-12):  # at the threshold itself rounding decides
         return _judged(points, labels, decay, _neurons(none, none, kind), labels, kind)
-    for _ in range(_ROUNDS):
-        Q, weights = _solve_with(arcs, angles, goal, share)
-        needed = np.linalg.norm(weights, axis=1) > _NEGLIGIBLE * np.linalg.norm(weights, axis=1).max()
-        largest, peaks = arcs.worst(Q)
-        violating = largest > share * (1 + _VIOLATION)
-        first = np.column_stack([np.cos(angles), np.sin(angles)])
-        if not violating.any():
-            break
-        angles = np.concatenate([angles[needed], peaks[violating]])
-    network = _neurons(first[needed], weights[needed] * (size / unit), kind)
+    chosen = np.arange(len(angles))
+    Q, weights, chosen, angles = _columns(arcs, goal, share, np.zeros_like(goal), chosen, angles)
+    first = np.column_stack([np.cos(angles), np.sin(angles)])
+    network = _neurons(first, weights * (size / unit), kind)
     fit = _judged(points, labels, decay, network, Q * size, kind)
     if not fit.certificate.holds:
         raise NotCertifiedError(f"planar denoising, beta = {decay:.6g}: {fit.certificate}")
     return fit
 
 
-def _solve_with(arcs: _Arcs, angles: FloatArray, L: FloatArray, beta: float) -> tuple[FloatArray, FloatArray]:
-    """Solve with finitely many directions: a group Lasso.  Returns Q, and second-layer weights (m, c)."""
-    features = arcs.X @ np.stack([np.cos(angles), np.sin(angles)])
-    features = np.maximum(features, 0.0) if arcs.activation == "relu" else np.abs(features)
-    blocks = Blocks(np.ones((len(L), 1)), features.T, np.zeros(len(angles)))
-    try:
-        Q, W = follow_path(blocks, L, beta, np.zeros_like(L), _GAP)
-    except np.linalg.LinAlgError as error:
-        raise NotCertifiedError(f"planar denoising lost to rounding: {error}") from error
-    return Q, W[:, 0, :]
+def planar_score_matching(X: ArrayLike, beta: float, *, activation: Activation = "relu") -> PlanarScore:
+    r"""Train a network without biases by score matching in the plane to certified global optimality.
+
+    .. math:: \inf \sum_k \Big[ \tfrac12 \|s(x_k)\|^2 + \mathrm{tr}\,\nabla s(x_k) \Big]
+              + \tfrac{\beta}{2} \sum_j \big( \|u_j\|^2 + \|\alpha_j\|^2 \big)
+
+    On an arc with pattern D a unit neuron has the response :math:`\|Q^\top D X u - \mathrm{tr}(D)\, u\|`,
+    again the root of a constant plus a cosine.  The slope of a neuron jumps at the ends of its arc, so that
+    the optimum is an infimum; the network returned has its neurons a rounding error inside.
+
+    Parameters
+    ----------
+    X : array of shape (n, 2)
+    beta : float
+        Weight decay, above the critical one.
+    activation : {"relu", "abs"}
+
+    Returns
+    -------
+    PlanarScore
+
+    Raises
+    ------
+    ValueError
+        If an argument is malformed, the points are not in the plane, or the loss has no lower bound.
+    NotCertifiedError
+        If rounding kept the duality gap above its tolerance.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.random.default_rng(0).normal(size=(10, 2))
+    >>> fit = planar_score_matching(X, beta=4.0)
+    >>> fit.certificate.holds
+    True
+    """
+    points, _ = _plane(X, X, "X")
+    decay, kind = as_weight_decay(beta), as_activation(activation)
+    unit = _size(points)
+    arcs = _arcs(points / unit, kind, slopes=True)
+    none = np.zeros_like(points)
+    largest, angles = arcs.worst(none)
+    if largest.max() <= decay * (1 + 1e-12):
+        return _matched(points, decay, _neurons(none[:0], none[:0], kind), none, kind)
+    inside, chosen, angles, bounds = _critical(arcs, _INSIDE, decay)
+    if arcs.worst(inside)[0].max() >= decay:
+        raise ValueError(
+            f"beta must be above {bounds[1]:.6g}, the critical weight decay of these points; "
+            f"got {decay:.6g}. Below, the loss has no lower bound"
+        )
+    Q, weights, chosen, angles = _columns(arcs, none, decay, inside, chosen, angles)
+    excess, room = arcs.worst(Q)[0].max() - decay, decay - arcs.worst(inside)[0].max()
+    if excess > 0:  # what the last round left outside: responses are convex on the way inside
+        Q = Q + excess / (excess + room) * (inside - Q)
+    width = arcs.ends[chosen] - arcs.starts[chosen]
+    nudge = np.minimum(_NUDGE, width / 4)
+    angles = np.clip(angles, arcs.starts[chosen] + nudge, arcs.ends[chosen] - nudge)
+    first = np.column_stack([np.cos(angles), np.sin(angles)])
+    network = _neurons(first, weights / unit**2, kind)
+    fit = _matched(points, decay, network, Q / unit, kind)
+    if not fit.certificate.holds:
+        raise NotCertifiedError(
+            f"planar score matching, beta = {decay:.6g}, critical {bounds[1]:.6g}: {fit.certificate}"
+        )
+    return fit
+
+
+def planar_critical_weight_decay(X: ArrayLike, *, activation: Activation = "relu") -> tuple[float, float]:
+    r"""Return two bounds on the weight decay from which score matching in the plane is bounded below.
+
+    .. math:: \beta_c = \min_Q \max_{\|u\| = 1} \|Q^\top D X u - \mathrm{tr}(D)\, u\|
+
+    The upper bound comes with a Q that attains it.  The lower one comes with neurons whose values cancel and
+    whose slopes do not: below it, multiples of these have a loss that falls without bound.
+
+    Parameters
+    ----------
+    X : array of shape (n, 2)
+    activation : {"relu", "abs"}
+
+    Returns
+    -------
+    lower, upper : float
+
+    Raises
+    ------
+    ValueError
+        If X is malformed or the points are not in the plane.
+    NotCertifiedError
+        If the bounds are more than a millionth apart.
+
+    Examples
+    --------
+    >>> lower, upper = planar_critical_weight_decay([[3.0, 4.0]])
+    >>> round(lower, 5), round(upper, 5)
+    (1.0, 1.0)
+    """
+    points, _ = _plane(X, X, "X")
+    arcs = _arcs(points / _size(points), as_activation(activation), slopes=True)
+    _, _, _, (lower, upper) = _critical(arcs, 1e-7, 0.0)
+    if upper - lower > 1e-6 * upper:
+        raise NotCertifiedError(
+            f"critical weight decay only known to lie between {lower:.9g} and {upper:.9g}"
+        )
+    return lower, upper
+
+
+def _critical(
+    arcs: _Arcs, gap: float, enough: float
+) -> tuple[FloatArray, NDArray[np.intp], FloatArray, tuple[float, float]]:
+    """Return Q with the least response, by columns, the columns, and both bounds on that response.
+
+    Stops early once the lower bound has reached ``enough``.
+    """
+    largest, _ = arcs.worst(np.zeros_like(arcs.X))
+    best, upper, lower = np.zeros_like(arcs.X), float(largest.max()), 0.0
+    # The ends of all arcs to begin with: there the slopes jump.
+    chosen, angles = np.tile(np.arange(len(largest)), 2), np.concatenate([arcs.starts, arcs.ends])
+    for _ in range(_ROUNDS):
+        atoms = arcs.atoms(chosen, angles)
+        try:
+            Q, W = smallest_radius(atoms, 0.1 * gap)
+        except np.linalg.LinAlgError as error:
+            raise NotCertifiedError(f"critical weight decay lost to rounding: {error}") from error
+        cost = np.linalg.norm(W, axis=(1, 2))
+        if cost.sum() > 0:
+            lower = max(lower, -float(np.sum(atoms.shifts * W)) / float(cost.sum()))
+        largest, peaks = arcs.worst(Q)
+        if largest.max() < upper:
+            best, upper = Q, float(largest.max())
+        if upper - lower <= gap * upper or lower >= enough > 0:
+            break
+        needed = cost > _NEGLIGIBLE * cost.max()
+        outside = np.flatnonzero(largest > lower)
+        chosen = np.concatenate([chosen[needed], outside])
+        angles = np.concatenate([angles[needed], peaks[outside]])
+    return best, chosen, angles, (lower, upper)
+
+
+def _columns(
+    arcs: _Arcs,
+    L: FloatArray,
+    beta: float,
+    inside: FloatArray,
+    chosen: NDArray[np.intp],
+    angles: FloatArray,
+) -> tuple[FloatArray, FloatArray, NDArray[np.intp], FloatArray]:
+    """Solve by column generation from given neurons: their arcs and angles.
+
+    Returns Q, and the second-layer weights, arcs and angles of the neurons of the solution.
+    """
+    room = beta - float(arcs.worst(inside)[0].max())
+    limit = beta + max(_VIOLATION * room, 2e-12 * beta)  # pulling Q inside costs in proportion to 1 / room
+    for _ in range(_ROUNDS):
+        Q, W = _solve_atoms(arcs.atoms(chosen, angles), L, beta, inside)
+        cost = np.linalg.norm(W, axis=(1, 2))
+        largest, peaks = arcs.worst(Q)
+        violating = np.flatnonzero(largest > limit)
+        if not len(violating):
+            kept = cost > _TINY * cost.max()
+            return Q, W[kept, 0], chosen[kept], angles[kept]
+        needed = cost > _NEGLIGIBLE * cost.max()
+        chosen = np.concatenate([chosen[needed], violating])
+        angles = np.concatenate([angles[needed], peaks[violating]])
+    excess = float(largest.max()) / beta - 1
+    raise NotCertifiedError(f"{_ROUNDS} rounds of columns left a response {excess:.1e} above beta")
+
+
+def _solve_atoms(
+    atoms: Blocks, L: FloatArray, beta: float, inside: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Solve with finitely many neurons, as precisely as rounding allows."""
+    best, found = np.inf, None
+    for gap in _GAPS:
+        try:
+            Q, W = follow_path(atoms, L, beta, inside, gap)
+        except np.linalg.LinAlgError:
+            continue
+        primal = 0.5 * np.sum((atoms.fitted(W) - L) ** 2) + np.sum(atoms.shifts * W)
+        primal += beta * np.linalg.norm(W, axis=(1, 2)).sum()
+        dual = np.sum(Q * L) - 0.5 * np.sum(Q**2)
+        reached = abs(primal - dual) / max(abs(dual), np.finfo(float).tiny)
+        if reached < best:
+            best, found = reached, (Q, W)
+        if reached <= 2 * gap:
+            break
+    if found is None:
+        raise NotCertifiedError("planar problem lost to rounding: no interior point was reached")
+    return found
 
 
 def largest_response(X: ArrayLike, Q: ArrayLike, *, activation: Activation = "relu") -> float:
@@ -219,14 +410,67 @@ def certify_planar_denoising(
     points, labels = _plane(X, targets)
     _, dual_point = _plane(X, Q, "Q")
     decay, kind = as_weight_decay(beta), as_activation(activation)
-    if network.activation != kind or network.b1.any() or network.b2.any() or network.V.any():
-        raise ValueError(f"network must have activation {kind!r}, no biases and no skip connection")
+    _check_class(network, kind)
     largest = float(_arcs(points, kind).worst(dual_point)[0].max())
     if largest > decay:
         dual_point = dual_point * (decay / largest)
     primal = denoising_loss(network, points, labels, decay)
     dual = float(np.sum(dual_point * labels) - 0.5 * np.sum(dual_point**2))
     return Certificate(primal, dual, 0.0, max(abs(primal), abs(dual)))
+
+
+def certify_planar_score_matching(
+    X: ArrayLike, network: TwoLayerNetwork, Q: ArrayLike, beta: float, *, activation: Activation = "relu"
+) -> Certificate:
+    r"""Certify an optimal network of planar score matching from the data alone.
+
+    Weak duality: the loss of every network is at least :math:`-\tfrac12\|Q\|_F^2` if no unit neuron has a
+    response :math:`\|Q^\top D X u - \mathrm{tr}(D)\, u\|` above beta, on any arc, its ends included.
+
+    Parameters
+    ----------
+    X : array of shape (n, 2)
+    network : TwoLayerNetwork
+        Primal candidate, without biases and skip connection.
+    Q : array of shape (n, 2)
+        Dual candidate.
+    beta : float
+    activation : {"relu", "abs"}
+
+    Returns
+    -------
+    Certificate
+        Its gap is compared with the larger of the two values, and with the loss
+        :math:`-2n^2/\|X\|_F^2` of the best score that is a multiple of x.
+
+    Raises
+    ------
+    ValueError
+        If an argument is malformed, or the network is not of the class that is certified.
+
+    Examples
+    --------
+    >>> fit = planar_score_matching([[1.0, 0.0], [0.0, 1.0]], beta=1.2)
+    >>> certify_planar_score_matching([[1, 0], [0, 1]], fit.network(), fit.Q, beta=1.2).holds
+    True
+    """
+    points, dual_point = _plane(X, Q, "Q")
+    decay, kind = as_weight_decay(beta), as_activation(activation)
+    _check_class(network, kind)
+    largest = float(_arcs(points, kind, slopes=True).worst(dual_point)[0].max())
+    n = len(points)
+    primal = score_matching_loss(network, points, decay)
+    dual = -0.5 * float(np.sum(dual_point**2))
+    scale = max(abs(primal), abs(dual))
+    if points.any():
+        scale = max(scale, 2 * n**2 / float(np.sum(points**2)))
+    return Certificate(primal, dual, max(0.0, largest - decay) / n, scale)
+
+
+def _check_class(network: TwoLayerNetwork, activation: Activation) -> None:
+    """A network of another class proves nothing."""
+    if network.activation != activation or network.b1.any() or network.b2.any() or network.V.any():
+        raise ValueError(f"network must have activation {activation!r}, no biases and no skip connection")
 
 
 def _plane(X: ArrayLike, other: ArrayLike, name: str = "targets") -> tuple[FloatArray, FloatArray]:
@@ -246,17 +490,19 @@ def _size(rows: FloatArray) -> float:
 
 @dataclass(frozen=True)
 class _Arcs:
-    """Points (n, 2), signs or indicators (P, n), and where the arcs start and end, in radians."""
+    """Points (n, 2), signs or indicators (P, n), traces (P,), and the ends of the arcs, in radians."""
 
     X: FloatArray
     activation: Activation
     signs: FloatArray
+    traces: FloatArray
     starts: FloatArray
     ends: FloatArray
 
     def worst(self, Q: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the largest |M^T u| over the unit vectors u of every arc, and the angle of u."""
-        M = Blocks(self.X, self.signs, np.zeros(len(self.signs))).linear(Q)
+        shifts = self.traces[:, None, None] * np.eye(2)
+        M = Blocks(self.X, self.signs, shifts).matrices(Q)
         squares = M @ M.transpose(0, 2, 1)
         mean = 0.5 * (squares[:, 0, 0] + squares[:, 1, 1])
         cosine, sine = 0.5 * (squares[:, 0, 0] - squares[:, 1, 1]), squares[:, 0, 1]
@@ -268,22 +514,55 @@ class _Arcs:
         height = mean + cosine * np.cos(2 * angle) + sine * np.sin(2 * angle)
         return np.sqrt(np.maximum(height, 0.0)), angle
 
+    def atoms(self, arcs: NDArray[np.intp], angles: FloatArray) -> Blocks:
+        """Return the constraints of single unit neurons, each with the pattern of its arc."""
+        u = np.stack([np.cos(angles), np.sin(angles)])
+        values = (self.X @ u).T
+        # At the end of an arc a point is orthogonal to the neuron; rounding is not to be multiplied by Q.
+        values[np.abs(values) <= _ROUNDING * np.linalg.norm(self.X, axis=1)] = 0.0
+        features = self.signs[arcs] * values
+        shifts = self.traces[arcs, None, None] * u.T[:, None, :]
+        return Blocks(np.ones((len(self.X), 1)), features, shifts)
 
-def _arcs(points: FloatArray, activation: Activation) -> _Arcs:
-    """Cut the circle at the directions orthogonal to the points; a pattern is that of its arc's middle."""
-    real = points[np.any(points != 0, axis=1)]
-    # Arcs of no width, between directions that differ by rounding, do no harm: the response is continuous.
-    normals = np.unique(np.mod(np.arctan2(real[:, 0], -real[:, 1]), np.pi)) if len(real) else np.zeros(1)
-    cuts = np.concatenate([normals, normals + np.pi])
-    if activation == "abs":  # u and -u are one neuron
-        cuts = cuts[: len(cuts) // 2 + 1]
-        starts, ends = cuts[:-1], cuts[1:]
-    else:
-        starts, ends = cuts, np.append(cuts[1:], cuts[0] + 2 * np.pi)
+
+def _arcs(points: FloatArray, activation: Activation, *, slopes: bool = False) -> _Arcs:
+    """Cut the circle at the directions orthogonal to the points; a pattern is that of its arc's middle.
+
+    With ``slopes`` the traces of the patterns count, with relu'(0) = 1 and sign(0) = 1: rows of zeros are
+    active everywhere, and a cut with points on both sides of its line is an arc of its own, of no width, on
+    which both count as active.
+    """
+    real = np.any(points != 0, axis=1)
+    normals = np.mod(np.arctan2(points[:, 0], -points[:, 1]), np.pi)
+    half = np.unique(normals[real]) if real.any() else np.zeros(1)
+    half = half[np.concatenate([[True], np.diff(half) > _SAME])]
+    cuts = np.concatenate([half, half + np.pi])
+    starts, ends = cuts, np.append(cuts[1:], cuts[0] + 2 * np.pi)
+    if activation == "abs" and not slopes:  # u and -u are one neuron
+        starts, ends = starts[: len(half)], ends[: len(half)]
     middle = 0.5 * (starts + ends)
-    on = points @ np.stack([np.cos(middle), np.sin(middle)]) > 0
-    signs = on.astype(np.float64).T if activation == "relu" else np.where(on, 1.0, -1.0).T
-    return _Arcs(points, activation, signs, starts, ends)
+    on = (points @ np.stack([np.cos(middle), np.sin(middle)]) > 0).T
+    if slopes:
+        on |= ~real
+        thin = [(cut, row) for cut in cuts for row in _on_both_sides(points, real, normals, cut)]
+        starts, ends = (np.concatenate([a, [cut for cut, _ in thin]]) for a in (starts, ends))
+        on = np.concatenate([on, np.array([row for _, row in thin], dtype=bool).reshape(-1, len(points))])
+    signs = on.astype(np.float64) if activation == "relu" else np.where(on, 1.0, -1.0)
+    return _Arcs(
+        points, activation, signs, signs.sum(axis=1) if slopes else np.zeros(len(signs)), starts, ends
+    )
+
+
+def _on_both_sides(
+    points: FloatArray, real: NDArray[np.bool_], normals: FloatArray, cut: float
+) -> list[NDArray[np.bool_]]:
+    """Return the pattern on a cut, if points lie on both sides of the line orthogonal to it."""
+    apart = np.abs(np.mod(normals - cut + np.pi / 2, np.pi) - np.pi / 2)
+    line = real & (apart <= _SAME)
+    along = points[line] @ points[np.argmax(line)]
+    if not line.any() or (along > 0).all():
+        return []
+    return [(points @ [np.cos(cut), np.sin(cut)] > 0) | line | ~real]
 
 
 def _neurons(W1: FloatArray, W2: FloatArray, activation: Activation) -> TwoLayerNetwork:
@@ -302,4 +581,11 @@ def _judged(
     activation: Activation,
 ) -> PlanarScore:
     certificate = certify_planar_denoising(points, labels, network, Q, beta, activation=activation)
+    return PlanarScore(Q, beta, certificate.primal, certificate, network)
+
+
+def _matched(
+    points: FloatArray, beta: float, network: TwoLayerNetwork, Q: FloatArray, activation: Activation
+) -> PlanarScore:
+    certificate = certify_planar_score_matching(points, network, Q, beta, activation=activation)
     return PlanarScore(Q, beta, certificate.primal, certificate, network)

@@ -45,7 +45,14 @@ from convexdiff_lib.networks import KinkNetwork
 from convexdiff_lib.nonconvex import train_denoising, train_score_matching
 from convexdiff_lib.path import denoising_path, solution_path
 from convexdiff_lib.piecewise_linear import PiecewiseLinearScore
-from convexdiff_lib.planar import certify_planar_denoising, largest_response, planar_denoising
+from convexdiff_lib.planar import (
+    certify_planar_denoising,
+    certify_planar_score_matching,
+    largest_response,
+    planar_critical_weight_decay,
+    planar_denoising,
+    planar_score_matching,
+)
 from convexdiff_lib.plots import draw, draw_data, draw_histogram, panels
 from convexdiff_lib.programs import (
     denoising_dual,
@@ -237,6 +244,10 @@ MATRIX_DOORS: dict[str, tuple[str, Door]] = {
     "value_constraints": ("X", value_constraints),
     "best_values X": ("X", lambda x: best_values(x, ROWS)),
     "best_values targets": ("targets", lambda x: best_values(ROWS, x)),
+    "planar score matching": ("X", lambda x: planar_score_matching(x, 1.0)),
+    "planar critical weight decay": ("X", planar_critical_weight_decay),
+    "certify planar matching X": ("X", lambda x: certify_planar_score_matching(x, NO_NEURONS, ROWS, 1.0)),
+    "certify planar matching Q": ("Q", lambda x: certify_planar_score_matching(ROWS, NO_NEURONS, x, 1.0)),
     "planar X": ("X", lambda x: planar_denoising(x, ROWS, 1.0)),
     "planar targets": ("targets", lambda x: planar_denoising(ROWS, x, 1.0)),
     "response to X": ("X", lambda x: largest_response(x, ROWS)),
@@ -361,6 +372,8 @@ POSITIVE_DOORS: dict[str, tuple[str, Door]] = {
     "step of a law": ("step_size", lambda b: carry(step_size=b)),
     "std": ("std", lambda b: GridLaw.normal(0.0, b, nodes=NODES)),
     "scale": ("scale", lambda b: GaussianMixture((0.0,), b)),
+    "planar score matching": ("beta", lambda b: planar_score_matching(ROWS, b)),
+    "certify planar matching": ("beta", lambda b: certify_planar_score_matching(ROWS, NO_NEURONS, ROWS, b)),
     "planar denoising": ("beta", lambda b: planar_denoising(ROWS, ROWS, b)),
     "certify planar": ("beta", lambda b: certify_plane(beta=b)),
     "gated denoising": ("beta", lambda b: gated_denoising(ROWS, ROWS, GATES, b)),
@@ -421,6 +434,8 @@ def test_numbers_that_may_be_zero(door: str) -> None:
 
 ACTIVATION_DOORS: dict[str, Door] = {
     "arrangements": lambda a: enumerate_arrangements(ROWS, activation=a),
+    "planar_score_matching": lambda a: planar_score_matching(ROWS, 3.0, activation=a),
+    "planar_critical_weight_decay": lambda a: planar_critical_weight_decay(ROWS, activation=a),
     "planar_denoising": lambda a: planar_denoising(ROWS, ROWS, 1.0, activation=a),
     "largest_response": lambda a: largest_response(ROWS, ROWS, activation=a),
     "certify planar": lambda a: certify_plane(activation=a),

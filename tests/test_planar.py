@@ -11,9 +11,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import checked, constrained, every_activation
 
-from convexdiff_lib import NotCertifiedError, TwoLayerNetwork, denoising_loss, planar
+from convexdiff_lib import (
+    NotCertifiedError,
+    TwoLayerNetwork,
+    denoising_loss,
+    planar,
+    score_matching_loss,
+)
 from convexdiff_lib._validation import Activation, FloatArray
-from convexdiff_lib.planar import certify_planar_denoising, largest_response, planar_denoising
+from convexdiff_lib.planar import (
+    certify_planar_denoising,
+    certify_planar_score_matching,
+    largest_response,
+    planar_critical_weight_decay,
+    planar_denoising,
+    planar_score_matching,
+)
 
 
 def features(X: FloatArray, activation: Activation, count: int) -> FloatArray:
@@ -151,5 +164,76 @@ class TestCertificate:
 
     def test_too_few_rounds_are_not_believed(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(planar, "_ROUNDS", 1)
-        with pytest.raises(NotCertifiedError, match="DOES NOT HOLD"):
+        with pytest.raises(NotCertifiedError, match="rounds of columns"):
             planar_denoising(self.X, self.L, 0.3)
+
+
+def matching_dictionary(X: FloatArray, beta: float, activation: Activation) -> float:
+    """Score matching over a dense dictionary, with neurons beside the ends of every arc: an upper bound."""
+    normals = np.arctan2(X[:, 0], -X[:, 1])
+    cuts = np.concatenate([normals, normals + np.pi])
+    angles = np.concatenate([np.linspace(0, 2 * np.pi, 721), cuts - 1e-7, cuts + 1e-7])
+    u = np.column_stack([np.cos(angles), np.sin(angles)])
+    pre = X @ u.T
+    values = np.maximum(pre, 0.0) if activation == "relu" else np.abs(pre)
+    slopes = np.sum(pre >= 0, axis=0) if activation == "relu" else np.sum(np.where(pre >= 0, 1, -1), axis=0)
+    Z = cp.Variable((len(u), 2))
+    trace = cp.sum(cp.multiply(slopes[:, None] * u, Z))
+    loss = 0.5 * cp.sum_squares(values @ Z) + trace + beta * cp.sum(cp.norm(Z, axis=1))
+    return float(cp.Problem(cp.Minimize(loss)).solve(solver=cp.CLARABEL))
+
+
+@every_activation
+@pytest.mark.parametrize("beta", [2.2, 3.0])
+def test_score_matching_equals_a_dense_dictionary(activation: Activation, beta: float) -> None:
+    X = np.random.default_rng(1).normal(size=(7, 2))
+    fit = planar_score_matching(X, beta, activation=activation)
+    dense = matching_dictionary(X, beta, activation)
+    assert fit.certificate.holds
+    assert fit.certificate.dual <= dense + 1e-6
+    assert dense - fit.value <= 1e-3 * fit.certificate.scale  # the steps of the dictionary, squared
+    assert abs(score_matching_loss(fit.network(), X, beta) - fit.value) <= 1e-12 * fit.certificate.scale
+
+
+MATCHED = {
+    "two points": np.array([[1.0, 2.0], [-2.0, 0.5]]),
+    "duplicated": np.repeat(np.random.default_rng(3).normal(size=(4, 2)), 3, axis=0),
+    "on one ray": np.outer([1.0, 2.0, 3.0], [1.0, 1.0]),
+    "a zero row": np.array([[0.0, 0.0], [1.0, 2.0], [2.0, -1.0]]),
+    "large scale": 1e8 * np.random.default_rng(2).normal(size=(8, 2)),
+    "normal": np.random.default_rng(0).normal(size=(20, 2)),
+}
+
+
+@every_activation
+@pytest.mark.parametrize("name", MATCHED)
+def test_score_matching_is_certified_above_the_critical_decay(name: str, activation: Activation) -> None:
+    X = MATCHED[name]
+    lower, upper = planar_critical_weight_decay(X, activation=activation)
+    assert 0 <= upper - lower + 1e-9 <= 1e-6 * upper + 1e-9
+    for factor in (1.05, 2.0, 2.0 * len(X)):
+        fit = planar_score_matching(X, factor * upper, activation=activation)
+        assert fit.certificate.relative_gap <= fit.certificate.gap_tolerance
+        assert fit.certificate.infeasibility <= fit.certificate.feasibility_tolerance
+    with pytest.raises(ValueError, match="no lower bound"):
+        planar_score_matching(X, 0.98 * lower, activation=activation)
+
+
+def test_critical_decay_of_the_plane_is_that_of_one_jump() -> None:
+    """At a ray orthogonal to one point the slope jumps by one (ReLU) or two: at least 1/2, or 1."""
+    for seed in range(5):
+        X = np.random.default_rng(seed).normal(size=(15, 2))
+        assert planar_critical_weight_decay(X)[1] >= 0.5
+        assert abs(planar_critical_weight_decay(X, activation="abs")[1] - 1.0) <= 1e-6
+
+
+def test_score_matching_certificate_rejects() -> None:
+    X = np.random.default_rng(4).normal(size=(8, 2))
+    fit = planar_score_matching(X, 3.0)
+    net = fit.network()
+    assert certify_planar_score_matching(X, net, fit.Q, 3.0).holds
+    assert not certify_planar_score_matching(X, replace(net, W1=1.01 * net.W1), fit.Q, 3.0).holds
+    assert not certify_planar_score_matching(X, net, 0.99 * fit.Q, 3.0).holds
+    less = certify_planar_score_matching(X, net, fit.Q, 2.9)
+    assert less.infeasibility >= 1e-3
+    assert not less.holds
