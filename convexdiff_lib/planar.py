@@ -18,7 +18,7 @@ new ones close in like a bisection, and the violation falls like the square of t
 
 Score matching has no targets and an additional term, the sum of the slopes.  A neuron then has the response
 :math:`\|Q^\top \sigma(Xu) - c(u)\, u\|`, where c(u) sums the slopes of the activation at the data.  It jumps
-at the ends of an arc, and from some critical weight decay on no multiple of a neuron pays.
+at the ends of an arc, and below some critical weight decay the loss has no lower bound.
 """
 
 from __future__ import annotations
