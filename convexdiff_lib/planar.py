@@ -42,6 +42,7 @@ __all__ = [
     "planar_critical_weight_decay",
     "planar_denoising",
     "planar_score_matching",
+    "response_peaks",
 ]
 
 # Relative gaps at which a problem with finitely many neurons is solved: the first that rounding allows.
@@ -360,8 +361,43 @@ def largest_response(X: ArrayLike, Q: ArrayLike, *, activation: Activation = "re
     >>> largest_response([[3.0, 4.0]], [[0.0, 2.0]])
     10.0
     """
-    points, dual_point = _plane(X, Q, "Q")
-    return float(_arcs(points, as_activation(activation)).worst(dual_point)[0].max())
+    return float(response_peaks(X, Q, activation=activation)[0].max())
+
+
+def response_peaks(
+    X: ArrayLike, Q: ArrayLike, *, activation: Activation = "relu"
+) -> tuple[FloatArray, FloatArray]:
+    r"""Return the largest :math:`\|Q^\top \sigma(Xu)\|` on every arc of unit vectors u, and where it is.
+
+    Parameters
+    ----------
+    X : array of shape (n, 2)
+    Q : array of shape (n, c)
+    activation : {"relu", "abs"}
+
+    Returns
+    -------
+    largest : array of shape (P,)
+    directions : array of shape (P, 2)
+
+    Raises
+    ------
+    ValueError
+        If an argument is malformed.
+
+    Examples
+    --------
+    >>> largest, directions = response_peaks([[3.0, 4.0]], [[2.0]])
+    >>> directions[largest.argmax()].round(6).tolist()
+    [0.6, 0.8]
+    """
+    points, dual_point = as_matrix(X, "X"), as_matrix(Q, "Q")
+    if points.shape[1] != 2 or len(points) != len(dual_point):
+        raise ValueError(
+            f"X must have shape (n, 2), and Q as many rows; got {points.shape} and {dual_point.shape}"
+        )
+    largest, angles = _arcs(points, as_activation(activation)).worst(dual_point)
+    return largest, np.column_stack([np.cos(angles), np.sin(angles)])
 
 
 def certify_planar_denoising(

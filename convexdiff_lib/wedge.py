@@ -5,19 +5,18 @@ Training a two-layer ReLU network without skip connection,
 .. math:: p^* = \min_{u_j, \alpha_j} \Big\| \sum_j (Xu_j)_+ \alpha_j^\top - L \Big\|_F^2
           + \lambda \sum_j \big(\|u_j\|_p^2 + \|\alpha_j\|_p^2\big),
 
-display (32) of the paper, asks for directions u.  Candidates are orthogonal to d - 1 rows of the data: they are
-generalised cross products, and with every candidate its opposite.  For p = 1 the standard basis vectors count
-as rows, too.  With these directions, scaled to :math:`\|u\|_p = 1`, the program
+display (32) of the paper, asks for directions u.  Candidates are orthogonal to d - 1 rows of the data: they
+are generalised cross products, and with every candidate its opposite.  For p = 1 the standard basis vectors
+count as rows, too.  With these directions, scaled to :math:`\|u\|_p = 1`, the program
 
 .. math:: \min_Z \|KZ - L\|_F^2 + 2\lambda \sum_j \|Z_j\|_p, \qquad K_{ij} = (x_i^\top u_j)_+
 
-is exact for p = 1, because a linear function on a chamber of the unit ball is largest at a corner.  For p = 2 it
-is an upper bound; more directions, found one by one where the dual is violated, make it exact.
+is exact for p = 1, because a linear function on a chamber of the unit ball is largest at a corner.  For p = 2
+it is an upper bound; more directions, found one by one where the dual is violated, make it exact.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import combinations
 from math import comb
@@ -25,17 +24,21 @@ from math import comb
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ._spectral_barrier import Blocks, follow_path
 from ._validation import FloatArray, as_flag, as_matrix, as_positive
 from .arrangements import enumerate_arrangements
 from .certificates import Certificate, NotCertifiedError
 from .cross_products import cross_product
-from .group_lasso import as_norm, bounds, responses, solve_group_lasso
+from .group_lasso import as_norm, responses, solve_group_lasso
 from .networks import TwoLayerNetwork
+from .planar import response_peaks
 
 __all__ = ["WedgeScore", "certify_wedge", "largest_response", "wedge_denoising", "wedge_directions"]
 
 _DEPENDENT = 1e-12  # a cross product below this share of the product of lengths is zero
 _ROUNDS = 60
+_GAP = 1e-10  # relative gap of a problem with finitely many directions
+_NEGLIGIBLE = 1e-9  # a direction with less than this share of the largest coefficient is left out
 _VIOLATION = 1e-9  # relative excess of a response that the last round may leave
 
 
@@ -182,8 +185,8 @@ def wedge_denoising(
     bias : bool
         Whether neurons have biases: a constant 1 is appended to the data.
     penalise_bias : bool
-        Whether the bias counts as a weight in the norm.  If it does not, a neuron without weights is a constant
-        that costs nothing, so the output has a free constant.
+        Whether the bias counts as a weight in the norm.  If it does not, a neuron without weights is a
+        constant that costs nothing, so the output has a free constant.
     exact : bool
         For p = 2: go on adding directions until no neuron at all violates the dual.  In two and three
         dimensions, the one of the bias included.
@@ -197,8 +200,8 @@ def wedge_denoising(
     Raises
     ------
     ValueError
-        If an argument is malformed, the kernel needs more memory than the limit, or an exact answer for p = 2 is
-        asked for where there is none: in four or more dimensions, or with a free bias.
+        If an argument is malformed, the kernel needs more memory than the limit, or an exact answer for p = 2
+        is asked for where there is none: in four or more dimensions, or with a free bias.
     NotCertifiedError
         If the answer does not pass its certificate.
 
@@ -234,24 +237,198 @@ def wedge_denoising(
         K = np.maximum(rows @ u.T, 0.0)
         return K - K.mean(axis=0) if free else K
 
-    for _ in range(_ROUNDS):
-        fit = solve_group_lasso(features(directions), goal, lam, p=p, tolerance=1e-9)
-        if not exact or p == 1:
-            break
-        peaks = _peaks(rows, fit.Q)
-        response = responses(np.maximum(rows @ peaks.T, 0.0), fit.Q, 2)
-        outside = response > lam * (1 + _VIOLATION)
-        if not outside.any():
-            break
-        directions = np.vstack([directions[fit.features], peaks[outside]])
-    u = directions[fit.features]
-    raw = np.maximum(rows @ u.T, 0.0)
-    constant = (labels - raw @ fit.Z).mean(axis=0) if free else np.zeros(labels.shape[1])
-    network = _network(u, fit.Z, constant, bias, p)
-    largest: Callable[[FloatArray], float] | None = None
+    fit = solve_group_lasso(features(directions), goal, lam, p=p, tolerance=5e-9)
+    u, Z, Q = directions[fit.features], fit.Z, fit.Q
+    if exact and p == 2:
+        u, Z, Q = _all_directions(rows, labels, lam, u, Z, Q)
+    constant = (labels - np.maximum(rows @ u.T, 0.0) @ Z).mean(axis=0) if free else np.zeros(labels.shape[1])
+    network = _network(u, Z, constant, bias, p)
+    sure = exact or p == 1
     certificate = certify_wedge(
-        points, labels, network, fit.Q, lam, p=p, bias=bias, penalise_bias=penalise_bias, exact=exact or p == 1
+        points, labels, network, Q, lam, p=p, bias=bias, penalise_bias=penalise_bias, exact=sure
     )
     if not certificate.holds:
         raise NotCertifiedError(f"wedge program, p = {p}, lam = {lam:g}: {certificate}")
-    return WedgeScore(u, fit.Z, constant, fit.Q, lam, p, certificate, exact or p == 1, network)
+    return WedgeScore(u, Z, constant, Q, lam, p, certificate, sure, network)
+
+
+def _all_directions(
+    rows: FloatArray, L: FloatArray, lam: float, u: FloatArray, Z: FloatArray, Q: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Add the directions that violate the dual of the 2-norm, solve again, and repeat until none does.
+
+    The directions close in on each other, so the inner problems go to an interior point that does not mind.
+    """
+    unit, size = float(np.abs(rows).max()) or 1.0, float(np.abs(L).max()) or 1.0
+    for _ in range(_ROUNDS):
+        peaks = _peaks(rows, Q)
+        response = responses(np.maximum(rows @ peaks.T, 0.0), Q, 2)
+        outside = response > lam * (1 + _VIOLATION)
+        if not outside.any():
+            break
+        u = np.vstack([u, peaks[outside]])
+        K = np.maximum(rows @ u.T, 0.0) / unit
+        blocks = Blocks(np.ones((len(L), 1)), K.T, np.zeros(len(u)))
+        try:
+            near, W = follow_path(blocks, L / size, lam / (unit * size), np.zeros_like(L), _GAP)
+        except np.linalg.LinAlgError as error:
+            raise NotCertifiedError(f"wedge program lost to rounding: {error}") from error
+        length = np.linalg.norm(W[:, 0, :], axis=1)
+        used = length > _NEGLIGIBLE * length.max(initial=0.0)
+        u, Z, Q = u[used], W[used, 0, :] * (size / unit), near * size
+    return u, Z, Q
+
+
+def _network(u: FloatArray, Z: FloatArray, constant: FloatArray, bias: bool, p: int) -> TwoLayerNetwork:
+    """Share every coefficient between the layers, so that both have one p-norm."""
+    share = np.sqrt(np.linalg.norm(Z, ord=p, axis=1))[:, None]
+    first, second = u * share, (Z / share).T
+    d = Z.shape[1]
+    b1 = first[:, -1] if bias else np.zeros(len(u))
+    return TwoLayerNetwork(first[:, :d], b1, second, constant, np.zeros((d, d)))
+
+
+def certify_wedge(
+    X: ArrayLike,
+    targets: ArrayLike,
+    network: TwoLayerNetwork,
+    Q: ArrayLike,
+    lam: float,
+    *,
+    p: int = 2,
+    bias: bool = False,
+    penalise_bias: bool = True,
+    exact: bool = True,
+) -> Certificate:
+    r"""Certify a network for display (32) from the data alone.
+
+    Weak duality: the loss of every network is at least :math:`2\langle Q, L\rangle - \|Q\|_F^2` if no
+    direction of p-norm one has a response :math:`\|Q^\top (Xu)_+\|_{p^*}` above :math:`\lambda`; any Q is
+    first shrunk until it is so.  With ``exact`` false only the wedge directions are looked at, and the bound
+    is one for them.
+
+    Parameters
+    ----------
+    X, targets : arrays of shape (n, d)
+    network : TwoLayerNetwork
+        Primal candidate.
+    Q : array of shape (n, d)
+        Dual candidate.
+    lam, p, bias, penalise_bias : as in `wedge_denoising`
+    exact : bool
+
+    Returns
+    -------
+    Certificate
+        Its gap is compared with the larger of the two values.
+
+    Raises
+    ------
+    ValueError
+        If an argument is malformed, the network is not of the class that is certified, or there is no exact
+        certificate.
+
+    Examples
+    --------
+    One point (1, 0) with target (1, 0): one neuron along the point, of weights r and r, costs
+    :math:`(r^2 - 1)^2 + 2 \lambda r^2`.
+
+    >>> half = np.array([[np.sqrt(0.5), 0.0]])
+    >>> net = TwoLayerNetwork(half, np.zeros(1), half.T, np.zeros(2), np.zeros((2, 2)))
+    >>> print(certify_wedge([[1, 0]], [[1, 0]], net, [[0.5, 0]], lam=0.5))
+    certificate holds: primal 0.75, dual 0.75
+    relative gap <= 1e-12, infeasibility <= 1e-12
+    """
+    points, labels, dual_point = as_matrix(X, "X"), as_matrix(targets, "targets"), as_matrix(Q, "Q")
+    lam, p = as_positive(lam, "lam"), as_norm(p)
+    if not points.shape == labels.shape == dual_point.shape:
+        raise ValueError(
+            f"X, targets and Q must have one shape; got {points.shape}, {labels.shape}, {dual_point.shape}"
+        )
+    free = bias and not penalise_bias
+    if (
+        network.activation != "relu"
+        or network.V.any()
+        or (network.b1.any() and not bias)
+        or (network.b2.any() and not free)
+    ):
+        raise ValueError(
+            "network must be a ReLU network without skip connection, with the biases of its class"
+        )
+    rows = np.column_stack([points, np.ones(len(points))]) if bias else points
+    if free:
+        dual_point = dual_point - dual_point.mean(axis=0)
+    D = rows.shape[1]
+    if exact and p == 2:
+        if free or D not in (2, 3):
+            raise ValueError(
+                "there is an exact certificate for p = 2 in two and three dimensions, no bias free"
+            )
+        directions = _peaks(rows, dual_point)
+    else:
+        basis = np.eye(D)[: D - free] if p == 1 else None
+        directions = _directions(rows, p, True, basis, slice(D - 1) if free else None, np.inf)
+    largest = float(responses(np.maximum(rows @ directions.T, 0.0), dual_point, p).max(initial=0.0))
+    if largest > lam:
+        dual_point = dual_point * (lam / largest)
+    first = np.column_stack([network.W1, network.b1]) if bias and not free else network.W1
+    sizes = [np.sum(np.linalg.norm(layer, ord=p, axis=1) ** 2) for layer in (first, network.W2.T)]
+    primal = float(np.sum((network(points) - labels) ** 2) + lam * sum(sizes))
+    dual = float(2 * np.sum(dual_point * labels) - np.sum(dual_point**2))
+    return Certificate(primal, dual, 0.0, max(abs(primal), abs(dual)))
+
+
+def largest_response(X: ArrayLike, Q: ArrayLike, *, p: int = 2) -> float:
+    r"""Return the largest :math:`\|Q^\top (Xu)_+\|_{p^*}` over **all** directions u of p-norm one.
+
+    For p = 1 it is attained at a wedge direction, in any dimension.  For p = 2, in two and three dimensions:
+    on a chamber the square is a quadratic form, so its maximum is at the leading eigenvector, if that lies in
+    the chamber, or on a hyperplane, where the same question has one dimension less.
+
+    Parameters
+    ----------
+    X : array of shape (n, d)
+    Q : array of shape (n, c)
+    p : {1, 2}
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        If an argument is malformed, or p = 2 and d is neither 2 nor 3.
+
+    Examples
+    --------
+    >>> largest_response([[3.0, 4.0, 0.0]], [[2.0]]), largest_response([[3.0, 4.0, 0.0]], [[2.0]], p=1)
+    (10.0, 8.0)
+    """
+    rows, dual_point = as_matrix(X, "X"), as_matrix(Q, "Q")
+    if len(rows) != len(dual_point):
+        raise ValueError(f"Q must have as many rows as X; got shapes {dual_point.shape} and {rows.shape}")
+    if as_norm(p) == 1:
+        directions = wedge_directions(rows, p=1)
+    elif rows.shape[1] in (2, 3):
+        directions = _peaks(rows, dual_point)
+    else:
+        raise ValueError(f"p = 2 needs two or three dimensions; X has shape {rows.shape}")
+    return float(responses(np.maximum(rows @ directions.T, 0.0), dual_point, p).max())
+
+
+def _peaks(rows: FloatArray, Q: FloatArray) -> FloatArray:
+    """Unit vectors at which the response may be largest: one for every arc, or chamber and hyperplane."""
+    if rows.shape[1] == 2:
+        return response_peaks(rows, Q)[1]
+    signs, _ = enumerate_arrangements(rows, activation="abs")
+    M = np.einsum("pn,nd,nc->pdc", signs > 0, rows, Q, optimize=True)
+    leading = np.linalg.eigh(M @ M.transpose(0, 2, 1))[1][:, :, -1]
+    side = np.sign(leading @ rows.T)
+    found = [
+        half * leading[((half * side == signs) | (side == 0)).all(axis=1)] for half in (1.0, -1.0)
+    ]  # a vector in the interior of its chamber; on the boundary it belongs to a hyperplane
+    for normal in rows[rows.any(axis=1)]:
+        plane = np.linalg.svd(normal[None])[2][1:].T
+        found.append(response_peaks(rows @ plane, Q)[1] @ plane.T)
+    return np.concatenate(found)
