@@ -24,12 +24,11 @@ from math import comb
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._spectral_barrier import Blocks, follow_path
 from ._validation import FloatArray, as_flag, as_matrix, as_positive
 from .arrangements import enumerate_arrangements
 from .certificates import Certificate, NotCertifiedError
 from .cross_products import cross_product
-from .group_lasso import as_norm, responses, solve_group_lasso
+from .group_lasso import as_norm, close_features, responses, solve_group_lasso
 from .networks import TwoLayerNetwork
 from .planar import response_peaks
 
@@ -37,8 +36,6 @@ __all__ = ["WedgeScore", "certify_wedge", "largest_response", "wedge_denoising",
 
 _DEPENDENT = 1e-12  # a cross product below this share of the product of lengths is zero
 _ROUNDS = 60
-_GAP = 1e-10  # relative gap of a problem with finitely many directions
-_NEGLIGIBLE = 1e-9  # a direction with less than this share of the largest coefficient is left out
 _VIOLATION = 1e-9  # relative excess of a response that the last round may leave
 
 
@@ -237,8 +234,10 @@ def wedge_denoising(
         K = np.maximum(rows @ u.T, 0.0)
         return K - K.mean(axis=0) if free else K
 
-    fit = solve_group_lasso(features(directions), goal, lam, p=p, tolerance=5e-9)
-    u, Z, Q = directions[fit.features], fit.Z, fit.Q
+    u, Z, Q = directions[:0], np.zeros((0, labels.shape[1])), goal
+    if len(directions):
+        fit = solve_group_lasso(features(directions), goal, lam, p=p, tolerance=5e-9)
+        u, Z, Q = directions[fit.features], fit.Z, fit.Q
     if exact and p == 2:
         u, Z, Q = _all_directions(rows, labels, lam, u, Z, Q)
     constant = (labels - np.maximum(rows @ u.T, 0.0) @ Z).mean(axis=0) if free else np.zeros(labels.shape[1])
@@ -259,7 +258,6 @@ def _all_directions(
 
     The directions close in on each other, so the inner problems go to an interior point that does not mind.
     """
-    unit, size = float(np.abs(rows).max()) or 1.0, float(np.abs(L).max()) or 1.0
     for _ in range(_ROUNDS):
         peaks = _peaks(rows, Q)
         response = responses(np.maximum(rows @ peaks.T, 0.0), Q, 2)
@@ -267,15 +265,9 @@ def _all_directions(
         if not outside.any():
             break
         u = np.vstack([u, peaks[outside]])
-        K = np.maximum(rows @ u.T, 0.0) / unit
-        blocks = Blocks(np.ones((len(L), 1)), K.T, np.zeros(len(u)))
-        try:
-            near, W = follow_path(blocks, L / size, lam / (unit * size), np.zeros_like(L), _GAP)
-        except np.linalg.LinAlgError as error:
-            raise NotCertifiedError(f"wedge program lost to rounding: {error}") from error
-        length = np.linalg.norm(W[:, 0, :], axis=1)
-        used = length > _NEGLIGIBLE * length.max(initial=0.0)
-        u, Z, Q = u[used], W[used, 0, :] * (size / unit), near * size
+        Z, Q = close_features(np.maximum(rows @ u.T, 0.0), L, lam)
+        used = Z.any(axis=1)
+        u, Z = u[used], Z[used]
     return u, Z, Q
 
 

@@ -179,6 +179,9 @@ def test_two_norm_bounds(evidence: Callable[..., Any]) -> None:
         form="ours",
         why="tolerance of a certificate",
     )
+    printed_factor = evidence(
+        "thm-wedge-two-norm", "wedge-over-printed-factor", tolerance=1 + 1e-7, why="stopping rule"
+    )
     printed_low = evidence(
         "thm-wedge-two-norm",
         "printed-program-below-all-networks",
@@ -194,6 +197,8 @@ def test_two_norm_bounds(evidence: Callable[..., Any]) -> None:
             exact_gap.holds(best.certificate.relative_gap)
             above.holds(best.value / upper.value)
             D = chamber_diameters(enumerate_arrangements(X)).largest[1]
+            if D < 1:
+                printed_factor.holds(upper.value / best.value * (1 - D))
             factor = 1 / (1 - D**2 / 2) if D**2 < 2 else np.inf
             if d == 2:
                 factor = 1 / np.cos(np.arcsin(D / 2)) if D**2 < 2 else np.inf
@@ -375,6 +380,19 @@ def test_group_lasso_above_its_threshold_is_zero() -> None:
 def test_group_lasso_tells_when_it_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     from convexdiff_lib import group_lasso
 
-    monkeypatch.setattr(group_lasso, "_restricted", lambda K, L, lam, p: np.zeros((K.shape[1], L.shape[1])))
+    def zero(K: FloatArray, L: FloatArray, *_: object) -> FloatArray:
+        return np.zeros((K.shape[1], L.shape[1]))
+
+    monkeypatch.setattr(group_lasso, "_restricted", zero)
+    assert solve_group_lasso(np.eye(3), np.ones((3, 2)), 0.1).certificate.holds is True  # the second solver
+    monkeypatch.setattr(group_lasso, "close_features", lambda K, L, lam: (zero(K, L), L))
     with pytest.raises(NotCertifiedError, match="DOES NOT HOLD"):
         solve_group_lasso(np.eye(3), np.ones((3, 2)), 0.1)
+
+
+def test_no_direction_at_all() -> None:
+    """One point in space has no wedge for p = 2; the exact route finds its neuron all the same."""
+    X, L = np.array([[1.0, 2.0, 2.0]]), np.array([[3.0, 0.0, 0.0]])
+    assert wedge_denoising(X, L, LAM).value == 9.0
+    best = wedge_denoising(X, L, LAM, exact=True)
+    assert abs(best.value - (2 * LAM * 3.0 / 3.0 - (LAM / 3.0) ** 2)) <= 1e-7  # r^2 = 1 - lam / 9
