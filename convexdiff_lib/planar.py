@@ -538,7 +538,9 @@ class _Arcs:
     def worst(self, Q: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the largest |M^T u| over the unit vectors u of every arc, and the angle of u."""
         shifts = self.traces[:, None, None] * np.eye(2)
-        M = Blocks(self.X, self.signs, shifts).matrices(Q)
+        blocks = Blocks(self.X, self.signs, shifts)
+        # Without traces Q may have any number of columns.
+        M = blocks.matrices(Q) if self.traces.any() else blocks.linear(Q)
         squares = M @ M.transpose(0, 2, 1)
         mean = 0.5 * (squares[:, 0, 0] + squares[:, 1, 1])
         cosine, sine = 0.5 * (squares[:, 0, 0] - squares[:, 1, 1]), squares[:, 0, 1]

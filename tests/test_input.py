@@ -38,6 +38,7 @@ from convexdiff_lib.gated import (
     gated_denoising,
     gated_score_matching,
 )
+from convexdiff_lib.group_lasso import solve_group_lasso
 from convexdiff_lib.interpolation import best_values, value_constraints
 from convexdiff_lib.langevin import annealed_langevin_dynamics, langevin_dynamics
 from convexdiff_lib.large_weight_decay import large_weight_decay, large_weight_decay_threshold
@@ -52,6 +53,7 @@ from convexdiff_lib.planar import (
     planar_critical_weight_decay,
     planar_denoising,
     planar_score_matching,
+    response_peaks,
 )
 from convexdiff_lib.plots import draw, draw_data, draw_histogram, panels
 from convexdiff_lib.programs import (
@@ -63,6 +65,8 @@ from convexdiff_lib.programs import (
     score_matching_program,
 )
 from convexdiff_lib.selection import choose_weight_decay, pointwise_loss, score_error
+from convexdiff_lib.wedge import largest_response as wedge_response
+from convexdiff_lib.wedge import wedge_denoising, wedge_directions
 
 # Loose types on purpose: every call here breaks its type.
 Door = Callable[[Any], Any]
@@ -229,6 +233,14 @@ MATRIX_DOORS: dict[str, tuple[str, Door]] = {
     "denoising_loss x": ("x_noisy", lambda x: denoising_loss(PLANE, x, np.zeros((2, 2)), 1.0)),
     "denoising_loss targets": ("targets", lambda x: denoising_loss(PLANE, np.zeros((2, 2)), x, 1.0)),
     "arrangements": ("X", enumerate_arrangements),
+    "wedge X": ("X", lambda x: wedge_denoising(x, ROWS, 1.0)),
+    "wedge targets": ("targets", lambda x: wedge_denoising(ROWS, x, 1.0)),
+    "wedge directions": ("X", wedge_directions),
+    "wedge response X": ("X", lambda x: wedge_response(x, ROWS)),
+    "wedge response Q": ("Q", lambda x: wedge_response(ROWS, x)),
+    "response peaks": ("X", lambda x: response_peaks(x, ROWS)),
+    "group Lasso K": ("K", lambda x: solve_group_lasso(x, ROWS, 1.0)),
+    "group Lasso L": ("L", lambda x: solve_group_lasso(ROWS, x, 1.0)),
     "count of chambers": ("X", count_chambers),
     "printed patterns": ("X", printed_patterns),
     "coverage": (
@@ -374,6 +386,9 @@ POSITIVE_DOORS: dict[str, tuple[str, Door]] = {
     "scale": ("scale", lambda b: GaussianMixture((0.0,), b)),
     "planar score matching": ("beta", lambda b: planar_score_matching(ROWS, b)),
     "certify planar matching": ("beta", lambda b: certify_planar_score_matching(ROWS, NO_NEURONS, ROWS, b)),
+    "wedge penalty": ("lam", lambda b: wedge_denoising(ROWS, ROWS, b)),
+    "group Lasso penalty": ("lam", lambda b: solve_group_lasso(ROWS, ROWS, b)),
+    "group Lasso tolerance": ("tolerance", lambda b: solve_group_lasso(ROWS, ROWS, 1.0, tolerance=b)),
     "planar denoising": ("beta", lambda b: planar_denoising(ROWS, ROWS, b)),
     "certify planar": ("beta", lambda b: certify_plane(beta=b)),
     "gated denoising": ("beta", lambda b: gated_denoising(ROWS, ROWS, GATES, b)),

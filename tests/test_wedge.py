@@ -347,6 +347,9 @@ def test_what_is_refused() -> None:
         wedge_denoising(X, L, LAM, exact=True)
     with pytest.raises(ValueError, match=r"8 rows in 4 dimensions have 112 wedge directions"):
         wedge_denoising(X, L, LAM, memory_limit=1e3)
+    for flag in ("bias", "exact", "penalise_bias"):
+        with pytest.raises(ValueError, match=rf"^{flag} must be True or False; got 1"):
+            wedge_denoising(X, L, LAM, **{flag: 1})
     with pytest.raises(ValueError, match="one of them a free bias"):
         wedge_denoising(X[:, :2], L[:, :2], LAM, bias=True, penalise_bias=False, exact=True)
 
