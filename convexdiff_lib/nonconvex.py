@@ -19,6 +19,7 @@ from ._validation import (
     as_activation,
     as_count,
     as_flag,
+    as_matrix,
     as_positive,
     as_sample,
     as_weight_decay,
@@ -26,7 +27,7 @@ from ._validation import (
 from .networks import TwoLayerNetwork
 from .objectives import denoising_loss, score_matching_loss
 
-__all__ = ["AdamRuns", "train_denoising", "train_score_matching"]
+__all__ = ["AdamRuns", "train_denoising", "train_score_matching", "train_without_biases"]
 
 
 @dataclass(frozen=True)
@@ -216,12 +217,30 @@ def _train(
     data = torch.as_tensor(sample)
     targets = None if labels is None else torch.as_tensor(labels)
     parameters = _random_start(n_trials, width, skip, generator)
-    optimiser = torch.optim.Adam(parameters, lr=learning_rate)
-    history = np.empty((n_epochs, n_trials))
+    history, best = _adam(
+        parameters,
+        lambda: _losses(parameters, data, decay, activation, targets),
+        n_epochs,
+        learning_rate,
+    )
+    networks = tuple(_as_network([p[i].numpy() for p in best], activation) for i in range(n_trials))
+    return AdamRuns(history, networks, np.array([loss_of(net) for net in networks]))
+
+
+def _adam(
+    parameters: list[torch.Tensor],
+    losses_now: Callable[[], torch.Tensor],
+    n_epochs: int,
+    learning_rate: float,
+) -> tuple[FloatArray, list[torch.Tensor]]:
+    """Return the losses before every step, and the best parameters that each trial met."""
+    optimiser = torch.optim.Adam([p for p in parameters if p.requires_grad], lr=learning_rate)
     best = [p.detach().clone() for p in parameters]
+    n_trials = len(best[0])
+    history = np.empty((n_epochs, n_trials))
     lowest = torch.full((n_trials,), torch.inf, dtype=torch.float64)
     for epoch in range(n_epochs):
-        losses = _losses(parameters, data, decay, activation, targets)
+        losses = losses_now()
         history[epoch] = losses.detach().numpy()
         better = losses.detach() < lowest
         lowest = torch.where(better, losses.detach(), lowest)
@@ -230,8 +249,7 @@ def _train(
         optimiser.zero_grad()
         losses.sum().backward()
         optimiser.step()
-    networks = tuple(_as_network([p[i].numpy() for p in best], activation) for i in range(n_trials))
-    return AdamRuns(history, networks, np.array([loss_of(net) for net in networks]))
+    return history, best
 
 
 def _random_start(n_trials: int, width: int, skip: bool, generator: torch.Generator) -> list[torch.Tensor]:
@@ -269,3 +287,97 @@ def _losses(
 def _as_network(parameters: list[FloatArray], activation: Activation) -> TwoLayerNetwork:
     w, b, alpha, b0, v = parameters
     return TwoLayerNetwork.univariate(w, b, alpha, float(b0[0]), float(v[0]), activation=activation)
+
+
+def train_without_biases(
+    X: ArrayLike,
+    targets: ArrayLike | None,
+    beta: float,
+    *,
+    activation: Activation = "relu",
+    width: int = 50,
+    n_trials: int = 10,
+    n_epochs: int = 500,
+    learning_rate: float = 1e-2,
+    generator: torch.Generator,
+) -> AdamRuns:
+    r"""Train networks without biases in any dimension by full-batch Adam, from random starts.
+
+    .. math:: s(x) = \sum_j \alpha_j\, \sigma(u_j^\top x)
+
+    Parameters
+    ----------
+    X : array of shape (n, d)
+    targets : array of shape (n, d), or None
+        None for score matching.
+    beta : float
+    activation : {"relu", "abs"}
+    width, n_trials, n_epochs : int
+        At least 1 each.
+    learning_rate : float
+    generator : torch.Generator
+        Source of the random starts.
+
+    Returns
+    -------
+    AdamRuns
+
+    Raises
+    ------
+    ValueError
+        If the data are malformed or differ in shape, a count is below 1 or the learning rate is not positive.
+    TypeError
+        If generator is not a PyTorch generator.
+
+    Examples
+    --------
+    >>> import torch
+    >>> X, g = [[1.0, 0.0], [0.0, 1.0], [-1.0, 2.0]], torch.Generator().manual_seed(0)
+    >>> train_without_biases(X, None, 2.0, width=4, n_trials=2, n_epochs=3, generator=g).losses.shape
+    (2,)
+    """
+    points, decay = as_matrix(X, "X"), as_weight_decay(beta)
+    labels = None if targets is None else as_matrix(targets, "targets")
+    if labels is not None and labels.shape != points.shape:
+        raise ValueError(f"X and targets must have one shape; got {points.shape} and {labels.shape}")
+    as_activation(activation)
+    as_positive(learning_rate, "learning_rate")
+    if not isinstance(generator, torch.Generator):
+        raise TypeError(f"generator must be a torch.Generator; got {generator!r:.80}")
+    for name, count in (("width", width), ("n_trials", n_trials), ("n_epochs", n_epochs)):
+        as_count(count, name, minimum=1)
+    data, d = torch.as_tensor(points), points.shape[1]
+    goal = None if labels is None else torch.as_tensor(labels)
+    inner = 1 / np.sqrt(width)
+    parameters = [
+        ((2 * torch.rand((n_trials, width, d), generator=generator, dtype=torch.float64) - 1) * bound)
+        .detach()
+        .requires_grad_()
+        for bound in (1 / np.sqrt(d), inner)
+    ]
+
+    def losses_now() -> torch.Tensor:
+        u, alpha = parameters
+        pre = torch.einsum("nd,tmd->tnm", data, u)
+        value = pre.clamp(min=0) if activation == "relu" else pre.abs()
+        fitted = value @ alpha
+        cost = 0.5 * decay * (u**2 + alpha**2).sum(dim=(1, 2))
+        if goal is not None:
+            return (0.5 * (fitted - goal) ** 2).sum(dim=(1, 2)) + cost
+        slope = (pre >= 0).to(pre.dtype) if activation == "relu" else torch.where(pre >= 0, 1.0, -1.0)
+        divergence = torch.einsum("tnm,tm->t", slope.to(pre.dtype), (u * alpha).sum(dim=2))
+        return (0.5 * fitted**2).sum(dim=(1, 2)) + divergence + cost
+
+    history, best = _adam(parameters, losses_now, n_epochs, learning_rate)
+    zeros = np.zeros(width), np.zeros(d), np.zeros((d, d))
+    networks = tuple(
+        TwoLayerNetwork(u.numpy(), zeros[0], alpha.numpy().T, zeros[1], zeros[2], activation)
+        for u, alpha in zip(*best, strict=True)
+    )
+    if labels is None:
+        return AdamRuns(
+            history, networks, np.array([score_matching_loss(net, points, decay) for net in networks])
+        )
+    return AdamRuns(
+        history, networks, np.array([denoising_loss(net, points, labels, decay) for net in networks])
+    )

@@ -42,6 +42,16 @@ from convexdiff_lib.group_lasso import solve_group_lasso
 from convexdiff_lib.interpolation import best_values, value_constraints
 from convexdiff_lib.langevin import annealed_langevin_dynamics, langevin_dynamics
 from convexdiff_lib.large_weight_decay import large_weight_decay, large_weight_decay_threshold
+from convexdiff_lib.multivariate import (
+    blocks_of_network,
+    descent_direction,
+    falling_network,
+    multivariate_program,
+    precision_score,
+    printed_blocks,
+    printed_solution,
+    program_value,
+)
 from convexdiff_lib.networks import KinkNetwork
 from convexdiff_lib.nonconvex import train_denoising, train_score_matching
 from convexdiff_lib.path import denoising_path, solution_path
@@ -256,6 +266,14 @@ MATRIX_DOORS: dict[str, tuple[str, Door]] = {
     "value_constraints": ("X", value_constraints),
     "best_values X": ("X", lambda x: best_values(x, ROWS)),
     "best_values targets": ("targets", lambda x: best_values(ROWS, x)),
+    "printed blocks": ("X", lambda x: printed_blocks(x, GATES)),
+    "printed solution": ("X", lambda x: printed_solution(x, GATES)),
+    "descent direction": ("X", lambda x: descent_direction(x, GATES)),
+    "value of a multivariate program": ("X", lambda x: program_value(x, GATES, BLOCKS)),
+    "multivariate program": ("X", lambda x: multivariate_program(x, GATES)),
+    "precision score": ("X", precision_score),
+    "falling network": ("X", lambda x: falling_network(x, 0.1)),
+    "blocks of a network": ("X", lambda x: blocks_of_network(x, NO_NEURONS, GATES)),
     "planar score matching": ("X", lambda x: planar_score_matching(x, 1.0)),
     "planar critical weight decay": ("X", planar_critical_weight_decay),
     "certify planar matching X": ("X", lambda x: certify_planar_score_matching(x, NO_NEURONS, ROWS, 1.0)),
@@ -384,6 +402,7 @@ POSITIVE_DOORS: dict[str, tuple[str, Door]] = {
     "step of a law": ("step_size", lambda b: carry(step_size=b)),
     "std": ("std", lambda b: GridLaw.normal(0.0, b, nodes=NODES)),
     "scale": ("scale", lambda b: GaussianMixture((0.0,), b)),
+    "falling network": ("delta", lambda b: falling_network(ROWS, b)),
     "planar score matching": ("beta", lambda b: planar_score_matching(ROWS, b)),
     "certify planar matching": ("beta", lambda b: certify_planar_score_matching(ROWS, NO_NEURONS, ROWS, b)),
     "wedge penalty": ("lam", lambda b: wedge_denoising(ROWS, ROWS, b)),
@@ -449,6 +468,7 @@ def test_numbers_that_may_be_zero(door: str) -> None:
 
 ACTIVATION_DOORS: dict[str, Door] = {
     "arrangements": lambda a: enumerate_arrangements(ROWS, activation=a),
+    "falling_network": lambda a: falling_network(ROWS, 0.1, activation=a),
     "planar_score_matching": lambda a: planar_score_matching(ROWS, 3.0, activation=a),
     "planar_critical_weight_decay": lambda a: planar_critical_weight_decay(ROWS, activation=a),
     "planar_denoising": lambda a: planar_denoising(ROWS, ROWS, 1.0, activation=a),
