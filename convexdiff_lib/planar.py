@@ -189,6 +189,8 @@ def planar_score_matching(X: ArrayLike, beta: float, *, activation: Activation =
     if largest.max() <= decay * (1 + 1e-12):
         return _matched(points, decay, _neurons(none[:0], none[:0], kind), none, kind)
     inside, chosen, angles, bounds = _critical(arcs, _INSIDE, decay)
+    if arcs.worst(inside)[0].max() >= decay:  # too close to the critical one to be told apart so roughly
+        inside, chosen, angles, bounds = _critical(arcs, 1e-7, 0.0)
     if arcs.worst(inside)[0].max() >= decay:
         raise ValueError(
             f"beta must be above {bounds[1]:.6g}, the critical weight decay of these points; "

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import cvxpy as cp
 import numpy as np
+import pytest
 import torch
 from strategies import every_activation
 
@@ -120,3 +121,13 @@ def test_no_trained_network_is_below(activation, evidence):
         seen.holds(max(0.0, (fit.certificate.dual - runs.losses.min()) / abs(fit.value)))
         recomputed = [score_matching_loss(net, X, beta) for net in runs.networks]
         assert np.max(np.abs(runs.losses - recomputed)) <= 1e-9 * abs(fit.value)  # rounding
+
+
+@every_activation
+def test_between_the_threshold_and_a_little_above(activation: Activation) -> None:
+    """A share of 3e-4 above the critical weight decay there is an optimum; below, the error names it."""
+    X = np.random.default_rng(3).normal(size=(6, 2))
+    lower, upper = planar_critical_weight_decay(X, activation=activation)
+    assert planar_score_matching(X, 1.0003 * upper, activation=activation).certificate.holds
+    with pytest.raises(ValueError, match=f"above {upper:.6g}"):
+        planar_score_matching(X, 0.999 * lower, activation=activation)
