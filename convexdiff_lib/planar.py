@@ -23,7 +23,8 @@ at the ends of an arc, and below some critical weight decay the loss has no lowe
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -55,6 +56,7 @@ _NUDGE = 1e-12  # a neuron at the end of its arc is turned inwards by this angle
 _INSIDE = 1e-3  # relative precision of the critical weight decay where only a feasible point is wanted
 _NEGLIGIBLE = 1e-9  # a neuron below this share of the largest one is not kept for the next round
 _TINY = 1e-13  # nor, after the last round, one below this share
+_DUST = (1e-6, 1e-9, 0.0)  # nor in the network one below the first of these shares that still is certified
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,7 @@ def planar_denoising(
     Q, weights, chosen, angles = _columns(arcs, goal, share, np.zeros_like(goal), chosen, angles)
     first = np.column_stack([np.cos(angles), np.sin(angles)])
     network = _neurons(first, weights * (size / unit), kind)
-    fit = _judged(points, labels, decay, network, Q * size, kind)
+    fit = _tidiest(network, lambda net: _judged(points, labels, decay, net, Q * size, kind))
     if not fit.certificate.holds:
         raise NotCertifiedError(f"planar denoising, beta = {decay:.6g}: {fit.certificate}")
     return fit
@@ -205,7 +207,7 @@ def planar_score_matching(X: ArrayLike, beta: float, *, activation: Activation =
     angles = np.clip(angles, arcs.starts[chosen] + nudge, arcs.ends[chosen] - nudge)
     first = np.column_stack([np.cos(angles), np.sin(angles)])
     network = _neurons(first, weights / unit**2, kind)
-    fit = _matched(points, decay, network, Q / unit, kind)
+    fit = _tidiest(network, lambda net: _matched(points, decay, net, Q / unit, kind))
     if not fit.certificate.holds:
         raise NotCertifiedError(
             f"planar score matching, beta = {decay:.6g}, critical {bounds[1]:.6g}: {fit.certificate}"
@@ -610,6 +612,18 @@ def _neurons(W1: FloatArray, W2: FloatArray, activation: Activation) -> TwoLayer
     share = np.sqrt(np.linalg.norm(W2, axis=1) / np.linalg.norm(W1, axis=1))[:, None]
     m = len(W1)
     return TwoLayerNetwork(W1 * share, np.zeros(m), (W2 / share).T, np.zeros(2), np.zeros((2, 2)), activation)
+
+
+def _tidiest(network: TwoLayerNetwork, judge: Callable[[TwoLayerNetwork], PlanarScore]) -> PlanarScore:
+    """Leave out small neurons, traces of the interior point, as long as the certificate holds."""
+    size = np.linalg.norm(network.W1, axis=1) ** 2
+    for share in _DUST:
+        kept = size > share * size.max()
+        part = replace(network, W1=network.W1[kept], b1=network.b1[kept], W2=network.W2[:, kept])
+        fit = judge(part)
+        if fit.certificate.holds:
+            break
+    return fit
 
 
 def _judged(
