@@ -355,11 +355,8 @@ def falling_network(X: ArrayLike, delta: float, *, activation: Activation = "rel
     if data.shape[1] < 2:
         raise ValueError(f"X must have at least two columns; got {data.shape[1]}")
     x = _one_sided_row(data)
-    first, second = np.argsort(-np.abs(x), kind="stable")[:2]
-    u = np.zeros_like(x)
-    u[first], u[second] = -x[second], x[first]
-    unit = u / np.linalg.norm(u)
-    turn = step * x / np.linalg.norm(x)
+    unit = _orthogonal(data, x)
+    turn = step * x
     alpha = unit / np.sqrt(step)
     m, d = 2, len(x)
     return TwoLayerNetwork(
@@ -370,6 +367,23 @@ def falling_network(X: ArrayLike, delta: float, *, activation: Activation = "rel
         np.zeros((d, d)),
         activation,
     )
+
+
+def _orthogonal(data: FloatArray, x: FloatArray) -> FloatArray:
+    """Return a unit vector orthogonal to the unit vector x, and to no row that is not parallel to x."""
+    n, d = data.shape
+    basis = np.linalg.svd(x[None, :])[2][1:]
+    # A hyperplane holds at most d - 2 points of the moment curve of the d - 1 dimensional complement.
+    t = np.linspace(-1.0, 1.0, n * (d - 2) + 2)
+    candidates = np.vander(t, d - 1, increasing=True) @ basis
+    candidates /= np.linalg.norm(candidates, axis=1, keepdims=True)
+    off = data - np.outer(data @ x, x)
+    lengths = np.linalg.norm(off, axis=1)
+    off = off[lengths > _SAME * np.linalg.norm(data, axis=1)]
+    if len(off) == 0:
+        return np.asarray(candidates[0])
+    margin = np.abs(candidates @ (off / np.linalg.norm(off, axis=1, keepdims=True)).T).min(axis=1)
+    return np.asarray(candidates[np.argmax(margin)])
 
 
 def _one_sided_row(data: FloatArray) -> FloatArray:

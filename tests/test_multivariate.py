@@ -246,6 +246,19 @@ def test_losses_fall_without_bound(activation, evidence):
         seen.holds(abs(loss * np.sqrt(delta) / jump + 1))
 
 
+def test_no_other_row_changes_sides() -> None:
+    """In space a direction orthogonal to one row may be orthogonal to others, which would change the jump."""
+    for seed in range(40):
+        X = np.random.default_rng(seed).integers(-1, 2, size=(8, 3)).astype(float)
+        X = X[np.any(X != 0, axis=1)]
+        units = X / np.linalg.norm(X, axis=1)[:, None]
+        excess = np.sum(np.round(units @ units.T, 9) == 1, axis=1)
+        excess = excess - np.sum(np.round(units @ units.T, 9) == -1, axis=1)
+        loss = score_matching_loss(falling_network(X, 1e-10), X, 0.0)
+        # The first row with an excess is taken; the values at the data add a term of order delta.
+        assert abs(loss * 1e-5 + excess[np.argmax(excess > 0)]) <= 1e-6
+
+
 def jump_of(X: FloatArray) -> int:
     """How many points lie on the ray of the first one, less those on the opposite ray."""
     units = X / np.linalg.norm(X, axis=1)[:, None]
