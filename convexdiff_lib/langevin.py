@@ -134,6 +134,20 @@ def annealed_langevin_dynamics(
     >>> bool(0.9 < x.std() < 1.4)
     True
     """
+    x = as_points(x0, "x0")
+    for score, eta, n_steps in annealed_steps(scores, sigmas, step_size=step_size, n_steps_each=n_steps_each):
+        x = langevin_dynamics(score, x, step_size=eta, n_steps=n_steps, rng=rng)
+    return x
+
+
+def annealed_steps(
+    scores: Sequence[Callable[[FloatArray], FloatArray]],
+    sigmas: ArrayLike,
+    *,
+    step_size: float,
+    n_steps_each: int | Sequence[int],
+) -> list[tuple[Callable[[FloatArray], FloatArray], float, int]]:
+    """Return score, step and number of steps of every level, once they fit together."""
     levels = as_sample(sigmas, "sigmas")
     if not (levels > 0).all() or not (np.diff(levels) < 0).all():
         raise ValueError(f"sigmas must be positive and strictly decreasing; got {levels.tolist()!r:.80}")
@@ -143,11 +157,9 @@ def annealed_langevin_dynamics(
         if not callable(score):
             raise TypeError(f"scores[{i}] must be callable; got {score!r:.80}")
     steps = _one_per_level(n_steps_each, len(levels))
-    x, smallest_step = as_points(x0, "x0"), as_positive(step_size, "step_size")
-    for score, sigma, n_steps in zip(scores, levels, steps, strict=True):
-        eta = smallest_step * float(sigma / levels[-1]) ** 2
-        x = langevin_dynamics(score, x, step_size=eta, n_steps=n_steps, rng=rng)
-    return x
+    smallest = as_positive(step_size, "step_size")
+    etas = [smallest * float(sigma / levels[-1]) ** 2 for sigma in levels]
+    return list(zip(scores, etas, steps, strict=True))
 
 
 def _one_per_level(n_steps: int | Sequence[int], levels: int) -> list[int]:

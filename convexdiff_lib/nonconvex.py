@@ -40,6 +40,8 @@ class AdamRuns:
         Training loss of every trial before every step.
     networks : tuple of TwoLayerNetwork
         The best network that each trial met on its way.
+    last : tuple of TwoLayerNetwork
+        The network of each trial after its last step.
     losses : array of shape (n_trials,)
         Their losses, recomputed in double precision by `convexdiff_lib.objectives`.
 
@@ -53,6 +55,7 @@ class AdamRuns:
 
     history: FloatArray
     networks: tuple[TwoLayerNetwork, ...]
+    last: tuple[TwoLayerNetwork, ...]
     losses: FloatArray
 
 
@@ -223,8 +226,9 @@ def _train(
         n_epochs,
         learning_rate,
     )
-    networks = tuple(_as_network([p[i].numpy() for p in best], activation) for i in range(n_trials))
-    return AdamRuns(history, networks, np.array([loss_of(net) for net in networks]))
+    networks = _as_networks(best, activation)
+    last = _as_networks([p.detach() for p in parameters], activation)
+    return AdamRuns(history, networks, last, np.array([loss_of(net) for net in networks]))
 
 
 def _adam(
@@ -284,9 +288,12 @@ def _losses(
     return (0.5 * score**2 + divergence).sum(dim=1) + decay
 
 
-def _as_network(parameters: list[FloatArray], activation: Activation) -> TwoLayerNetwork:
-    w, b, alpha, b0, v = parameters
-    return TwoLayerNetwork.univariate(w, b, alpha, float(b0[0]), float(v[0]), activation=activation)
+def _as_networks(parameters: list[torch.Tensor], activation: Activation) -> tuple[TwoLayerNetwork, ...]:
+    """One network per trial."""
+    return tuple(
+        TwoLayerNetwork.univariate(w, b, alpha, float(b0[0]), float(v[0]), activation=activation)
+        for w, b, alpha, b0, v in zip(*(p.numpy() for p in parameters), strict=True)
+    )
 
 
 def train_without_biases(
@@ -370,14 +377,17 @@ def train_without_biases(
 
     history, best = _adam(parameters, losses_now, n_epochs, learning_rate)
     zeros = np.zeros(width), np.zeros(d), np.zeros((d, d))
-    networks = tuple(
-        TwoLayerNetwork(u.numpy(), zeros[0], alpha.numpy().T, zeros[1], zeros[2], activation)
-        for u, alpha in zip(*best, strict=True)
-    )
-    if labels is None:
-        return AdamRuns(
-            history, networks, np.array([score_matching_loss(net, points, decay) for net in networks])
+
+    def networks_of(found: list[torch.Tensor]) -> tuple[TwoLayerNetwork, ...]:
+        return tuple(
+            TwoLayerNetwork(u.numpy(), zeros[0], alpha.numpy().T, zeros[1], zeros[2], activation)
+            for u, alpha in zip(*found, strict=True)
         )
-    return AdamRuns(
-        history, networks, np.array([denoising_loss(net, points, labels, decay) for net in networks])
-    )
+
+    def loss_of(net: TwoLayerNetwork) -> float:
+        if labels is None:
+            return score_matching_loss(net, points, decay)
+        return denoising_loss(net, points, labels, decay)
+
+    networks, last = networks_of(best), networks_of([p.detach() for p in parameters])
+    return AdamRuns(history, networks, last, np.array([loss_of(net) for net in networks]))

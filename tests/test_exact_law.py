@@ -15,13 +15,14 @@ from strategies import checked
 from convexdiff_lib._validation import FloatArray
 from convexdiff_lib.exact_law import (
     GridLaw,
+    annealed_laws,
     averaged_law,
     langevin_laws,
     propagate,
     running_averages,
     wasserstein,
 )
-from convexdiff_lib.langevin import langevin_dynamics
+from convexdiff_lib.langevin import annealed_langevin_dynamics, langevin_dynamics
 from convexdiff_lib.piecewise_linear import PiecewiseLinearScore
 
 # Slopes -1/2, -1, -1/4: like the closed form of large weight decay, with unequal ends.
@@ -388,3 +389,61 @@ def test_distance_between_one_cell_and_three():
     nodes = np.arange(20.0)
     one, three = GridLaw.uniform(9.5, 10.5, nodes=nodes), GridLaw.uniform(8.5, 11.5, nodes=nodes)
     assert abs(wasserstein(one, three) ** 2 - 1 / 3) <= 1e-12  # rounding
+    assert abs(wasserstein(one, three, order=1) - 1 / 2) <= 1e-12  # the mean of |2 u - 1|
+
+
+def test_first_order_distance_is_the_area_between_distribution_functions():
+    """Two crossing normal laws, by quadrature: W1 = int |F - G|."""
+    nodes = np.linspace(-30, 30, 6001)
+    x = np.linspace(-30, 30, 600_001)
+    for mean, std in ((0.0, 1.7), (0.4, 0.6), (1.0, 1.0)):
+        one, two = GridLaw.normal(0.0, 1.0, nodes=nodes), GridLaw.normal(mean, std, nodes=nodes)
+        area = np.sum(np.abs(ndtr(x) - ndtr((x - mean) / std))) * (x[1] - x[0])
+        assert abs(wasserstein(one, two, order=1) - area) <= 1e-4  # masses spread over cells of 1/100
+        assert wasserstein(one, two, order=1) <= wasserstein(one, two) + 1e-12  # Jensen
+    with pytest.raises(ValueError, match="order must be 1 or 2; got 3"):
+        wasserstein(one, two, order=3)
+
+
+def test_annealed_laws_of_linear_scores_obey_their_recursion():
+    """Every level keeps a Gaussian Gaussian: its step is proportional to the square of the level."""
+    sigmas, steps, nodes = np.array([2.0, 1.0, 0.25]), [3, 0, 5], np.linspace(-30, 30, 6001)
+    scores = [linear(1 / (1 + sigma**2), 0.5) for sigma in sigmas]
+    law, mean, variance = GridLaw.normal(-1.0, 0.3, nodes=nodes), -1.0, 0.09
+    laws = list(annealed_laws(law, scores, sigmas, step_size=0.02, n_steps_each=steps))
+    assert len(laws) == 3
+    for later, sigma, n_steps in zip(laws, sigmas, steps, strict=True):
+        eta = 0.02 * (sigma / 0.25) ** 2
+        for _ in range(n_steps):
+            mean -= eta * (mean - 0.5) / (1 + sigma**2)
+            variance = (1 - eta / (1 + sigma**2)) ** 2 * variance + 2 * eta
+        assert abs(later.mean - mean) <= 1e-10  # rounding
+        assert abs(later.std - np.sqrt(variance)) <= 1e-10
+
+
+def test_annealed_simulation_follows_the_exact_law():
+    """Dvoretzky, Kiefer, Wolfowitz: sup |F_n - F| exceeds sqrt(log(2/a)/(2 n)) with probability a at most."""
+    sigmas, scores, n = [1.0, 0.4], [TWO_MODES, KINKED], 20_000
+    nodes = np.linspace(-20, 20, 4001)
+    *_, law = annealed_laws(
+        GridLaw.uniform(-1.0, 1.0, nodes=nodes), scores, sigmas, step_size=0.05, n_steps_each=4
+    )
+    rng = np.random.default_rng(0)
+    x = annealed_langevin_dynamics(
+        scores, sigmas, rng.uniform(-1, 1, n), step_size=0.05, n_steps_each=4, rng=rng
+    )
+    below = np.searchsorted(np.sort(x), nodes + law.cell / 2) / n
+    assert np.max(np.abs(below - np.cumsum(law.mass))) <= np.sqrt(np.log(2 / 1e-9) / (2 * n))
+
+
+def test_annealed_laws_refuse_what_the_sampler_refuses():
+    law = GridLaw.uniform(-1.0, 1.0, nodes=np.linspace(-20, 20, 401))
+    for options, message in (
+        ({"sigmas": [1.0, 2.0]}, "sigmas must be positive and strictly decreasing"),
+        ({"scores": [np.negative]}, "scores must hold one score per level, 2; got 1"),
+        ({"n_steps_each": [1]}, "n_steps_each must be one number, or one per level, 2; got 1"),
+        ({"law": law.mass}, "law must be a GridLaw; got ndarray"),
+    ):
+        arguments = {"law": law, "scores": [np.negative] * 2, "sigmas": [2.0, 1.0], "n_steps_each": 1}
+        with pytest.raises(ValueError, match=message):
+            list(annealed_laws(**(arguments | options), step_size=0.1))  # type: ignore[arg-type]

@@ -31,7 +31,7 @@ from convexdiff_lib.arrangements import (
 from convexdiff_lib.certificates import certify_denoising, certify_score_matching, dual_violation
 from convexdiff_lib.cones import network_from_blocks, split_in_cone
 from convexdiff_lib.datasets import Cross, GaussianMixture, Uniform, perturb
-from convexdiff_lib.exact_law import GridLaw, averaged_law, propagate
+from convexdiff_lib.exact_law import GridLaw, annealed_laws, averaged_law, propagate
 from convexdiff_lib.gated import (
     certify_gated,
     critical_weight_decay,
@@ -181,6 +181,12 @@ def carry(score: Any = np.negative, step_size: Any = 0.1, n_steps: Any = 2, max_
     return propagate(LAW, score, step_size=step_size, n_steps=n_steps, max_loss=max_loss)
 
 
+def carry_levels(sigmas: Any = (3.0, 2.0, 1.0), step_size: Any = 0.1, max_loss: Any = 1.0) -> Any:
+    scores = (np.negative,) * 3
+    laws = annealed_laws(LAW, scores, sigmas, step_size=step_size, n_steps_each=1, max_loss=max_loss)
+    return list(laws)
+
+
 def choose(x: Any = GOOD, betas: Any = (4.0,), generator: Any = None, **options: Any) -> Any:
     return choose_weight_decay(x, betas, rng=generator or rng(), **({"folds": 2} | options))
 
@@ -218,6 +224,7 @@ VECTOR_DOORS: dict[str, tuple[str, Door]] = {
     "train_denoising x": ("x_noisy", train_noisy),
     "train_denoising targets": ("targets", lambda x: train_noisy(targets=x)),
     "annealed levels": ("sigmas", anneal),
+    "levels of a law": ("sigmas", carry_levels),
     "choose": ("x", choose),
     "solution_path": ("x", lambda x: solution_path(x, down_to=2.0)),
     "denoising_path x": ("x_noisy", lambda x: denoising_path(x, GOOD, down_to=2.0)),
@@ -400,6 +407,7 @@ POSITIVE_DOORS: dict[str, tuple[str, Door]] = {
     "short arms": ("short", lambda b: Cross(1.0, b)),
     "smoothing a cross": ("sigma", Cross().smoothed),
     "step of a law": ("step_size", lambda b: carry(step_size=b)),
+    "steps of levels": ("step_size", lambda b: carry_levels(step_size=b)),
     "std": ("std", lambda b: GridLaw.normal(0.0, b, nodes=NODES)),
     "scale": ("scale", lambda b: GaussianMixture((0.0,), b)),
     "falling network": ("delta", lambda b: falling_network(ROWS, b)),
@@ -446,6 +454,7 @@ FINITE_DOORS: dict[str, tuple[str, Door]] = {
     "high of a grid law": ("high", lambda b: GridLaw.uniform(0.0, b, nodes=NODES)),
     "mean of a grid law": ("mean", lambda b: GridLaw.normal(b, 1.0, nodes=NODES)),
     "max_loss": ("max_loss", lambda b: carry(max_loss=b)),
+    "max_loss of levels": ("max_loss", lambda b: carry_levels(max_loss=b)),
     "epsilon": ("epsilon", lambda b: network_from_program(GOOD, np.zeros(12), epsilon=b)),
 }
 

@@ -54,6 +54,16 @@ def test_losses_are_the_minima_of_the_history(activation: Activation, skip: bool
     assert np.max(np.abs(trained.losses - trained.history.min(axis=0))) <= 1e-9 * np.abs(trained.losses).max()
 
 
+@every_network
+def test_the_last_network_is_that_of_the_next_epoch(activation: Activation, skip: bool) -> None:
+    """The history holds the loss before every step, so one more epoch shows where the last step led."""
+    x, beta, trained = runs(activation, skip, learning_rate=0.5)
+    _, _, longer = runs(activation, skip, learning_rate=0.5, n_epochs=151)
+    last = np.array([score_matching_loss(net, x, beta) for net in trained.last])
+    # The same sums in another order.
+    assert np.max(np.abs(last - longer.history[-1])) <= 1e-9 * np.abs(last).max()
+
+
 def test_a_minimum_in_the_middle_is_kept() -> None:
     """With too long a step the loss goes up and down; the best epoch counts, not the last."""
     _, _, trained = runs("relu", False, learning_rate=0.5)
