@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ._memory import keep_freed_memory
 from ._validation import FloatArray, as_count, as_generator, as_points, as_positive, as_sample
 
 __all__ = ["annealed_langevin_dynamics", "langevin_dynamics"]
@@ -61,11 +62,16 @@ def langevin_dynamics(
     """
     x, eta = as_points(x0, "x0"), as_positive(step_size, "step_size")
     steps, generator = as_count(n_steps, "n_steps"), as_generator(rng)
+    keep_freed_memory()
+    noise = np.empty(x.shape)
     for _ in range(steps):
         drift = score(x)
         if np.shape(drift) != x.shape:
             raise ValueError(f"score must return an array of shape {x.shape}; got {np.shape(drift)}")
-        x = x + eta * drift + np.sqrt(2 * eta) * generator.normal(size=x.shape)
+        x = x + eta * drift
+        generator.standard_normal(out=noise)
+        noise *= np.sqrt(2 * eta)
+        x += noise
     return x
 
 
