@@ -320,7 +320,7 @@ def test_a_wrong_answer_is_never_returned(
         beam, offset = solve_beam(tube)
         return replace(beam, z=1.01 * beam.z, first_slope=beam.first_slope + 0.1), offset
 
-    monkeypatch.setattr(univariate, "candidates", lambda tube: [wrong(tube)[0]])
+    monkeypatch.setattr(univariate, "candidates", lambda tube, start: [wrong(tube)[0]])
     monkeypatch.setattr(univariate, "solve_beam", wrong)
     monkeypatch.setattr(univariate, "polish", lambda *_: iter(()))
     x, targets = problem_of_twenty()
