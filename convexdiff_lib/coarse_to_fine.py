@@ -20,7 +20,7 @@ from .beam import Beam, Tube, straight_beam
 
 __all__ = ["candidates", "coarsen"]
 
-_COARSEST = 100
+_COARSEST = 200
 _FACTOR = 10
 _AROUND = 2 * _FACTOR
 

@@ -182,7 +182,7 @@ def solve_group_lasso(
     p : {1, 2}
         Norm of the rows of Z.
     tolerance : float
-        Relative duality gap.
+        Relative duality gap to stop at.  If rounding keeps it above, that of a certificate will do.
 
     Returns
     -------
@@ -193,7 +193,7 @@ def solve_group_lasso(
     ValueError
         If an argument is malformed.
     NotCertifiedError
-        If the gap stays above the tolerance.
+        If the gap stays above both.
 
     Examples
     --------
@@ -213,6 +213,7 @@ def solve_group_lasso(
     if response.max() <= lam:  # zero is optimal
         work = work[:0]
     stuck = False
+    best: GroupLasso | None = None
     for _ in range(_ROUNDS):
         chosen = features[:, work]
         Z = close_features(chosen, labels, lam)[0] if stuck else _restricted(chosen, labels, lam, p)
@@ -221,8 +222,10 @@ def solve_group_lasso(
         certificate = bounds(Q, Z, Q, labels, float(response.max()), lam, p)
         size = np.abs(Z).sum(axis=1)
         used = size > _NEGLIGIBLE * size.max(initial=0.0)
+        if best is None or certificate.relative_gap < best.certificate.relative_gap:
+            best = GroupLasso(work[used], Z[used], Q, certificate)
         if certificate.relative_gap <= tolerance:
-            return GroupLasso(work[used], Z[used], Q, certificate)
+            return best
         outside = np.flatnonzero(response > lam)
         outside = outside[np.argsort(-response[outside])][:_NEWCOMERS]
         before, work = work, np.union1d(work[used], outside)
@@ -230,6 +233,8 @@ def solve_group_lasso(
         if stuck and same:
             break
         stuck = stuck or same  # the general solver has reached its limit
+    if best is not None and best.certificate.holds:
+        return best
     raise NotCertifiedError(f"group Lasso with {features.shape[1]} features, lam = {lam:g}: {certificate}")
 
 

@@ -61,11 +61,11 @@ def test_a_level_keeps_mass_moments_and_bounds(kept: str) -> None:
 
 
 def test_levels_are_nested() -> None:
-    x = np.sort(np.random.default_rng(0).normal(size=12003))
+    x = np.sort(np.random.default_rng(0).normal(size=25003))
     levels = [
         set(level.points.tolist()) for level in coarse_to_fine._levels(tube_of(x, 700.0, "relu", False))
     ]
-    assert [len(level) for level in levels] == [12003, 1202, 122]
+    assert [len(level) for level in levels] == [25003, 2502, 252]
     assert levels[2] < levels[1] < levels[0]
 
 
