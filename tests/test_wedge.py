@@ -402,7 +402,7 @@ def test_no_direction_at_all() -> None:
 
 
 def test_hardly_any_penalty_and_many_close_features() -> None:
-    """A noisy spiral with biases: the solver's rounding is above what is asked for, below what is certified."""
+    """A noisy spiral with biases: rounding stops the solver above what is asked, below what is certified."""
     turn = np.linspace(np.pi, 4.5 * np.pi, 60)
     noise = np.random.default_rng(0).normal(size=(60, 2))
     X = 0.6 * turn[:, None] * np.column_stack([np.cos(turn), np.sin(turn)]) + 0.5 * noise
