@@ -3,6 +3,7 @@
 ``{claims-summary}``    how many claims there are of each status, and what each status means
 ``{claims-table}``      every claim, under the heading of its part
 ``{evidence} label``    under a theorem box: what was checked, on how many instances, how closely
+``{scorecard}``         every claim about an experiment: verdict, our number, our figure
 ``{errata}``            one section for each place where the printed text fails
 """
 
@@ -12,7 +13,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from claims_data import (
+    GLUED,
     STATUSES,
+    VERDICTS,
     Erratum,
     Place,
     Record,
@@ -20,6 +23,7 @@ from claims_data import (
     Row,
     parts,
     read_evidence,
+    read_glued,
     read_registry,
 )
 from docutils import nodes
@@ -39,6 +43,9 @@ MEANING = {
     "ours": "Not in the paper, or only hinted at; it holds on every instance tried.",
     "not yet": "Listed, but without a chapter. Nothing is said about its truth.",
 }
+# Of the scorecard's verdicts: how a count of them reads, and the badge that they share with a status.
+WORDS = {"holds": "hold", "holds in part": "hold in part", "fails": "fail"}
+COLOURS = {"holds in part": "corrected", "fails": "refuted"}
 FORM_WORDS = {"printed": "the printed form", "corrected": "", "ours": ""}
 FILTER = (
     '<fieldset class="claim-filter"><legend>Show</legend>'
@@ -232,6 +239,64 @@ class Evidence(ClaimsDirective):
         return [block]
 
 
+class Scorecard(ClaimsDirective):
+    def run(self) -> list[nodes.Node]:
+        self.load()
+        printed = [row for row in self.rows.values() if row.measured and (row.workshop or row.older)]
+        ours = [
+            row
+            for row in self.rows.values()
+            if row.measured and row not in printed and (row.score or not row.covered)
+        ]
+        verdicts = [row.score.verdict for row in printed if row.score]
+        counts = [f"{verdicts.count(verdict)} {WORDS[verdict]}" for verdict in VERDICTS]
+        waiting = len(printed) - len(verdicts)
+        total = (
+            f"{len(printed)} claims: "
+            + ", ".join(counts)
+            + (f"; {waiting} not yet judged" if waiting else "")
+        )
+        found: list[nodes.Node] = [nodes.paragraph("", total + "."), self.score_table(printed)]
+        if ours:
+            section = headed("our-own-measurements", [nodes.Text("Our own measurements")])
+            section += self.score_table(ours)
+            found.append(section)
+        return found
+
+    def score_table(self, rows: list[Row]) -> nodes.table:
+        cells: list[list[list[nodes.Node]]] = [
+            [self.claimed(row), self.measured(row), [verdict_of(row)]] for row in rows
+        ]
+        heads = [
+            "What the paper says" if rows[0].workshop or rows[0].older else "Claim",
+            "What we found",
+            "Verdict",
+        ]
+        return table(heads, cells, (42, 42, 16), ["claim-table", "scorecard"])
+
+    def claimed(self, row: Row) -> list[nodes.Node]:
+        content: list[nodes.Node] = [
+            self.line(self.link(f"claim-{row.label}", row.title), classes=["claim-title"])
+        ]
+        content += self.text(row.score.said if row.score and row.score.said else row.statement)
+        content += [
+            place(name, at) for name, at in (("workshop text", row.workshop), ("older text", row.older)) if at
+        ]
+        return content
+
+    def measured(self, row: Row) -> list[nodes.Node]:
+        if row.score is None or row.chapter is None:
+            return [nodes.paragraph("", "Not run yet.")]
+        notebook = Path(self.env.srcdir) / "chapters" / f"{row.chapter}.ipynb"
+        self.env.note_dependency(str(notebook))
+        glued = read_glued(notebook)
+        for name in row.score.glued:
+            if name not in glued:
+                self.warn(f"{row.label}: {notebook.name} glues no {name!r}")
+        number = GLUED.sub(lambda match: glued.get(match[1], match[0]), row.score.number)
+        return [*self.text(number), self.line(f"{{numref}}`{row.score.figure}`, ", self.box_link(row))]
+
+
 class Errata(ClaimsDirective):
     def run(self) -> list[nodes.Node]:
         self.load()
@@ -264,6 +329,11 @@ class Errata(ClaimsDirective):
 
 def slug(status: str) -> str:
     return status.replace(" ", "-")
+
+
+def verdict_of(row: Row) -> nodes.paragraph:
+    verdict = row.score.verdict if row.score else "not yet"
+    return nodes.paragraph("", "", badge(COLOURS.get(verdict, verdict), verdict))
 
 
 def badge(status: str, text: str = "") -> nodes.inline:
@@ -311,5 +381,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("claims-summary", Summary)
     app.add_directive("claims-table", ClaimsTable)
     app.add_directive("evidence", Evidence)
+    app.add_directive("scorecard", Scorecard)
     app.add_directive("errata", Errata)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import tomllib
 from collections import Counter
 from collections.abc import Iterable
@@ -32,7 +33,11 @@ FORMS = ("printed", "corrected", "ours")
 EVIDENCE_KINDS = ("holds", "fails")
 NUMBER_KEYS = {"number", "place"}
 ROW_KEYS = {"label", "title", "statement", "workshop", "older", "kind", "status"}
-OPTIONAL_ROW_KEYS = {"workshop", "older", "chapter", "erratum"}
+OPTIONAL_ROW_KEYS = {"workshop", "older", "chapter", "erratum", "score"}
+VERDICTS = ("holds", "holds in part", "fails")
+SCORE_KEYS = {"verdict", "number", "figure"}
+# In a score's number, {name} stands for what the row's chapter glues under that name.
+GLUED = re.compile(r"\{([a-z][a-z0-9]*[-_][a-z0-9_-]+)\}")
 ERRATUM_KEYS = {"slug", "title", "printed", "right", "instance", "evidence"}
 
 
@@ -61,6 +66,24 @@ class Erratum:
 
 
 @dataclass(frozen=True)
+class Score:
+    """Our verdict on an experiment: the number that decides, as a sentence, and the figure that shows it.
+
+    ``said`` is what the paper says, where the row states a corrected form.
+    """
+
+    verdict: str
+    number: str
+    figure: str
+    said: str = ""
+
+    @property
+    def glued(self) -> list[str]:
+        """Names of the numbers that the chapter has to glue."""
+        return GLUED.findall(self.number)
+
+
+@dataclass(frozen=True)
 class Row:
     """One claim of the paper, or one of our own."""
 
@@ -74,6 +97,12 @@ class Row:
     older: Place | None = None
     chapter: str | None = None
     errata: tuple[Erratum, ...] = ()
+    score: Score | None = None
+
+    @property
+    def measured(self) -> bool:
+        """Whether this is a claim about an experiment or a figure, and so may stand in the scorecard."""
+        return self.kind in ("empirical", "figure") or self.label.startswith(("exp-", "emp-"))
 
     @property
     def covered(self) -> bool:
@@ -143,6 +172,7 @@ def _row(part: str, raw: dict[str, Any]) -> Row:
         workshop=Place(**raw["workshop"]) if "workshop" in raw else None,
         older=Place(**raw["older"]) if "older" in raw else None,
         chapter=raw.get("chapter"),
+        score=Score(**{k: v.strip() for k, v in raw["score"].items()}) if "score" in raw else None,
         errata=tuple(Erratum(**{**e, "evidence": tuple(e["evidence"])}) for e in raw.get("erratum", [])),
     )
 
@@ -160,6 +190,13 @@ def _row_complaints(row: dict[str, Any]) -> list[str]:
     is_ours = row.get("status") == "ours" or str(name).startswith("ours-")
     if not is_ours and "workshop" not in row and "older" not in row:
         found.append(f"{name}: no number in either text")
+    score = row.get("score")
+    if score is not None and (set(score) - {"said"} != SCORE_KEYS or not all(score.values())):
+        found.append(
+            f"{name}: a score needs exactly {', '.join(sorted(SCORE_KEYS))} and perhaps said, none of them empty"
+        )
+    elif score is not None and score["verdict"] not in VERDICTS:
+        found.append(f"{name}: verdict is {score['verdict']!r}, allowed are {', '.join(VERDICTS)}")
     for erratum in row.get("erratum", []):
         if set(erratum) != ERRATUM_KEYS or not all(erratum.values()):
             found.append(
@@ -186,6 +223,18 @@ def read_evidence(path: Path) -> tuple[list[Record], bool]:
         return [], True
     content = json.loads(path.read_text(encoding="utf-8"))
     return [Record(**entry) for entry in content["records"]], content["digest"] == _digest(content["records"])
+
+
+def read_glued(notebook: Path) -> dict[str, str]:
+    """The numbers and words that a chapter's stored outputs glue, by name, as text."""
+    found = {}
+    for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
+        for output in cell.get("outputs", []):
+            scrap = output.get("metadata", {}).get("scrapbook")
+            if scrap:
+                text = output["data"].get(scrap["mime_prefix"] + "text/plain", "")
+                found[scrap["name"]] = "".join(text).strip("'").removesuffix(".0")
+    return found
 
 
 def write_evidence(path: Path, records: Iterable[Record]) -> None:

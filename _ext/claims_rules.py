@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from claims_data import Record, Row, read_evidence, read_registry
 
@@ -25,10 +26,18 @@ STATEMENTS = {
     "conjecture",
     "criterion",
 }
+# Which verdicts on an experiment go with which status of its claim.
+POSSIBLE = {
+    "holds": ("holds", "holds in part"),
+    "corrected": ("holds in part", "fails"),
+    "refuted": ("fails",),
+    "ours": ("holds",),
+}
 FENCE = r"^[ \t]*(?:`{3,}|:{3,})"
 OPTION = r"[ \t]*:[a-z]+:[^\n]*\n"
 BOX = re.compile(FENCE + rf"\{{prf:(?P<kind>(?!proof)[a-z]+)\}}[^\n]*\n(?P<options>(?:{OPTION})*)", re.M)
 BOX_LABEL = re.compile(r"^[ \t]*:label:[ \t]*(\S+)", re.M)
+GLUE = re.compile(r"""\bglue\(\s*["']([\w-]+)["']""")
 SHOWN = re.compile(FENCE + r"\{evidence\}[ \t]+(\S+)", re.M)
 
 
@@ -43,11 +52,16 @@ class Call:
 
 @dataclass(frozen=True)
 class Chapter:
-    """What a chapter says about claims: its boxes (label -> kind), evidence blocks and checking cells."""
+    """What a chapter says about claims: its boxes (label -> kind), evidence blocks and checking cells.
+
+    And what the scorecard takes from it: the names of its figures and of the numbers that it glues.
+    """
 
     boxes: dict[str, str] = field(default_factory=dict)
     unlabelled: tuple[str, ...] = ()
     shown: frozenset[str] = frozenset()
+    figures: frozenset[str] = frozenset()
+    glued: frozenset[str] = frozenset()
     checked: frozenset[str] = frozenset()
     unchecked: frozenset[str] = frozenset()
 
@@ -118,9 +132,20 @@ def read_chapter(path: Path) -> Chapter:
         boxes=boxes,
         unlabelled=tuple(unlabelled),
         shown=frozenset(SHOWN.findall(text)),
+        figures=frozenset(_figures(cells)),
+        glued=frozenset(
+            name for cell in cells if cell.cell_type == "code" for name in GLUE.findall(cell.source)
+        ),
         checked=frozenset(label for label, found in asserted.items() if found),
         unchecked=frozenset(label for label, found in asserted.items() if not found),
     )
+
+
+def _figures(cells: Iterable[Any]) -> Iterator[str]:
+    for cell in cells:
+        name = cell.metadata.get("mystnb", {}).get("figure", {}).get("name")
+        if name:
+            yield name
 
 
 def asserts_a_comparison(source: str) -> bool:
@@ -272,6 +297,35 @@ def tags_and_blocks_have_a_box(book: Book) -> list[str]:
     return found
 
 
+def experiments_are_scored(book: Book) -> list[str]:
+    """What the paper says about an experiment has a verdict, a number that a cell computed, and a figure."""
+    found = []
+    for row in book.rows.values():
+        if row.score is None:
+            if row.measured and row.covered and (row.workshop or row.older):
+                found.append(f"{row.label} is about an experiment, but has no score")
+            continue
+        chapter = book.chapters.get(row.chapter or "", Chapter())
+        if row.score.figure not in chapter.figures:
+            found.append(f"{row.label}: its chapter has no figure {row.score.figure!r}")
+        if (row.status == "corrected") != bool(row.score.said):
+            found.append(
+                f"{row.label}: a score says what the paper says where the row is corrected, and only there"
+            )
+        if not row.score.glued:
+            found.append(f"{row.label}: its score has no number from a cell")
+        found += [
+            f"{row.label}: its chapter glues no {name!r}"
+            for name in row.score.glued
+            if name not in chapter.glued
+        ]
+        if not row.measured:
+            found.append(f"{row.label} has a score, but is not about an experiment")
+        if row.score.verdict not in POSSIBLE.get(row.status, ()):
+            found.append(f"{row.label} is {row.status!r}, and its verdict {row.score.verdict!r}")
+    return found
+
+
 RULES: tuple[Callable[[Book], Iterable[str]], ...] = (
     covered_rows_have_a_chapter,
     covered_rows_have_evidence,
@@ -285,4 +339,5 @@ RULES: tuple[Callable[[Book], Iterable[str]], ...] = (
     boxes_are_registered,
     rows_have_their_box,
     tags_and_blocks_have_a_box,
+    experiments_are_scored,
 )

@@ -28,6 +28,7 @@ from .langevin import annealed_steps
 
 __all__ = [
     "GridLaw",
+    "GridTooCoarseError",
     "annealed_laws",
     "averaged_law",
     "langevin_laws",
@@ -45,6 +46,21 @@ _OUTSIDE = 1e-5  # mass of a given density that may be off the grid, or missed b
 _NOTHING = 1e-17  # a mass that is lost in the rounding of a sum of one
 _NEGATIVE = 1e-5  # of the largest mass: what the stencil may leave in the tails of a coarse grid
 _ROUNDING = 1e-9  # for unequal spacings, and sums above one
+
+
+class GridTooCoarseError(ValueError):
+    """The grid does not resolve a step: its nodes, before or after the drift, lie too far apart.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> law = GridLaw.uniform(-1.0, 1.0, nodes=np.linspace(-9, 9, 91))
+    >>> try:
+    ...     propagate(law, np.negative, step_size=1e-4, n_steps=1)
+    ... except GridTooCoarseError as error:
+    ...     print(str(error)[:36])
+    the grid is too coarse for this step
+    """
 
 
 @dataclass(frozen=True)
@@ -254,10 +270,11 @@ def langevin_laws(
 
     Raises
     ------
+    GridTooCoarseError
+        Neighbouring nodes, before or after the drift, may not be further apart than half a standard
+        deviation of the noise, :math:`\sqrt{2\eta}/2`.
     ValueError
-        If the grid is too coarse: neighbouring nodes, before or after the drift, may not be further apart
-        than half a standard deviation of the noise, :math:`\sqrt{2\eta}/2`.  If more mass than max_loss
-        leaves the grid.
+        If an argument is malformed, or more mass than max_loss leaves the grid.
 
     Examples
     --------
@@ -516,7 +533,7 @@ def _transport(nodes: FloatArray, score: Callable[[FloatArray], FloatArray], eta
     cell, noise = _cell(nodes), np.sqrt(2 * eta)
     widest = max(cell, float(np.max(np.abs(np.diff(moved)))))
     if not widest * _FINEST <= noise * (1 + _ROUNDING):
-        raise ValueError(
+        raise GridTooCoarseError(
             f"the grid is too coarse for this step: nodes come to lie {widest:.3g} apart, and at most "
             f"sqrt(2 eta)/{_FINEST:g} = {noise / _FINEST:.3g} is resolved: take more nodes or a larger step"
         )

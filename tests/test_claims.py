@@ -20,7 +20,9 @@ from claims_data import (
     Record,
     RegistryError,
     Row,
+    Score,
     read_evidence,
+    read_glued,
     read_registry,
     rounded,
     rows_from,
@@ -83,6 +85,12 @@ SOUND = Row(
         Erratum("two-is-even", "Two", "Two is odd.", "Two is even.", "Two.", ("two-is-odd", "two-is-even")),
     ),
 )
+SCORED = replace(
+    SOUND,
+    label="exp-sound",
+    kind="empirical",
+    score=Score("holds in part", "It is {the-number}, not two.", "fig-sound", "It is two."),
+)
 OPEN = replace(SOUND, label="thm-open", status="not yet", chapter=None, errata=())
 HOLDS = Record(
     "thm-sound", "two-is-even", "tests/test_a.py::test_two", "holds", "corrected", 3, 0.0, 1e-9, "exact"
@@ -93,6 +101,12 @@ FIRST = Chapter(
     boxes={"thm-sound": "theorem"}, shown=frozenset({"thm-sound"}), checked=frozenset({"thm-sound"})
 )
 MINI = Book({"thm-sound": SOUND, "thm-open": OPEN}, [HOLDS, FAILS], CALLS, {"01_first": FIRST})
+WITH_FIGURE = replace(FIRST, figures=frozenset({"fig-sound"}), glued=frozenset({"the-number"}))
+
+
+def with_score(chapter: Chapter = WITH_FIGURE, **changes: Any) -> Book:
+    rows = {**MINI.rows, "exp-sound": replace(SCORED, **changes)}
+    return replace(MINI, rows=rows, chapters={"01_first": chapter})
 
 
 def with_row(row: Row) -> Book:
@@ -162,6 +176,21 @@ BROKEN: list[tuple[str, Book, str]] = [
         with_chapter(replace(FIRST, unchecked=frozenset({"thm-sund"}))),
         "thm-sund",
     ),
+    ("experiments_are_scored", with_score(score=None), "has no score"),
+    ("experiments_are_scored", with_score(score=Score("fails", "{the-number}", "fig-sound")), "only there"),
+    ("experiments_are_scored", with_score(FIRST), "no figure 'fig-sound'"),
+    ("experiments_are_scored", with_score(replace(WITH_FIGURE, glued=frozenset())), "glues no 'the-number'"),
+    (
+        "experiments_are_scored",
+        with_score(score=Score("fails", "Two.", "fig-sound")),
+        "no number from a cell",
+    ),
+    ("experiments_are_scored", with_score(label="thm-x", kind="identity"), "is not about an experiment"),
+    (
+        "experiments_are_scored",
+        with_score(status="holds", score=Score("fails", "x", "f")),
+        "its verdict 'fails'",
+    ),
 ]
 
 
@@ -171,6 +200,21 @@ BROKEN: list[tuple[str, Book, str]] = [
 def test_a_broken_book_is_named(name: str, book: Book, message: str) -> None:
     (rule,) = (rule for rule in RULES if rule.__name__ == name)
     assert [complaint for complaint in rule(book) if message in complaint] != []
+
+
+def test_an_experiment_can_be_scored_and_may_wait() -> None:
+    (rule,) = (rule for rule in RULES if rule.__name__ == "experiments_are_scored")
+    assert rule(with_score()) == []
+    assert rule(with_score(status="not yet", score=None, chapter=None)) == []
+
+
+def test_what_the_scorecard_prints_is_what_the_chapter_stores() -> None:
+    for row in BOOK.rows.values():
+        if row.score is not None:
+            glued = read_glued(ROOT / "chapters" / f"{row.chapter}.ipynb")
+            assert [name for name in row.score.glued if not re.search(r"\d", glued.get(name, ""))] == [], (
+                row.label
+            )
 
 
 def test_every_rule_is_broken_once() -> None:
@@ -207,6 +251,8 @@ RAW: dict[str, Any] = {
         ({"workshop": None}, "no number in either text"),
         ({"workshop": {"number": "Theorem 1"}}, "needs exactly the keys number and place"),
         ({"erratum": [{"slug": "s"}]}, "an erratum needs exactly"),
+        ({"score": {"verdict": "holds"}}, "a score needs exactly"),
+        ({"score": {"verdict": "true", "number": "1", "figure": "f"}}, "verdict is 'true'"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
