@@ -193,7 +193,7 @@ def _row_complaints(row: dict[str, Any]) -> list[str]:
     score = row.get("score")
     if score is not None and (set(score) - {"said"} != SCORE_KEYS or not all(score.values())):
         found.append(
-            f"{name}: a score needs exactly {', '.join(sorted(SCORE_KEYS))} and perhaps said, none of them empty"
+            f"{name}: a score needs exactly {', '.join(sorted(SCORE_KEYS))}, perhaps said, none of them empty"
         )
     elif score is not None and score["verdict"] not in VERDICTS:
         found.append(f"{name}: verdict is {score['verdict']!r}, allowed are {', '.join(VERDICTS)}")
