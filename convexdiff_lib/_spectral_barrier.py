@@ -26,7 +26,7 @@ from scipy.linalg import cho_factor, cho_solve
 
 from ._validation import FloatArray
 
-__all__ = ["Blocks", "follow_path", "newton_solver", "smallest_radius", "step_length"]
+__all__ = ["Blocks", "follow_path", "newton_solver", "root_mean_square", "smallest_radius", "step_length"]
 
 _SHRINK = 0.2  # of the barrier's weight from one centre to the next
 _NEWTON_STEPS = 60  # at most, for one centre; a handful is usual
@@ -71,6 +71,12 @@ class Blocks:
     def part(self, chosen: NDArray[np.intp]) -> Blocks:
         """Return the constraints with the chosen numbers."""
         return Blocks(self.X, self.signs[chosen], self.shifts[chosen])
+
+
+def root_mean_square(rows: FloatArray) -> float:
+    """Root-mean-square length of the rows, the unit in which they are of order one; 1 where all are zero."""
+    largest = float(np.abs(rows).max())
+    return largest * float(np.sqrt(np.mean((rows / largest) ** 2) * rows.shape[1])) if largest > 0 else 1.0
 
 
 def _norms(M: FloatArray) -> FloatArray:

@@ -62,6 +62,24 @@ def as_points(x: ArrayLike, name: str = "x") -> FloatArray:
     return points
 
 
+def as_patterned(X: ArrayLike, patterns: ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """Return data of shape (n, d) and their activation patterns, shape (P, n), both as floats."""
+    data, signs = as_matrix(X, "X"), as_points(patterns, "patterns")
+    if signs.ndim != 2 or signs.shape[1] != len(data) or len(signs) == 0:
+        raise ValueError(f"patterns must have shape (P, n) with n = {len(data)} points; got {signs.shape}")
+    if not (np.isin(signs, (0.0, 1.0)).all() or np.isin(signs, (-1.0, 1.0)).all()):
+        raise ValueError("patterns must hold truth values, or signs -1 and 1; got other numbers")
+    return data, signs
+
+
+def as_targets(targets: ArrayLike, n: int) -> FloatArray:
+    """Return targets with one row for each of n points."""
+    labels = as_matrix(targets, "targets")
+    if len(labels) != n:
+        raise ValueError(f"targets must have one row per point, {n}; got {len(labels)}")
+    return labels
+
+
 def as_finite(value: object, name: str) -> float:
     """Return ``value`` as a finite float."""
     if isinstance(value, bool) or not isinstance(value, Real) or not np.isfinite(float(value)):

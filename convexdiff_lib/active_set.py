@@ -223,11 +223,11 @@ def polish(tube: Tube, start: Beam, offset: float) -> Iterator[Beam]:
     >>> [beam.first_slope for beam in polish(tube, *solve_beam(tube))]
     [-2.0]
     """
-    for spline, values, _ in descend(*first_spline(tube, start, offset)):
+    for spline, values, _ in descend(first_spline(tube, start, offset), offset):
         yield spline.beam(values)
 
 
-def first_spline(tube: Tube, start: Beam, offset: float) -> tuple[Spline, float]:
+def first_spline(tube: Tube, start: Beam, offset: float) -> Spline:
     """Read off a nearly optimal beam which points touch, and in which state its end is.
 
     Examples
@@ -235,12 +235,12 @@ def first_spline(tube: Tube, start: Beam, offset: float) -> tuple[Spline, float]
     >>> import numpy as np
     >>> from convexdiff_lib.beam import score_matching_tube, solve_beam
     >>> tube = score_matching_tube(np.array([-1.0, 1.0]), np.ones(2), beta=1.0, activation="relu", skip=False)
-    >>> first_spline(tube, *solve_beam(tube))[0].knots.tolist()
+    >>> first_spline(tube, *solve_beam(tube)).knots.tolist()
     [0, 1]
     """
     chain = end_states(tube)
     state = nearest_state(chain, offset, tube.scale)
-    return Spline(tube, _touching(tube, start, offset), chain, state), offset
+    return Spline(tube, _touching(tube, start, offset), chain, state)
 
 
 def descend(spline: Spline, height: float) -> Iterator[tuple[Spline, FloatArray, float]]:

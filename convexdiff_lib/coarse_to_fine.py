@@ -61,7 +61,7 @@ def candidates(tube: Tube, start: Beam | None = None) -> Iterator[Beam]:
         guess = _Guess(start.knots, np.sign(start.kinks), _height(tube, start))
         if len(start.knots):
             guess = _settled_nearby(tube, guess)
-    for spline, values, _ in descend(*_posed(tube, guess)):
+    for spline, values, _ in descend(_posed(tube, guess), guess.height):
         yield spline.beam(values)
 
 
@@ -79,17 +79,17 @@ def _height(tube: Tube, beam: Beam) -> float:
     return float((tube.counts * beam.z) @ (tube.points - tube.points[0])) / tube.unit - tube.level
 
 
-def _posed(tube: Tube, guess: _Guess) -> tuple[Spline, float]:
+def _posed(tube: Tube, guess: _Guess) -> Spline:
     """Pose the problem in which these points touch."""
     side = np.zeros(len(tube.points) - 2, dtype=np.int8)
     side[guess.touching - 1] = guess.side
     chain = end_states(tube)
-    return Spline(tube, side, chain, nearest_state(chain, guess.height, tube.scale)), guess.height
+    return Spline(tube, side, chain, nearest_state(chain, guess.height, tube.scale))
 
 
 def _settled(tube: Tube, guess: _Guess) -> _Guess:
     """Solve the problem from a guess."""
-    for spline, _, height in descend(*_posed(tube, guess)):
+    for spline, _, height in descend(_posed(tube, guess), guess.height):
         guess = _Guess(spline.touching, spline.sign, height)
     return guess
 

@@ -215,9 +215,7 @@ class AnnealedSamples:
         """Largest distance of the distribution function of the chains from that of the exact law, or NaN."""
         if self.law is None or not self.exact:
             return float("nan")
-        edges = self.law.nodes + self.law.cell / 2
-        found = np.searchsorted(np.sort(self.chains), edges, side="right") / len(self.chains)
-        return float(np.max(np.abs(found - np.cumsum(self.law.mass))))
+        return self.law.distance_to(self.chains)
 
     @cached_property
     def largest_gap(self) -> float:

@@ -208,6 +208,19 @@ class GridLaw:
         there = self.mass > 0
         return float(self.mass[there] @ (np.log(self.density[there]) - other[there]))
 
+    def distance_to(self, samples: ArrayLike) -> float:
+        """Return the largest distance of the distribution function of samples from this one, at cell edges.
+
+        Examples
+        --------
+        >>> law = GridLaw.uniform(0.0, 1.0, nodes=np.linspace(-0.95, 1.95, 30))
+        >>> round(law.distance_to([0.25, 0.75]), 9)  # at 0.7 seven tenths, where the samples have half
+        0.3
+        """
+        edges = self.nodes + self.cell / 2
+        below = np.searchsorted(np.sort(as_sample(samples, "samples")), edges, side="right")
+        return float(np.max(np.abs(below / np.size(samples) - np.cumsum(self.mass))))
+
     @cached_property
     def _cumulative(self) -> FloatArray:
         """Distribution function at the N + 1 edges of the cells, of the mass on the grid."""

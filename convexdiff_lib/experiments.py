@@ -111,9 +111,7 @@ class Experiment:
     @property
     def sampler_error(self) -> float:
         """Largest distance of the distribution function of the chains from that of the exact law."""
-        edges = self.law.nodes + 0.5 * self.law.cell
-        found = np.searchsorted(np.sort(self.chains), edges, side="right") / len(self.chains)
-        return float(np.max(np.abs(found - np.cumsum(self.law.mass))))
+        return self.law.distance_to(self.chains)
 
     @property
     def spread(self) -> float:

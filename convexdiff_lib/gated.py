@@ -27,8 +27,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._spectral_barrier import Blocks, follow_path, smallest_radius
-from ._validation import FloatArray, as_matrix, as_points, as_weight_decay
+from ._spectral_barrier import Blocks, follow_path, root_mean_square, smallest_radius
+from ._validation import FloatArray, as_patterned, as_points, as_targets, as_weight_decay
 from .certificates import Certificate, NotCertifiedError
 
 __all__ = [
@@ -150,11 +150,11 @@ def gated_denoising(X: ArrayLike, targets: ArrayLike, patterns: ArrayLike, beta:
     >>> round(fit.value, 6), fit.certificate.holds
     (2.625, True)
     """
-    data, signs = _problem(X, patterns)
-    labels = _as_targets(targets, len(data))
+    data, signs = as_patterned(X, patterns)
+    labels = as_targets(targets, len(data))
     decay = as_weight_decay(beta)
     # In units in which the data and the targets are of order one.
-    unit, size = _size(data), _size(labels)
+    unit, size = root_mean_square(data), root_mean_square(labels)
     blocks = Blocks(data / unit, signs, _no_shifts(signs, data, labels.shape[1]))
     zero = np.zeros_like(labels)
     for gap in _GAPS:
@@ -200,9 +200,9 @@ def gated_score_matching(X: ArrayLike, patterns: ArrayLike, beta: float) -> Gate
     >>> gated_score_matching([[3.0, 4.0]], [[True], [False]], beta=1.5).n_active
     0
     """
-    data, signs = _problem(X, patterns)
+    data, signs = as_patterned(X, patterns)
     decay = as_weight_decay(beta)
-    unit = _size(data)
+    unit = root_mean_square(data)
     d = data.shape[1]
     blocks = Blocks(data / unit, signs, _trace_shifts(signs, d))
     none = np.zeros((len(data), d))
@@ -259,8 +259,8 @@ def critical_weight_decay(X: ArrayLike, patterns: ArrayLike) -> CriticalWeightDe
     >>> round(critical.value, 6)
     1.0
     """
-    data, signs = _problem(X, patterns)
-    unit = _size(data)
+    data, signs = as_patterned(X, patterns)
+    unit = root_mean_square(data)
     blocks = Blocks(data / unit, signs, _trace_shifts(signs, data.shape[1]))
     try:
         Q, W = smallest_radius(blocks, 1e-9)
@@ -322,11 +322,11 @@ def certify_gated(
     certificate holds: primal 2.5, dual 2.5
     relative gap <= 1e-12, infeasibility <= 1e-12
     """
-    data, signs = _problem(X, patterns)
+    data, signs = as_patterned(X, patterns)
     n, d = data.shape
     decay = as_weight_decay(beta)
     matching = targets is None
-    labels = np.zeros((n, d)) if targets is None else _as_targets(targets, n)
+    labels = np.zeros((n, d)) if targets is None else as_targets(targets, n)
     c = labels.shape[1]
     weights, dual_point = as_points(W, "W"), as_points(Q, "Q")
     for name, given, shape in (("W", weights, (len(signs), d, c)), ("Q", dual_point, (n, c))):
@@ -347,29 +347,6 @@ def certify_gated(
         scale = max(scale, (n * d) ** 2 / (2 * float(np.sum(data**2))))
     outside = max(0.0, largest - decay) / n if matching else 0.0
     return Certificate(primal, dual, outside, scale)
-
-
-def _problem(X: ArrayLike, patterns: ArrayLike) -> tuple[FloatArray, FloatArray]:
-    """Check the data and the patterns; return both as floats."""
-    data, signs = as_matrix(X, "X"), as_points(patterns, "patterns")
-    if signs.ndim != 2 or signs.shape[1] != len(data) or len(signs) == 0:
-        raise ValueError(f"patterns must have shape (P, n) with n = {len(data)} points; got {signs.shape}")
-    if not (np.isin(signs, (0.0, 1.0)).all() or np.isin(signs, (-1.0, 1.0)).all()):
-        raise ValueError("patterns must hold truth values, or signs -1 and 1; got other numbers")
-    return data, signs
-
-
-def _as_targets(targets: ArrayLike, n: int) -> FloatArray:
-    labels = as_matrix(targets, "targets")
-    if len(labels) != n:
-        raise ValueError(f"targets must have one row per point, {n}; got {len(labels)}")
-    return labels
-
-
-def _size(rows: FloatArray) -> float:
-    """Root-mean-square length of the rows; 1 where all are zero."""
-    largest = float(np.abs(rows).max())
-    return largest * float(np.sqrt(np.mean((rows / largest) ** 2) * rows.shape[1])) if largest > 0 else 1.0
 
 
 def _trace_shifts(signs: FloatArray, d: int) -> FloatArray:

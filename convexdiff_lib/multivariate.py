@@ -21,8 +21,16 @@ import cvxpy as cp
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._validation import Activation, FloatArray, as_activation, as_matrix, as_points, as_positive
-from .gated import _problem
+from ._validation import (
+    Activation,
+    FloatArray,
+    as_activation,
+    as_matrix,
+    as_patterned,
+    as_points,
+    as_positive,
+    as_targets,
+)
 from .networks import TwoLayerNetwork
 
 __all__ = [
@@ -83,7 +91,7 @@ def printed_blocks(X: ArrayLike, patterns: ArrayLike) -> PrintedBlocks:
     >>> printed_blocks([[1.0, 2.0], [0.0, 1.0]], [[True, False]]).X_tilde.tolist()
     [[1.0, 2.0], [0.0, 0.0]]
     """
-    data, signs = _problem(X, patterns)
+    data, signs = as_patterned(X, patterns)
     n, d = data.shape
     stacked = (signs.T[:, :, None] * data[:, None, :]).reshape(n, -1)
     return PrintedBlocks(stacked, np.kron(signs.sum(axis=1)[:, None], np.eye(d)))
@@ -157,12 +165,10 @@ def multivariate_program(
     >>> problem.status
     'unbounded'
     """
-    data, signs = _problem(X, patterns)
+    data, signs = as_patterned(X, patterns)
     if beta != 0:
         as_positive(beta, "beta")
-    labels = np.zeros_like(data) if targets is None else as_matrix(targets, "targets")
-    if len(labels) != len(data):
-        raise ValueError(f"targets must have one row per point, {len(data)}; got {len(labels)}")
+    labels = np.zeros_like(data) if targets is None else as_targets(targets, len(data))
     W = [cp.Variable((data.shape[1], labels.shape[1])) for _ in signs]
     fitted = sum(np.diag(D) @ data @ W_i for D, W_i in zip(signs, W, strict=True))
     loss = 0.5 * cp.sum_squares(fitted - labels)
@@ -305,7 +311,7 @@ def blocks_of_network(X: ArrayLike, network: TwoLayerNetwork, patterns: ArrayLik
     >>> blocks_of_network([[1.0, 0.0]], net, [[True]]).tolist()
     [[[3.0, 0.0], [6.0, 0.0]]]
     """
-    data, signs = _problem(X, patterns)
+    data, signs = as_patterned(X, patterns)
     if network.b1.any() or network.b2.any() or network.V.any():
         raise ValueError("network must have no biases and no skip connection")
     number = {tuple(row): i for i, row in enumerate((signs > 0).tolist())}

@@ -210,13 +210,8 @@ def _train(
     generator: torch.Generator,
 ) -> AdamRuns:
     """Check the options, run Adam on `_losses`, and judge the best networks by ``loss_of``."""
-    as_activation(activation)
     as_flag(skip, "skip")
-    as_positive(learning_rate, "learning_rate")
-    if not isinstance(generator, torch.Generator):
-        raise TypeError(f"generator must be a torch.Generator; got {generator!r:.80}")
-    for name, count in (("width", width), ("n_trials", n_trials), ("n_epochs", n_epochs)):
-        as_count(count, name, minimum=1)
+    _check_options(activation, learning_rate, generator, width=width, n_trials=n_trials, n_epochs=n_epochs)
     data = torch.as_tensor(sample)
     targets = None if labels is None else torch.as_tensor(labels)
     parameters = _random_start(n_trials, width, skip, generator)
@@ -229,6 +224,17 @@ def _train(
     networks = _as_networks(best, activation)
     last = _as_networks([p.detach() for p in parameters], activation)
     return AdamRuns(history, networks, last, np.array([loss_of(net) for net in networks]))
+
+
+def _check_options(
+    activation: Activation, learning_rate: float, generator: torch.Generator, **counts: int
+) -> None:
+    as_activation(activation)
+    as_positive(learning_rate, "learning_rate")
+    if not isinstance(generator, torch.Generator):
+        raise TypeError(f"generator must be a torch.Generator; got {generator!r:.80}")
+    for name, count in counts.items():
+        as_count(count, name, minimum=1)
 
 
 def _adam(
@@ -347,12 +353,7 @@ def train_without_biases(
     labels = None if targets is None else as_matrix(targets, "targets")
     if labels is not None and labels.shape != points.shape:
         raise ValueError(f"X and targets must have one shape; got {points.shape} and {labels.shape}")
-    as_activation(activation)
-    as_positive(learning_rate, "learning_rate")
-    if not isinstance(generator, torch.Generator):
-        raise TypeError(f"generator must be a torch.Generator; got {generator!r:.80}")
-    for name, count in (("width", width), ("n_trials", n_trials), ("n_epochs", n_epochs)):
-        as_count(count, name, minimum=1)
+    _check_options(activation, learning_rate, generator, width=width, n_trials=n_trials, n_epochs=n_epochs)
     data, d = torch.as_tensor(points), points.shape[1]
     goal = None if labels is None else torch.as_tensor(labels)
     inner = 1 / np.sqrt(width)

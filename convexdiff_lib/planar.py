@@ -29,7 +29,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._spectral_barrier import Blocks, follow_path, smallest_radius
+from ._spectral_barrier import Blocks, follow_path, root_mean_square, smallest_radius
 from ._validation import Activation, FloatArray, as_activation, as_matrix, as_weight_decay
 from .certificates import Certificate, NotCertifiedError
 from .networks import TwoLayerNetwork
@@ -129,7 +129,7 @@ def planar_denoising(
     """
     points, labels = _plane(X, targets)
     decay, kind = as_weight_decay(beta), as_activation(activation)
-    unit, size = _size(points), _size(labels)
+    unit, size = root_mean_square(points), root_mean_square(labels)
     arcs = _arcs(points / unit, kind)
     goal, share = labels / size, decay / (unit * size)
     largest, angles = arcs.worst(goal)
@@ -184,7 +184,7 @@ def planar_score_matching(X: ArrayLike, beta: float, *, activation: Activation =
     """
     points, _ = _plane(X, X, "X")
     decay, kind = as_weight_decay(beta), as_activation(activation)
-    unit = _size(points)
+    unit = root_mean_square(points)
     arcs = _arcs(points / unit, kind, slopes=True)
     none = np.zeros_like(points)
     largest, angles = arcs.worst(none)
@@ -246,7 +246,7 @@ def planar_critical_weight_decay(X: ArrayLike, *, activation: Activation = "relu
     (1.0, 1.0)
     """
     points, _ = _plane(X, X, "X")
-    arcs = _arcs(points / _size(points), as_activation(activation), slopes=True)
+    arcs = _arcs(points / root_mean_square(points), as_activation(activation), slopes=True)
     _, _, _, (lower, upper) = _critical(arcs, 1e-7, 0.0)
     if upper - lower > 1e-6 * upper:
         raise NotCertifiedError(
@@ -520,12 +520,6 @@ def _plane(X: ArrayLike, other: ArrayLike, name: str = "targets") -> tuple[Float
     if rows.shape != points.shape:
         raise ValueError(f"{name} must have the shape of X, {points.shape}; got {rows.shape}")
     return points, rows
-
-
-def _size(rows: FloatArray) -> float:
-    """Root-mean-square length of the rows; 1 where all are zero."""
-    largest = float(np.abs(rows).max())
-    return largest * float(np.sqrt(np.mean((rows / largest) ** 2) * rows.shape[1])) if largest > 0 else 1.0
 
 
 @dataclass(frozen=True)

@@ -125,6 +125,16 @@ def assert_right(X: Any, found: Arrangements) -> None:
     assert (patterns[:, lively] == (values > 0).T).all()
     assert (np.abs(values) > 1e-15).all()  # inside, not on a wall
     assert patterns[:, ~lively].all()  # 1{0 >= 0} = 1
+    # A ray and its opposite touch opposite chambers, as many of them; every chamber has rays that span it.
+    chamber, ray = found.touches.T
+    count = np.bincount(ray, minlength=len(found.rays))
+    for r, touched in zip(found.rays, count, strict=True):
+        apart = np.linalg.norm(found.rays + r, axis=1)
+        assert apart.min() <= 1e-12  # rounding
+        assert count[apart.argmin()] == touched
+    if len(found.rays):
+        rank = np.linalg.matrix_rank(found.rays)
+        assert np.bincount(chamber, minlength=len(found)).min() >= rank
 
 
 @pytest.mark.parametrize("family", DEGENERATE)
@@ -133,6 +143,18 @@ def test_degenerate_data_are_counted_by_another_route(family: str) -> None:
     found = enumerate_arrangements(X)
     assert_right(X, found)
     assert len(found) == count_chambers(X)
+
+
+def test_special_position_that_floating_point_does_not_see() -> None:
+    """Sums of rows with thirty digits: determinants vanish exactly, but not in floating point."""
+    rng = np.random.default_rng(0)
+    base = rng.integers(-(2**40), 2**40, size=(5, 3)).astype(float)
+    X = np.vstack([base, base[0] + base[1], base[2] - base[3], base[1] + 2 * base[4]]) / 2**20
+    off = [np.linalg.det(X[[0, 1, 5]]), np.linalg.det(X[[2, 3, 6]]), np.linalg.det(X[[1, 4, 7]])]
+    assert max(map(abs, off)) > 0  # a naive sign would be wrong
+    found = enumerate_arrangements(X)
+    assert_right(X, found)
+    assert len(found) == count_chambers(X) < count_arrangements(8, 3)
 
 
 def test_known_counts() -> None:
@@ -281,13 +303,27 @@ def test_diameter_bounds_hold_for_vectors_inside(n: int, d: int) -> None:
         assert apart <= bounds.upper[chamber] + 1e-7  # a square root of rounding
 
 
+def test_an_obtuse_chamber_is_wider_than_its_rays() -> None:
+    """Two rays at a right angle, both at 120 degrees from the third: the middle of the two is at 135."""
+    rays = np.array([[0.0, 0.0, 1.0], [0.0, 0.75**0.5, -0.5], [0.0, 0.0, 0.0]])
+    rays[2] = [(2 / 3) ** 0.5, -(0.25 / 0.75**0.5), -0.5]
+    assert abs(rays[1] @ rays[2]) <= 1e-15
+    found = enumerate_arrangements(np.linalg.inv(rays.T))
+    chamber = int(np.flatnonzero(found.patterns.all(axis=1))[0])
+    bounds = chamber_diameters(found)
+    middle = (rays[1] + rays[2]) / np.linalg.norm(rays[1] + rays[2])
+    assert abs(bounds.lower[chamber] - np.linalg.norm(rays[0] - rays[1])) <= 1e-12  # rounding
+    assert np.linalg.norm(rays[0] - middle) > bounds.lower[chamber] + 0.1
+    assert np.linalg.norm(rays[0] - middle) <= bounds.upper[chamber]
+
+
 @pytest.mark.parametrize("d", [2, 3, 4, 6])
 def test_cross_products(d: int) -> None:
     rng = np.random.default_rng(d)
     rows = rng.integers(-5, 6, size=(50, d - 1, d))
     found = cross_product(rows)
     assert found.dtype == rows.dtype
-    assert not np.einsum("kid,kd->ki", rows, found).any()  # integers: exact
+    assert np.abs(np.einsum("kid,kd->ki", rows, found)).max() <= 0  # integers: exact
     volumes = [round(np.linalg.det((r @ r.T).astype(float))) for r in rows]
     assert (found**2).sum(axis=1).tolist() == volumes  # length is the volume
     x = rng.integers(-5, 6, size=d)

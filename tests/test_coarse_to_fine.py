@@ -152,7 +152,8 @@ def test_a_solved_level_is_the_answer_among_the_points_near_it(activation: Activ
     """What touches keeps its side and its place when the points around are thinned out."""
     x = np.sort(np.random.default_rng(4).normal(size=5000))
     tube = tube_of(x, 25.0, activation, skip)
-    *_, (spline, _, height) = descend(*first_spline(tube, *solve_beam(tube)))
+    start, offset = solve_beam(tube)
+    *_, (spline, _, height) = descend(first_spline(tube, start, offset), offset)
     assert len(spline.touching) >= 3
     exact = coarse_to_fine._Guess(spline.touching, spline.sign, height)
     nearby = coarse_to_fine._settled_nearby(tube, exact)
@@ -166,7 +167,8 @@ def test_a_point_that_touches_is_not_violated() -> None:
     """What rounding leaves at a point that touches already would else be mended for ever."""
     x = np.sort(np.random.default_rng(4).normal(size=50))
     tube = tube_of(x, 3.0, "relu", True)
-    *_, (spline, values, _) = descend(*first_spline(tube, *solve_beam(tube)))
+    start, offset = solve_beam(tube)
+    *_, (spline, values, _) = descend(first_spline(tube, start, offset), offset)
     assert len(spline.touching) >= 3
     off = 1.001 * (tube.targets - spline.at_data(values))
     _, high = tube.bounds(0.0)
