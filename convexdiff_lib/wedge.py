@@ -17,6 +17,7 @@ it is an upper bound; more directions, found one by one where the dual is violat
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import combinations
 from math import comb
@@ -185,8 +186,8 @@ def wedge_denoising(
         Whether the bias counts as a weight in the norm.  If it does not, a neuron without weights is a
         constant that costs nothing, so the output has a free constant.
     exact : bool
-        For p = 2: go on adding directions until no neuron at all violates the dual.  In two and three
-        dimensions, the one of the bias included.
+        For p = 2: go on adding directions until no neuron at all violates the dual.  In up to three
+        dimensions, the one of a bias that is penalised included.
     memory_limit : float
         Bytes that the kernel may need.
 
@@ -198,7 +199,7 @@ def wedge_denoising(
     ------
     ValueError
         If an argument is malformed, the kernel needs more memory than the limit, or an exact answer for p = 2
-        is asked for where there is none: in four or more dimensions, or with a free bias.
+        is asked for in four or more dimensions.
     NotCertifiedError
         If the answer does not pass its certificate.
 
@@ -220,11 +221,8 @@ def wedge_denoising(
     free = bias and not penalise_bias
     rows = np.column_stack([points, np.ones(len(points))]) if bias else points
     D = rows.shape[1]
-    if exact and p == 2 and (free or D not in (2, 3)):
-        raise ValueError(
-            f"exact=True with p = 2 needs two or three dimensions and no free bias; got {D} dimensions"
-            + (", one of them a free bias" if free else "")
-        )
+    if exact and p == 2:
+        _check_dimensions(D - free)
     basis = np.eye(D)[: D - free] if p == 1 else None
     directions = _directions(rows, p, True, basis, slice(D - 1) if free else None, memory_limit)
     centre = labels.mean(axis=0) if free else np.zeros(labels.shape[1])
@@ -239,7 +237,7 @@ def wedge_denoising(
         fit = solve_group_lasso(features(directions), goal, lam, p=p, tolerance=5e-9)
         u, Z, Q = directions[fit.features], fit.Z, fit.Q
     if exact and p == 2:
-        u, Z, Q = _all_directions(rows, labels, lam, u, Z, Q)
+        u, Z, Q = _all_directions(features, lambda Q: _peaks(rows, Q, free), goal, lam, u, Z, Q)
     constant = (labels - np.maximum(rows @ u.T, 0.0) @ Z).mean(axis=0) if free else np.zeros(labels.shape[1])
     network = _network(u, Z, constant, bias, p)
     sure = exact or p == 1
@@ -252,23 +250,34 @@ def wedge_denoising(
 
 
 def _all_directions(
-    rows: FloatArray, L: FloatArray, lam: float, u: FloatArray, Z: FloatArray, Q: FloatArray
+    features: Callable[[FloatArray], FloatArray],
+    peaks_of: Callable[[FloatArray], FloatArray],
+    goal: FloatArray,
+    lam: float,
+    u: FloatArray,
+    Z: FloatArray,
+    Q: FloatArray,
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Add the directions that violate the dual of the 2-norm, solve again, and repeat until none does.
 
     The directions close in on each other, so the inner problems go to an interior point that does not mind.
     """
     for _ in range(_ROUNDS):
-        peaks = _peaks(rows, Q)
-        response = responses(np.maximum(rows @ peaks.T, 0.0), Q, 2)
+        peaks = peaks_of(Q)
+        response = responses(features(peaks), Q, 2)
         outside = response > lam * (1 + _VIOLATION)
         if not outside.any():
             break
         u = np.vstack([u, peaks[outside]])
-        Z, Q = close_features(np.maximum(rows @ u.T, 0.0), L, lam)
+        Z, Q = close_features(features(u), goal, lam)
         used = Z.any(axis=1)
         u, Z = u[used], Z[used]
     return u, Z, Q
+
+
+def _check_dimensions(d: int) -> None:
+    if d > 3:
+        raise ValueError(f"p = 2 is exact in up to three dimensions, a penalised bias among them; got {d}")
 
 
 def _network(u: FloatArray, Z: FloatArray, constant: FloatArray, bias: bool, p: int) -> TwoLayerNetwork:
@@ -317,8 +326,8 @@ def certify_wedge(
     Raises
     ------
     ValueError
-        If an argument is malformed, the network is not of the class that is certified, or there is no exact
-        certificate.
+        If an argument is malformed, the network is not of the class that is certified, or an exact
+        certificate for p = 2 is asked for in four or more dimensions.
 
     Examples
     --------
@@ -352,11 +361,8 @@ def certify_wedge(
         dual_point = dual_point - dual_point.mean(axis=0)
     D = rows.shape[1]
     if exact and p == 2:
-        if free or D not in (2, 3):
-            raise ValueError(
-                "there is an exact certificate for p = 2 in two and three dimensions, no bias free"
-            )
-        directions = _peaks(rows, dual_point)
+        _check_dimensions(D - free)
+        directions = _peaks(rows, dual_point, free)
     else:
         basis = np.eye(D)[: D - free] if p == 1 else None
         directions = _directions(rows, p, True, basis, slice(D - 1) if free else None, np.inf)
@@ -373,8 +379,8 @@ def certify_wedge(
 def largest_response(X: ArrayLike, Q: ArrayLike, *, p: int = 2) -> float:
     r"""Return the largest :math:`\|Q^\top (Xu)_+\|_{p^*}` over **all** directions u of p-norm one.
 
-    For p = 1 it is attained at a wedge direction, in any dimension.  For p = 2, in two and three dimensions:
-    on a chamber the square is a quadratic form, so its maximum is at the leading eigenvector, if that lies in
+    For p = 1 it is attained at a wedge direction, in any dimension.  For p = 2, up to three dimensions: on a
+    chamber the square is a quadratic form, so its maximum is at the leading eigenvector, if that lies in
     the chamber, or on a hyperplane, where the same question has one dimension less.
 
     Parameters
@@ -390,7 +396,7 @@ def largest_response(X: ArrayLike, Q: ArrayLike, *, p: int = 2) -> float:
     Raises
     ------
     ValueError
-        If an argument is malformed, or p = 2 and d is neither 2 nor 3.
+        If an argument is malformed, or p = 2 and d is more than 3.
 
     Examples
     --------
@@ -402,15 +408,26 @@ def largest_response(X: ArrayLike, Q: ArrayLike, *, p: int = 2) -> float:
         raise ValueError(f"Q must have as many rows as X; got shapes {dual_point.shape} and {rows.shape}")
     if as_norm(p) == 1:
         directions = wedge_directions(rows, p=1)
-    elif rows.shape[1] in (2, 3):
-        directions = _peaks(rows, dual_point)
     else:
-        raise ValueError(f"p = 2 needs two or three dimensions; X has shape {rows.shape}")
+        _check_dimensions(rows.shape[1])
+        directions = _peaks(rows, dual_point)
     return float(responses(np.maximum(rows @ directions.T, 0.0), dual_point, p).max())
 
 
-def _peaks(rows: FloatArray, Q: FloatArray) -> FloatArray:
-    """Unit vectors at which the response may be largest: one for every arc, or chamber and hyperplane."""
+def _peaks(rows: FloatArray, Q: FloatArray, free: bool = False) -> FloatArray:
+    """Unit vectors at which the response may be largest: one for every arc, or chamber and hyperplane.
+
+    With a free bias, where the columns of Q sum to zero, the response is convex in the bias between data
+    points and constant beyond them.  So it is largest with the kink at one; seen from there, no bias is left.
+    """
+    if free:
+        points = rows[:, :-1]
+        origins = np.unique(points, axis=0)
+        seen = [_peaks(points - origin, Q) for origin in origins]
+        biases = [-u @ origin for u, origin in zip(seen, origins, strict=True)]
+        return np.column_stack([np.concatenate(seen), np.concatenate(biases)])
+    if rows.shape[1] == 1:
+        return np.array([[1.0], [-1.0]])
     if rows.shape[1] == 2:
         return response_peaks(rows, Q)[1]
     signs, _ = enumerate_arrangements(rows, activation="abs")

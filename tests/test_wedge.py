@@ -296,6 +296,42 @@ def test_a_free_bias_costs_less(p: int) -> None:
     assert abs(shifted.value / free.value - 1) <= 1e-7  # a free bias does not see a shift
 
 
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_a_free_bias_exactly(d: int) -> None:
+    """Column generation ends where no neuron, of any direction and bias, has too large a response."""
+    X, L = instance(7, d)
+    upper = wedge_denoising(X, L, LAM, bias=True, penalise_bias=False)
+    best = wedge_denoising(X, L, LAM, bias=True, penalise_bias=False, exact=True)
+    assert best.exact is True
+    assert best.value <= upper.value * (1 + 1e-8)  # a certificate
+    u = np.array([[1.0], [-1.0]]) if d == 1 else dense_directions(d, 2)[::5]
+    for bias in np.linspace(-5, 5, 101):
+        assert responses(np.maximum(X @ u.T + bias, 0.0), best.Q, 2).max() <= LAM * (1 + 1e-7)
+    if d == 1:  # kinks between data points do not pay on the line
+        assert abs(upper.value / best.value - 1) <= 2e-8  # two certificates
+    else:
+        refused = certify_wedge(X, L, upper.network(), upper.Q, LAM, bias=True, penalise_bias=False)
+        assert refused.holds is False
+        assert refused.dual <= best.value * (1 + 1e-8)
+
+
+def test_a_free_bias_of_ugly_data() -> None:
+    """Repeated points, points on one line, far away, and one point only."""
+    rng = np.random.default_rng(3)
+    plain, L = rng.normal(size=(6, 2)), rng.normal(size=(6, 2))
+    for X in (
+        np.repeat(plain[:3], 2, axis=0),
+        np.outer(plain[:, 0], [1.0, 2.0]),
+        plain + 1e6,
+        np.ones((6, 2)),
+    ):
+        best = wedge_denoising(X, L, 0.2, bias=True, penalise_bias=False, exact=True)
+        near = wedge_denoising(
+            X - X.mean(axis=0), L, 0.2, bias=True, penalise_bias=False, exact=True
+        )  # a free bias does not see a shift, but for the digits lost to 1e6
+        assert abs(best.value / near.value - 1) <= 1e-6
+
+
 # --- Networks, homogeneity, certificates -----------------------------------------------------------------
 
 
@@ -343,15 +379,18 @@ def test_a_false_certificate_is_rejected() -> None:
 
 def test_what_is_refused() -> None:
     X, L = instance(8, 4)
-    with pytest.raises(ValueError, match="needs two or three dimensions and no free bias; got 4 dimensions"):
+    with pytest.raises(
+        ValueError, match="exact in up to three dimensions, a penalised bias among them; got 4"
+    ):
         wedge_denoising(X, L, LAM, exact=True)
     with pytest.raises(ValueError, match=r"8 rows in 4 dimensions have 112 wedge directions"):
         wedge_denoising(X, L, LAM, memory_limit=1e3)
     for flag in ("bias", "exact", "penalise_bias"):
         with pytest.raises(ValueError, match=rf"^{flag} must be True or False; got 1"):
             wedge_denoising(X, L, LAM, **{flag: 1})
-    with pytest.raises(ValueError, match="one of them a free bias"):
-        wedge_denoising(X[:, :2], L[:, :2], LAM, bias=True, penalise_bias=False, exact=True)
+    wedge_denoising(X[:, :3], L[:, :3], LAM, bias=True, penalise_bias=False, exact=True)
+    with pytest.raises(ValueError, match="a penalised bias among them; got 4"):
+        wedge_denoising(X[:, :3], L[:, :3], LAM, bias=True, exact=True)
 
 
 # --- The group Lasso -------------------------------------------------------------------------------------
