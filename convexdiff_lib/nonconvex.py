@@ -27,7 +27,7 @@ from ._validation import (
 from .networks import TwoLayerNetwork
 from .objectives import denoising_loss, score_matching_loss
 
-__all__ = ["AdamRuns", "train_denoising", "train_score_matching", "train_without_biases"]
+__all__ = ["AdamRuns", "train_denoising", "train_multivariate", "train_score_matching"]
 
 
 @dataclass(frozen=True)
@@ -302,21 +302,22 @@ def _as_networks(parameters: list[torch.Tensor], activation: Activation) -> tupl
     )
 
 
-def train_without_biases(
+def train_multivariate(
     X: ArrayLike,
     targets: ArrayLike | None,
     beta: float,
     *,
     activation: Activation = "relu",
+    biases: bool = False,
     width: int = 50,
     n_trials: int = 10,
     n_epochs: int = 500,
     learning_rate: float = 1e-2,
     generator: torch.Generator,
 ) -> AdamRuns:
-    r"""Train networks without biases in any dimension by full-batch Adam, from random starts.
+    r"""Train networks in any dimension by full-batch Adam, from random starts.
 
-    .. math:: s(x) = \sum_j \alpha_j\, \sigma(u_j^\top x)
+    .. math:: s(x) = \sum_j \alpha_j\, \sigma(u_j^\top x + b_j) + c
 
     Parameters
     ----------
@@ -325,6 +326,8 @@ def train_without_biases(
         None for score matching.
     beta : float
     activation : {"relu", "abs"}
+    biases : bool
+        Whether there are biases b and c; weight decay does not count them.
     width, n_trials, n_epochs : int
         At least 1 each.
     learning_rate : float
@@ -346,29 +349,33 @@ def train_without_biases(
     --------
     >>> import torch
     >>> X, g = [[1.0, 0.0], [0.0, 1.0], [-1.0, 2.0]], torch.Generator().manual_seed(0)
-    >>> train_without_biases(X, None, 2.0, width=4, n_trials=2, n_epochs=3, generator=g).losses.shape
+    >>> train_multivariate(X, None, 2.0, width=4, n_trials=2, n_epochs=3, generator=g).losses.shape
     (2,)
     """
     points, decay = as_matrix(X, "X"), as_weight_decay(beta)
     labels = None if targets is None else as_matrix(targets, "targets")
     if labels is not None and labels.shape != points.shape:
         raise ValueError(f"X and targets must have one shape; got {points.shape} and {labels.shape}")
+    as_flag(biases, "biases")
     _check_options(activation, learning_rate, generator, width=width, n_trials=n_trials, n_epochs=n_epochs)
     data, d = torch.as_tensor(points), points.shape[1]
     goal = None if labels is None else torch.as_tensor(labels)
-    inner = 1 / np.sqrt(width)
-    parameters = [
-        ((2 * torch.rand((n_trials, width, d), generator=generator, dtype=torch.float64) - 1) * bound)
-        .detach()
-        .requires_grad_()
-        for bound in (1 / np.sqrt(d), inner)
-    ]
+    outer, inner = 1 / np.sqrt(d), 1 / np.sqrt(width)
+
+    def start(bound: float, *shape: int, trained: bool = True) -> torch.Tensor:
+        if not trained:
+            return torch.zeros((n_trials, *shape), dtype=torch.float64)
+        draw = torch.rand((n_trials, *shape), generator=generator, dtype=torch.float64)
+        return ((2 * draw - 1) * bound).requires_grad_()
+
+    parameters = [start(outer, width, d), start(inner, width, d)]
+    parameters += [start(outer, width, trained=biases), start(inner, d, trained=biases)]
 
     def losses_now() -> torch.Tensor:
-        u, alpha = parameters
-        pre = torch.einsum("nd,tmd->tnm", data, u)
+        u, alpha, b, c = parameters
+        pre = torch.einsum("nd,tmd->tnm", data, u) + b[:, None, :]
         value = pre.clamp(min=0) if activation == "relu" else pre.abs()
-        fitted = value @ alpha
+        fitted = value @ alpha + c[:, None, :]
         cost = 0.5 * decay * (u**2 + alpha**2).sum(dim=(1, 2))
         if goal is not None:
             return (0.5 * (fitted - goal) ** 2).sum(dim=(1, 2)) + cost
@@ -377,12 +384,11 @@ def train_without_biases(
         return (0.5 * fitted**2).sum(dim=(1, 2)) + divergence + cost
 
     history, best = _adam(parameters, losses_now, n_epochs, learning_rate)
-    zeros = np.zeros(width), np.zeros(d), np.zeros((d, d))
 
     def networks_of(found: list[torch.Tensor]) -> tuple[TwoLayerNetwork, ...]:
         return tuple(
-            TwoLayerNetwork(u.numpy(), zeros[0], alpha.numpy().T, zeros[1], zeros[2], activation)
-            for u, alpha in zip(*found, strict=True)
+            TwoLayerNetwork(u, b, alpha.T, c, np.zeros((d, d)), activation)
+            for u, alpha, b, c in zip(*(part.numpy() for part in found), strict=True)
         )
 
     def loss_of(net: TwoLayerNetwork) -> float:

@@ -14,7 +14,7 @@ from convexdiff_lib import score_matching_loss
 from convexdiff_lib._validation import Activation, FloatArray
 from convexdiff_lib.arrangements import enumerate_arrangements
 from convexdiff_lib.gated import critical_weight_decay
-from convexdiff_lib.nonconvex import train_without_biases
+from convexdiff_lib.nonconvex import train_multivariate
 from convexdiff_lib.planar import planar_critical_weight_decay, planar_score_matching
 
 EXACTLY = {"tol_gap_abs": 1e-10, "tol_gap_rel": 1e-10, "tol_feas": 1e-10}
@@ -114,7 +114,7 @@ def test_no_trained_network_is_below(activation, evidence):
         beta = 1.3 * planar_critical_weight_decay(X, activation=activation)[1]
         fit = planar_score_matching(X, beta, activation=activation)
         generator = torch.Generator().manual_seed(seed)
-        runs = train_without_biases(
+        runs = train_multivariate(
             X, None, beta, activation=activation, width=20, n_trials=60, n_epochs=200, generator=generator
         )
         assert len(runs.losses) == 60
