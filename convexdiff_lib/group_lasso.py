@@ -53,7 +53,7 @@ class GroupLasso:
     Z : array of shape (k, c)
         Their coefficients.
     Q : array of shape (n, c)
-        Dual variable: L - KZ.
+        Dual variable: L - KZ but for rounding.
     certificate : Certificate
         Of the whole problem, with all features.
 
@@ -216,10 +216,13 @@ def solve_group_lasso(
     best: GroupLasso | None = None
     for _ in range(_ROUNDS):
         chosen = features[:, work]
-        Z = close_features(chosen, labels, lam)[0] if stuck else _restricted(chosen, labels, lam, p)
-        Q = labels - chosen @ Z
+        if stuck:  # what is left of the labels may be nothing but rounding: Q comes from the dual itself
+            Z, Q = close_features(chosen, labels, lam)
+        else:
+            Z = _restricted(chosen, labels, lam, p)
+            Q = labels - chosen @ Z
         response = responses(features, Q, p)
-        certificate = bounds(Q, Z, Q, labels, float(response.max()), lam, p)
+        certificate = bounds(chosen @ Z - labels, Z, Q, labels, float(response.max()), lam, p)
         size = np.abs(Z).sum(axis=1)
         used = size > _NEGLIGIBLE * size.max(initial=0.0)
         if best is None or certificate.relative_gap < best.certificate.relative_gap:

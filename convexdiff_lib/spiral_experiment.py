@@ -65,7 +65,7 @@ class SpiralSetting:
     n_steps_each: tuple[int, ...] = (5, 5, 5, 5, 15)
     n: int = 100
     spiral: Spiral = _SPIRAL
-    lam: float = 0.1
+    lam: float = 0.03
     p: int = 2
     bias: Literal["free", "penalised", "none"] = "free"
     step: float = 0.5
@@ -79,7 +79,10 @@ class SpiralSetting:
         return np.full(len(levels), self.step) if self.constant_step else self.step * levels**2
 
     def pairs(self, rng: np.random.Generator) -> list[_Pair]:
-        """Return noisy points and targets of every level.
+        r"""Return noisy points and minus their noise :math:`-\delta` at every level.
+
+        The network for :math:`-\delta` and weight decay :math:`\lambda` is :math:`\sigma` times the one for
+        :math:`-\delta/\sigma` and :math:`\lambda/\sigma`.  So :math:`\lambda` means the same at all levels.
 
         Examples
         --------
@@ -90,8 +93,9 @@ class SpiralSetting:
         clean = self.spiral.points(self.n)
         if self.same_noise:
             noise = as_generator(rng).normal(size=clean.shape)
-            return [(clean + sigma * noise, -noise / sigma) for sigma in self.sigmas]
-        return [perturb(clean, sigma, rng) for sigma in self.sigmas]
+            return [(clean + sigma * noise, -noise) for sigma in self.sigmas]
+        noisy = [perturb(clean, sigma, rng) for sigma in self.sigmas]
+        return [(x, sigma * targets) for sigma, (x, targets) in zip(self.sigmas, noisy, strict=True)]
 
     def fit(self, X: ArrayLike, targets: ArrayLike, *, exact: bool = False) -> WedgeScore:
         """Solve the wedge program of one level.
@@ -183,19 +187,19 @@ def likeness(x: ArrayLike, spiral: Spiral, *, close: float = 0.3) -> Likeness:
 
 
 def anneal_in_the_plane(
-    scores: Sequence[_Score],
+    denoisers: Sequence[_Score],
     setting: SpiralSetting,
     rng: np.random.Generator,
     n_samples: int = 500,
     *,
     reach: float = 10.0,
 ) -> list[FloatArray]:
-    """Run annealed Langevin dynamics from the uniform law on a square.
+    r"""Run annealed Langevin dynamics from the uniform law on a square.
 
     Parameters
     ----------
-    scores : sequence of callables
-        One for every level of the setting.
+    denoisers : sequence of callables
+        One for every level of the setting: :math:`\sigma` times the score, as `fit` and `train` give it.
     setting : SpiralSetting
     rng : numpy.random.Generator
     n_samples : int
@@ -211,24 +215,33 @@ def anneal_in_the_plane(
     Raises
     ------
     ValueError
-        If there is not one score per level, n_samples is below 1 or reach is not positive.
+        If there is not one denoiser per level, n_samples is below 1 or reach is not positive.
     TypeError
         If rng is not a numpy Generator.
 
     Examples
     --------
     >>> setting = SpiralSetting()
-    >>> ideal = [lambda x, s=sigma: setting.spiral.score(x, s) for sigma in setting.sigmas]
+    >>> ideal = [lambda x, s=sigma: s * setting.spiral.score(x, s) for sigma in setting.sigmas]
     >>> films = anneal_in_the_plane(ideal, setting, np.random.default_rng(0), 30)
     >>> len(films), likeness(films[-1], setting.spiral).distance < 0.1
     (6, True)
     """
-    if len(scores) != len(setting.sigmas):
-        raise ValueError(f"scores must hold one score per level, {len(setting.sigmas)}; got {len(scores)}")
+    levels = setting.sigmas
+    if len(denoisers) != len(levels):
+        raise ValueError(f"denoisers must hold one per level, {len(levels)}; got {len(denoisers)}")
     side, count = as_positive(reach, "reach"), as_count(n_samples, "n_samples", minimum=1)
     positions = [as_generator(rng).uniform(-side, side, (count, 2))]
-    for score, eta, n_steps in zip(scores, setting.etas, setting.n_steps_each, strict=True):
+    for denoise, sigma, eta, n_steps in zip(
+        denoisers, levels, setting.etas, setting.n_steps_each, strict=True
+    ):
+        # eta times the score is (eta / sigma) times what the network gives.
+        score = _scaled(denoise, 1 / sigma)
         positions.append(
             langevin_dynamics(score, positions[-1], step_size=float(eta), n_steps=n_steps, rng=rng)
         )
     return positions
+
+
+def _scaled(denoise: _Score, factor: float) -> _Score:
+    return lambda x: factor * denoise(x)

@@ -1,7 +1,7 @@
 """Run experiments and store their data files.
 
 python -m experiments              # all
-python -m experiments denoising    # one
+python -m experiments spiral       # one
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import time
 from importlib import import_module
 from pathlib import Path
 
-NAMES = ("denoising",)
+NAMES = ("denoising", "spiral")
 FOLDER = Path(__file__).parent
 
 

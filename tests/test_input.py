@@ -30,7 +30,7 @@ from convexdiff_lib.arrangements import (
 )
 from convexdiff_lib.certificates import certify_denoising, certify_score_matching, dual_violation
 from convexdiff_lib.cones import network_from_blocks, split_in_cone
-from convexdiff_lib.datasets import Cross, GaussianMixture, Uniform, perturb
+from convexdiff_lib.datasets import Cross, GaussianMixture, Spiral, Uniform, perturb
 from convexdiff_lib.exact_law import GridLaw, annealed_laws, averaged_law, propagate
 from convexdiff_lib.gated import (
     certify_gated,
@@ -250,6 +250,9 @@ MATRIX_DOORS: dict[str, tuple[str, Door]] = {
     "denoising_loss x": ("x_noisy", lambda x: denoising_loss(PLANE, x, np.zeros((2, 2)), 1.0)),
     "denoising_loss targets": ("targets", lambda x: denoising_loss(PLANE, np.zeros((2, 2)), x, 1.0)),
     "arrangements": ("X", enumerate_arrangements),
+    "nearest on a spiral": ("x", Spiral().nearest),
+    "score of a spiral": ("x", lambda x: Spiral().score(x, 1.0)),
+    "likeness": ("x", lambda x: likeness(x, Spiral())),
     "wedge X": ("X", lambda x: wedge_denoising(x, ROWS, 1.0)),
     "wedge targets": ("targets", lambda x: wedge_denoising(ROWS, x, 1.0)),
     "wedge directions": ("X", wedge_directions),
@@ -402,6 +405,9 @@ POSITIVE_DOORS: dict[str, tuple[str, Door]] = {
     "step size": ("step_size", lambda b: walk(step_size=b)),
     "annealed step size": ("step_size", lambda b: anneal(step_size=b)),
     "noise level": ("sigma", lambda b: perturb(GOOD, b, rng())),
+    "pitch of a spiral": ("pitch", Spiral),
+    "smoothing of a spiral": ("sigma", lambda s: Spiral().score(np.zeros((1, 2)), s)),
+    "likeness, close": ("close", lambda c: likeness(np.zeros((1, 2)), Spiral(), close=c)),
     "smoothing": ("sigma", GaussianMixture().smoothed),
     "long arms": ("long", Cross),
     "short arms": ("short", lambda b: Cross(1.0, b)),

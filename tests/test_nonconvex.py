@@ -9,7 +9,14 @@ from strategies import every_network, threshold
 
 from convexdiff_lib import denoising_loss, score_matching, score_matching_loss
 from convexdiff_lib._validation import Activation
-from convexdiff_lib.nonconvex import AdamRuns, _losses, train_denoising, train_score_matching
+from convexdiff_lib.nonconvex import (
+    AdamRuns,
+    _losses,
+    train_denoising,
+    train_multivariate,
+    train_score_matching,
+)
+from convexdiff_lib.wedge import wedge_denoising
 
 
 def runs(
@@ -161,3 +168,20 @@ def test_denoising_runs_keep_the_best_network_of_each_trial(activation: Activati
     for net, loss in zip(trained.networks, trained.losses, strict=True):
         assert denoising_loss(net, x, targets, 0.3) == loss
         assert (net.activation, net.width, net.V[0, 0] != 0) == (activation, 12, skip)
+
+
+def test_biases_in_many_dimensions() -> None:
+    """They are trained, not decayed; no run is below the certified optimum; off, they are zero."""
+    rng = np.random.default_rng(0)
+    X, targets = rng.normal(size=(9, 2)), rng.normal(size=(9, 2)) + 2.0
+    best = wedge_denoising(X, targets, 0.3, bias=True, penalise_bias=False, exact=True)
+    runs = {}
+    for biases in (False, True):
+        generator = torch.Generator().manual_seed(0)
+        runs[biases] = train_multivariate(
+            X, targets, 0.3, biases=biases, width=40, n_trials=3, n_epochs=3000, generator=generator
+        )
+    assert 2 * runs[True].losses.min() >= best.certificate.dual
+    assert 2 * runs[True].losses.min() <= 1.05 * best.value  # it comes close
+    assert not any(net.b1.any() or net.b2.any() for net in runs[False].networks)
+    assert runs[False].losses.min() >= runs[True].losses.min()

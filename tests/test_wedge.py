@@ -447,3 +447,9 @@ def test_hardly_any_penalty_and_many_close_features() -> None:
     X = 0.6 * turn[:, None] * np.column_stack([np.cos(turn), np.sin(turn)]) + 0.5 * noise
     for p in (1, 2):
         assert wedge_denoising(X, -noise / 0.5, 0.1, p=p, bias=True).certificate.holds is True
+
+
+def test_next_to_no_penalty() -> None:
+    """What is left of the labels is lost to rounding; the dual of the interior point is not."""
+    X, noise = np.random.default_rng(0).normal(size=(2, 100, 2))
+    assert wedge_denoising(5 * X, 100 * noise, 0.1).certificate.holds is True

@@ -1,0 +1,140 @@
+"""The spiral at the paper's settings: the wedge networks, their samples, other readings, Adam beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from convexdiff_lib._validation import FloatArray
+from convexdiff_lib.datasets import Spiral
+from convexdiff_lib.nonconvex import AdamRuns
+from convexdiff_lib.spiral_experiment import SpiralSetting, anneal_in_the_plane, likeness
+from convexdiff_lib.wedge import WedgeScore, certify_wedge
+
+Record = dict[str, Any]
+Report = Callable[[int, int, str], None]
+Denoiser = Callable[[FloatArray], FloatArray]
+
+PAPER = SpiralSetting()
+DATA_SEED, CHAIN_SEED = 0, 1
+N_JUDGED, N_DRAWN = 2000, 500
+READINGS: dict[str, SpiralSetting] = {
+    "as in the chapter": PAPER,
+    "1-norm": replace(PAPER, p=1),
+    "biases penalised": replace(PAPER, bias="penalised"),
+    "biases penalised, 1-norm": replace(PAPER, bias="penalised", p=1),
+    "no biases, as printed": replace(PAPER, bias="none"),
+    "no biases, as printed, 1-norm": replace(PAPER, bias="none", p=1),
+    "weight decay 0.003": replace(PAPER, lam=0.003),
+    "weight decay 0.3": replace(PAPER, lam=0.3),
+    "weight decay 3": replace(PAPER, lam=3.0),
+    "one noise for all levels": replace(PAPER, same_noise=True),
+    "50 points": replace(PAPER, n=50),
+    "turns 6.3 apart": replace(PAPER, spiral=Spiral(1.0, 0.5 * np.pi, 2.7 * np.pi)),
+    "turns 2.5 apart": replace(PAPER, spiral=Spiral(0.4, 1.5 * np.pi, 6.5 * np.pi)),
+}
+DRAWN = ("1-norm", "biases penalised", "no biases, as printed")
+STEPS = (0.05, 0.1, 0.25, 1.0, 1.5, 2.0, 3.0)
+SEEDS = (10, 11, 12, 13)
+EPOCHS = {500: 10, 3000: 10, 30_000: 3}  # and how many trials
+WIDTH = 300
+
+
+def digits(values: Any, count: int) -> Any:
+    """Round to significant digits, so that the file stays small and says no more than is known."""
+    if isinstance(values, np.ndarray | list | tuple):
+        return [digits(value, count) for value in values]
+    return float(f"{float(values):.{count}g}")
+
+
+def judged(denoisers: Sequence[Denoiser], setting: SpiralSetting) -> Record:
+    """What is stored of one sampling: the distance after every level, the rest at the end."""
+    film = anneal_in_the_plane(denoisers, setting, np.random.default_rng(CHAIN_SEED), N_JUDGED)
+    end = asdict(likeness(film[-1], setting.spiral))
+    return {
+        "distances": digits([likeness(x, setting.spiral).distance for x in film], 4),
+        **{key: digits(end[key], 4) for key in ("near", "covered", "unevenness")},
+        "largest": digits(np.abs(film[-1]).max(), 3),
+    }
+
+
+def drawn(denoisers: Sequence[Denoiser], setting: SpiralSetting) -> list[Any]:
+    """The samples of a picture, to two decimals."""
+    film = anneal_in_the_plane(denoisers, setting, np.random.default_rng(CHAIN_SEED), N_DRAWN)
+    return [[round(a, 2), round(b, 2)] for a, b in film[-1].tolist()]
+
+
+def stored(fit: WedgeScore, pair: tuple[FloatArray, FloatArray], setting: SpiralSetting) -> Record:
+    """One network; how far it is, at most, from the best of all networks, whatever their directions."""
+    best = certify_wedge(*pair, fit.network(), fit.Q, setting.lam, bias=True, penalise_bias=False, exact=True)
+    return {
+        "directions": digits(fit.directions, 12),
+        "Z": digits(fit.Z, 12),
+        "constant": digits(fit.constant, 12),
+        "value": digits(fit.value, 10),
+        "gap_to_all_networks": digits(best.relative_gap, 2),
+    }
+
+
+def run(report: Report) -> Record:
+    """Run everything; about ten minutes of one core."""
+    torch.set_num_threads(1)
+    total, done = len(READINGS) + len(SEEDS) + len(EPOCHS), 0
+    content: Record = {
+        "seeds": {"data": DATA_SEED, "chains": CHAIN_SEED, "Adam": 0},
+        "samples": {"judged": N_JUDGED, "drawn": N_DRAWN},
+        "width": WIDTH,
+        "readings": [],
+        "drawn": {},
+    }
+    for name, setting in READINGS.items():
+        report(done, total, name)
+        pairs = setting.pairs(np.random.default_rng(DATA_SEED))
+        fits = [setting.fit(*pair) for pair in pairs]
+        content["readings"].append(
+            {
+                "reading": name,
+                "features": [len(fit.Z) for fit in fits],
+                "worst_gap": digits(max(fit.certificate.relative_gap for fit in fits), 2),
+                **judged(fits, setting),
+            }
+        )
+        if name in DRAWN:
+            content["drawn"][name] = drawn(fits, setting)
+        if setting is PAPER:
+            content["networks"] = [stored(f, pair, setting) for f, pair in zip(fits, pairs, strict=True)]
+            for step in STEPS:
+                content["readings"].append(
+                    {"reading": f"step {step:g}", **judged(fits, replace(PAPER, step=step))}
+                )
+            content["readings"].append(
+                {"reading": "constant step 0.5", **judged(fits, replace(PAPER, constant_step=True))}
+            )
+        done += 1
+    for seed in SEEDS:
+        report(done, total, f"other data, seed {seed}")
+        fits = [PAPER.fit(*pair) for pair in PAPER.pairs(np.random.default_rng(seed))]
+        content["readings"].append({"reading": f"other data, seed {seed}", **judged(fits, PAPER)})
+        done += 1
+    content["adam"] = []
+    pairs = PAPER.pairs(np.random.default_rng(DATA_SEED))
+    for epochs, trials in EPOCHS.items():
+        report(done, total, f"Adam, {epochs} epochs")
+        runs = [PAPER.train(*pair, width=WIDTH, n_trials=trials, n_epochs=epochs, seed=0) for pair in pairs]
+        content["adam"].append({"epochs": epochs, "trials": [trial(runs, k) for k in range(trials)]})
+        if epochs == 500:
+            content["drawn"]["Adam"] = drawn([run.networks[0] for run in runs], PAPER)
+        done += 1
+    return content
+
+
+def trial(runs: Sequence[AdamRuns], k: int) -> Record:
+    """One run of Adam: its losses, in the wedge program's unit, and its samples."""
+    return {
+        "losses": digits([2 * run.losses[k] for run in runs], 6),
+        **judged([run.networks[k] for run in runs], PAPER),
+    }
