@@ -70,11 +70,10 @@ def drawn(denoisers: Sequence[Denoiser], setting: SpiralSetting) -> list[Any]:
 
 def stored(fit: WedgeScore, pair: tuple[FloatArray, FloatArray], setting: SpiralSetting) -> Record:
     """One network; how far it is, at most, from the best of all networks, whatever their directions."""
-    best = certify_wedge(*pair, fit.network(), fit.Q, setting.lam, bias=True, penalise_bias=False, exact=True)
+    network = fit.network()
+    best = certify_wedge(*pair, network, fit.Q, setting.lam, bias=True, penalise_bias=False, exact=True)
     return {
-        "directions": digits(fit.directions, 12),
-        "Z": digits(fit.Z, 12),
-        "constant": digits(fit.constant, 12),
+        **{name: digits(getattr(network, name), 12) for name in ("W1", "b1", "W2", "b2")},
         "value": digits(fit.value, 10),
         "gap_to_all_networks": digits(best.relative_gap, 2),
     }
@@ -126,8 +125,7 @@ def run(report: Report) -> Record:
         report(done, total, f"Adam, {epochs} epochs")
         runs = [PAPER.train(*pair, width=WIDTH, n_trials=trials, n_epochs=epochs, seed=0) for pair in pairs]
         content["adam"].append({"epochs": epochs, "trials": [trial(runs, k) for k in range(trials)]})
-        if epochs == 500:
-            content["drawn"]["Adam"] = drawn([run.networks[0] for run in runs], PAPER)
+        content["drawn"][f"Adam, {epochs} epochs"] = drawn([run.networks[0] for run in runs], PAPER)
         done += 1
     return content
 

@@ -75,6 +75,7 @@ from convexdiff_lib.programs import (
     score_matching_program,
 )
 from convexdiff_lib.selection import choose_weight_decay, pointwise_loss, score_error
+from convexdiff_lib.spiral_experiment import likeness
 from convexdiff_lib.wedge import largest_response as wedge_response
 from convexdiff_lib.wedge import wedge_denoising, wedge_directions
 

@@ -25,12 +25,8 @@ STORED = json.loads((Path(__file__).parents[1] / "experiments" / "spiral.json").
 
 
 def stored_network(record: dict[str, Any]) -> TwoLayerNetwork:
-    """One wedge network of the data file; both layers of a neuron have one norm."""
-    u, Z = np.array(record["directions"]), np.array(record["Z"])
-    share = np.sqrt(np.linalg.norm(Z, axis=1))[:, None]
-    return TwoLayerNetwork(
-        share * u[:, :2], share[:, 0] * u[:, 2], (Z / share).T, np.array(record["constant"]), np.zeros((2, 2))
-    )
+    W1, b1, W2, b2 = (np.array(record[name]) for name in ("W1", "b1", "W2", "b2"))
+    return TwoLayerNetwork(W1, b1, W2, b2, np.zeros((2, 2)))
 
 
 NETWORKS = [stored_network(record) for record in STORED["networks"]]
