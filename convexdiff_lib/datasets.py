@@ -24,6 +24,8 @@ from ._validation import (
 
 __all__ = ["Cross", "GaussianMixture", "Spiral", "Uniform", "paper_mixture", "perturb", "standard_normal"]
 
+_PIECES = 20_000  # of a spiral
+
 
 @dataclass(frozen=True)
 class GaussianMixture:
@@ -247,7 +249,7 @@ class Spiral:
         True
         """
         points = as_matrix(x)
-        angles = np.linspace(self.start, self.stop, 20_001)
+        angles = np.linspace(self.start, self.stop, _PIECES + 1)
         _, place = cKDTree(self.position(angles)).query(points)
         theta = angles[place]
         cos, sin = np.cos(theta), np.sin(theta)
@@ -259,7 +261,12 @@ class Spiral:
     def score(self, x: ArrayLike, sigma: float) -> FloatArray:
         r"""Return the score of the curve smoothed by noise of level sigma, at points of shape (n, 2).
 
-        The curve stands for itself with points half a sigma apart.
+        The curve is cut into 20 000 pieces.
+
+        Raises
+        ------
+        ValueError
+            If x is malformed, or sigma is less than the length of a piece.
 
         Examples
         --------
@@ -269,8 +276,11 @@ class Spiral:
         1.0
         """
         points, level = as_matrix(x), as_positive(sigma, "sigma")
-        steps = int(np.ceil(2 * self.pitch * self.stop * (self.stop - self.start) / level)) + 2
-        centers = self.points(steps)
+        angles = np.linspace(self.start, self.stop, _PIECES + 1)
+        longest = self.pitch * float(np.hypot(1, self.stop)) * (angles[1] - angles[0])
+        if level < longest:
+            raise ValueError(f"sigma must be at least {longest:.3g}, the length of a piece; got {level:g}")
+        centers = self.position((angles[1:] + angles[:-1]) / 2)
         found = np.empty_like(points)
         for row, point in enumerate(points):  # one at a time: all at once would fill the memory
             away = centers - point

@@ -69,11 +69,12 @@ def drawn(denoisers: Sequence[Denoiser], setting: SpiralSetting) -> list[Any]:
 
 
 def stored(fit: WedgeScore, pair: tuple[FloatArray, FloatArray], setting: SpiralSetting) -> Record:
-    """One network; how far it is, at most, from the best of all networks, whatever their directions."""
+    """One network and its dual; how far it is, at most, from the best of all networks, whatever their directions."""
     network = fit.network()
     best = certify_wedge(*pair, network, fit.Q, setting.lam, bias=True, penalise_bias=False, exact=True)
     return {
         **{name: digits(getattr(network, name), 12) for name in ("W1", "b1", "W2", "b2")},
+        "Q": digits(fit.Q, 12),
         "value": digits(fit.value, 10),
         "gap_to_all_networks": digits(best.relative_gap, 2),
     }
