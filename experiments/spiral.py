@@ -69,7 +69,7 @@ def drawn(denoisers: Sequence[Denoiser], setting: SpiralSetting) -> list[Any]:
 
 
 def stored(fit: WedgeScore, pair: tuple[FloatArray, FloatArray], setting: SpiralSetting) -> Record:
-    """One network and its dual; how far it is, at most, from the best of all networks, whatever their directions."""
+    """One network, its dual, and how far it is at most from the best of all networks."""
     network = fit.network()
     best = certify_wedge(*pair, network, fit.Q, setting.lam, bias=True, penalise_bias=False, exact=True)
     return {
