@@ -215,13 +215,13 @@ class Spiral:
 
     Examples
     --------
-    >>> Spiral().points(5).round(1).tolist()
-    [[-0.0, -2.8], [3.0, 3.0], [-5.7, 0.0], [5.0, -5.0], [0.0, 8.5]]
+    >>> Spiral(stop=2.5 * np.pi).points(5).round(1).tolist()
+    [[0.0, 1.6], [-3.1, 0.0], [-0.0, -4.7], [6.3, -0.0], [0.0, 7.9]]
     """
 
-    pitch: float = 0.6
-    start: float = 1.5 * np.pi
-    stop: float = 4.5 * np.pi
+    pitch: float = 1.0
+    start: float = 0.5 * np.pi
+    stop: float = 3 * np.pi
 
     def __post_init__(self) -> None:
         as_positive(self.pitch, "pitch")

@@ -16,6 +16,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._lookup import Lookup
 from ._strips import Strips, lay_strips
 from ._validation import FloatArray, as_count, as_finite, as_generator, as_points, as_sample
 
@@ -94,6 +95,10 @@ class PiecewiseLinearScore:
     def _anchor_values(self) -> FloatArray:
         return self.values[self._anchors]
 
+    @cached_property
+    def _lookup(self) -> Lookup:
+        return Lookup(self.knots)
+
     def _polynomial(self, x: ArrayLike, *coefficients: FloatArray) -> FloatArray:
         """Evaluate a polynomial in the distance from the anchor; lowest coefficient first, by interval."""
         points = np.asarray(x, dtype=np.float64)
@@ -103,7 +108,7 @@ class PiecewiseLinearScore:
         for begin in range(0, flat.size, _BLOCK):
             block, total = flat[begin : begin + _BLOCK], result[begin : begin + _BLOCK]
             v, c = distances[: len(block)], gathered[: len(block)]
-            interval = np.searchsorted(self.knots, block, side="right")
+            interval = self._lookup.count(block)
             # No index is out of range; the default mode would copy what it gathers.
             np.take(self._anchor_knots, interval, out=v, mode="clip")
             np.subtract(block, v, out=v)

@@ -172,7 +172,7 @@ def likeness(x: ArrayLike, spiral: Spiral, *, close: float = 0.3) -> Likeness:
     --------
     >>> likeness(Spiral().points(4000), Spiral()).near
     1.0
-    >>> likeness([[0.0, 0.0], [0.0, 2.7 * np.pi]], Spiral()).covered
+    >>> likeness([[0.0, 0.0], [0.0, 2.5 * np.pi]], Spiral()).covered
     0.05
     """
     distance, angle = spiral.nearest(x)

@@ -34,7 +34,7 @@ READINGS: dict[str, SpiralSetting] = {
     "weight decay 3": replace(PAPER, lam=3.0),
     "one noise for all levels": replace(PAPER, same_noise=True),
     "50 points": replace(PAPER, n=50),
-    "turns 6.3 apart": replace(PAPER, spiral=Spiral(1.0, 0.5 * np.pi, 2.7 * np.pi)),
+    "turns 3.8 apart": replace(PAPER, spiral=Spiral(0.6, 1.5 * np.pi, 4.5 * np.pi)),
     "turns 2.5 apart": replace(PAPER, spiral=Spiral(0.4, 1.5 * np.pi, 6.5 * np.pi)),
 }
 DRAWN = ("1-norm", "biases penalised", "no biases, as printed")

@@ -15,6 +15,7 @@ from scipy.special import ndtr
 from strategies import checked
 
 from convexdiff_lib import _strips, piecewise_linear
+from convexdiff_lib._lookup import Lookup
 from convexdiff_lib._validation import FloatArray
 from convexdiff_lib.piecewise_linear import PiecewiseLinearScore
 
@@ -541,3 +542,25 @@ def test_too_rough_a_density_is_refused() -> None:
     rough = score([-1e6, 1e6], [-1e10, 1e10], -1.0, -1.0)
     with pytest.raises(ValueError, match=r"too rough to normalise: it needs .* cells, at most 5000000"):
         rough.log_density(0.0)
+
+
+@pytest.mark.parametrize("number", [1, 2, 8, 9, 40, 300])
+@pytest.mark.parametrize("unit", [1e-310, 1e-8, 1.0, 1e8, 1e300])
+@pytest.mark.parametrize("offset", [0.0, 1e6])
+def test_lookup_is_the_binary_search(number: int, unit: float, offset: float) -> None:
+    """At knots, right beside them, far away, where they crowd, and at what is not a number."""
+    rng = np.random.default_rng(number)
+    for knots in (rng.normal(size=number), rng.standard_cauchy(number), np.arange(float(number))):
+        knots = np.unique(unit * (knots + offset))
+        x = np.concatenate(
+            [
+                knots,
+                np.nextafter(knots, -np.inf),
+                np.nextafter(knots, np.inf),
+                rng.uniform(knots[0] - unit, knots[-1] + unit, 2000),
+                [-1e308, 1e308, 0.0, -0.0],
+            ]
+        )
+        np.testing.assert_array_equal(Lookup(knots).count(x), np.searchsorted(knots, x, side="right"))
+    score = PiecewiseLinearScore(np.arange(20.0), np.zeros(20), -1.0, -1.0)
+    assert np.isnan(score(np.full(3000, np.nan))).all()
