@@ -8,7 +8,7 @@ BIN       := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 HTML      := _build/html
 
-.PHONY: help book serve test lint format site refresh lab clean
+.PHONY: help book serve test lint format site refresh experiments lab clean
 
 help:  ## show what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -45,6 +45,9 @@ site: book  ## check every page of the book, and the chapters in JupyterLab, in 
 
 refresh: $(INSTALLED)  ## bring every notebook up to date with its text
 	$(BIN)/python tools/refresh.py
+
+experiments: $(INSTALLED)  ## run the long experiments again, and store their data (about fifteen minutes)
+	$(BIN)/python -m experiments
 
 lab: $(INSTALLED)  ## open the chapters in JupyterLab
 	$(BIN)/jupyter lab

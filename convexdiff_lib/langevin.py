@@ -3,6 +3,7 @@ r"""Sampling with a score: unadjusted Langevin dynamics, plain and annealed."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -10,9 +11,26 @@ from numpy.typing import ArrayLike
 from ._memory import keep_freed_memory
 from ._validation import FloatArray, as_count, as_generator, as_points, as_positive, as_sample
 
+if TYPE_CHECKING:  # PyTorch takes seconds to import; a tensor brings it along
+    import torch
+
 __all__ = ["annealed_langevin_dynamics", "langevin_dynamics"]
 
+_Score = TypeVar("_Score", bound=Callable[..., Any])
 
+
+@overload
+def langevin_dynamics(
+    score: Callable[[torch.Tensor], torch.Tensor],
+    x0: torch.Tensor,
+    *,
+    step_size: float,
+    n_steps: int,
+    rng: torch.Generator,
+) -> torch.Tensor: ...
+
+
+@overload
 def langevin_dynamics(
     score: Callable[[FloatArray], FloatArray],
     x0: ArrayLike,
@@ -20,28 +38,35 @@ def langevin_dynamics(
     step_size: float,
     n_steps: int,
     rng: np.random.Generator,
-) -> FloatArray:
+) -> FloatArray: ...
+
+
+def langevin_dynamics(
+    score: Callable[[Any], Any], x0: Any, *, step_size: float, n_steps: int, rng: Any
+) -> Any:
     r"""Run unadjusted Langevin dynamics from every starting point at once (Algorithm 2 of the paper).
 
     .. math:: x \leftarrow x + \eta\, s(x) + \sqrt{2\eta}\, \xi, \qquad \xi \sim \mathcal N(0, 1)
 
-    The paper's introduction writes the same step with :math:`\epsilon = 2\eta`.
+    The paper's introduction writes the same step with :math:`\epsilon = 2\eta`.  With a PyTorch tensor as
+    starting points everything happens on its device, a GPU for instance.
 
     Parameters
     ----------
     score : callable
         Maps an array of points to their scores, same shape.
-    x0 : array
+    x0 : array, or torch.Tensor
         Starting points, any shape.
     step_size : float
         :math:`\eta`, positive.
     n_steps : int
         Number of steps, at least 0.
-    rng : numpy.random.Generator
+    rng : numpy.random.Generator, or torch.Generator
+        Of NumPy for arrays, of PyTorch and on the same device for tensors.
 
     Returns
     -------
-    array
+    array, or torch.Tensor
         Positions after the last step, shape of x0.
 
     Raises
@@ -50,7 +75,7 @@ def langevin_dynamics(
         If x0 is not finite, the step size is not positive, the number of steps is negative, or the score's
         shape is not that of its argument.
     TypeError
-        If rng is not a numpy Generator.
+        If rng is not a Generator of the right kind, or a tensor does not hold floating-point numbers.
 
     Examples
     --------
@@ -60,21 +85,52 @@ def langevin_dynamics(
     >>> bool(0.8 < x.std() < 1.2)
     True
     """
-    x, eta = as_points(x0, "x0"), as_positive(step_size, "step_size")
-    steps, generator = as_count(n_steps, "n_steps"), as_generator(rng)
-    keep_freed_memory()
-    noise = np.empty(x.shape)
+    eta, steps = as_positive(step_size, "step_size"), as_count(n_steps, "n_steps")
+    x, draw = _on_tensors(x0, rng) if hasattr(x0, "new_empty") else _on_arrays(x0, rng)
     for _ in range(steps):
         drift = score(x)
         if np.shape(drift) != x.shape:
             raise ValueError(f"score must return an array of shape {x.shape}; got {np.shape(drift)}")
         x = x + eta * drift
-        generator.standard_normal(out=noise)
-        noise *= np.sqrt(2 * eta)
+        noise = draw()
+        noise *= float(np.sqrt(2 * eta))
         x += noise
     return x
 
 
+def _on_arrays(x0: ArrayLike, rng: np.random.Generator) -> tuple[FloatArray, Callable[[], FloatArray]]:
+    """Return the starting points and what draws standard normal numbers of their shape."""
+    x, generator = as_points(x0, "x0"), as_generator(rng)
+    keep_freed_memory()
+    noise = np.empty(x.shape)
+    return x, lambda: generator.standard_normal(out=noise)
+
+
+def _on_tensors(x0: torch.Tensor, rng: torch.Generator) -> tuple[torch.Tensor, Callable[[], torch.Tensor]]:
+    """The same on the device of a tensor."""
+    if not x0.is_floating_point():
+        raise TypeError(f"x0 must hold floating-point numbers; got a tensor of {x0.dtype}")
+    if not bool(x0.isfinite().all()):
+        raise ValueError(f"x0 must be finite; {int((~x0.isfinite()).sum())} entries are not")
+    if not hasattr(rng, "manual_seed"):
+        raise TypeError(f"rng must be a torch.Generator where x0 is a tensor; got {rng!r:.80}")
+    noise = x0.new_empty(x0.shape)
+    return x0, lambda: noise.normal_(generator=rng)
+
+
+@overload
+def annealed_langevin_dynamics(
+    scores: Sequence[Callable[[torch.Tensor], torch.Tensor]],
+    sigmas: ArrayLike,
+    x0: torch.Tensor,
+    *,
+    step_size: float,
+    n_steps_each: int | Sequence[int],
+    rng: torch.Generator,
+) -> torch.Tensor: ...
+
+
+@overload
 def annealed_langevin_dynamics(
     scores: Sequence[Callable[[FloatArray], FloatArray]],
     sigmas: ArrayLike,
@@ -83,7 +139,18 @@ def annealed_langevin_dynamics(
     step_size: float,
     n_steps_each: int | Sequence[int],
     rng: np.random.Generator,
-) -> FloatArray:
+) -> FloatArray: ...
+
+
+def annealed_langevin_dynamics(
+    scores: Sequence[Callable[[Any], Any]],
+    sigmas: ArrayLike,
+    x0: Any,
+    *,
+    step_size: float,
+    n_steps_each: int | Sequence[int],
+    rng: Any,
+) -> Any:
     r"""Run Langevin dynamics with the score of each noise level in turn, from the largest to the smallest.
 
     Level i takes its steps with :math:`\eta_i = \eta\, \sigma_i^2 / \sigma_L^2`, where :math:`\eta` is the
@@ -102,17 +169,18 @@ def annealed_langevin_dynamics(
         One per noise level; each maps an array of points to their scores, same shape.
     sigmas : array of shape (L,)
         Noise levels, positive and strictly decreasing.
-    x0 : array
+    x0 : array, or torch.Tensor
         Starting points, any shape.
     step_size : float
         :math:`\eta`, the step at the smallest level, positive.
     n_steps_each : int or sequence of int
         Number of steps at every level, or one number per level; each at least 0.
-    rng : numpy.random.Generator
+    rng : numpy.random.Generator, or torch.Generator
+        As for `langevin_dynamics`.
 
     Returns
     -------
-    array
+    array, or torch.Tensor
         Positions after the last step, shape of x0.
 
     Raises
@@ -121,7 +189,7 @@ def annealed_langevin_dynamics(
         If there is not one score and one number of steps per level, the levels are not positive and strictly
         decreasing, or `langevin_dynamics` refuses an argument.
     TypeError
-        If a score cannot be called, or rng is not a numpy Generator.
+        If a score cannot be called, or `langevin_dynamics` refuses rng.
 
     References
     ----------
@@ -140,19 +208,19 @@ def annealed_langevin_dynamics(
     >>> bool(0.9 < x.std() < 1.4)
     True
     """
-    x = as_points(x0, "x0")
+    x = x0
     for score, eta, n_steps in annealed_steps(scores, sigmas, step_size=step_size, n_steps_each=n_steps_each):
         x = langevin_dynamics(score, x, step_size=eta, n_steps=n_steps, rng=rng)
     return x
 
 
 def annealed_steps(
-    scores: Sequence[Callable[[FloatArray], FloatArray]],
+    scores: Sequence[_Score],
     sigmas: ArrayLike,
     *,
     step_size: float,
     n_steps_each: int | Sequence[int],
-) -> list[tuple[Callable[[FloatArray], FloatArray], float, int]]:
+) -> list[tuple[_Score, float, int]]:
     """Return score, step and number of steps of every level, once they fit together."""
     levels = as_sample(sigmas, "sigmas")
     if not (levels > 0).all() or not (np.diff(levels) < 0).all():

@@ -27,7 +27,7 @@ from ._validation import (
 from .networks import TwoLayerNetwork
 from .objectives import denoising_loss, score_matching_loss
 
-__all__ = ["AdamRuns", "train_denoising", "train_multivariate", "train_score_matching"]
+__all__ = ["AdamRuns", "as_torch", "train_denoising", "train_multivariate", "train_score_matching"]
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,7 @@ def train_score_matching(
     n_epochs: int = 500,
     learning_rate: float = 1e-2,
     generator: torch.Generator,
+    device: torch.device | str = "cpu",
 ) -> AdamRuns:
     r"""Train by full-batch Adam on the score-matching loss (2), from random starts.
 
@@ -86,7 +87,9 @@ def train_score_matching(
         At least 1 each.
     learning_rate : float
     generator : torch.Generator
-        Source of the random starts.
+        Source of the random starts, on the CPU, so that they are the same on every device.
+    device : torch.device or str
+        Where to train; "cuda" for a GPU.
 
     Returns
     -------
@@ -121,6 +124,7 @@ def train_score_matching(
         n_epochs=n_epochs,
         learning_rate=learning_rate,
         generator=generator,
+        device=device,
     )
 
 
@@ -136,6 +140,7 @@ def train_denoising(
     n_epochs: int = 200,
     learning_rate: float = 1e-2,
     generator: torch.Generator,
+    device: torch.device | str = "cpu",
 ) -> AdamRuns:
     r"""Train by full-batch Adam on the denoising loss (27), from random starts.
 
@@ -152,7 +157,9 @@ def train_denoising(
         At least 1 each.
     learning_rate : float
     generator : torch.Generator
-        Source of the random starts.
+        Source of the random starts, on the CPU, so that they are the same on every device.
+    device : torch.device or str
+        Where to train; "cuda" for a GPU.
 
     Returns
     -------
@@ -192,6 +199,7 @@ def train_denoising(
         n_epochs=n_epochs,
         learning_rate=learning_rate,
         generator=generator,
+        device=device,
     )
 
 
@@ -208,13 +216,14 @@ def _train(
     n_epochs: int,
     learning_rate: float,
     generator: torch.Generator,
+    device: torch.device | str,
 ) -> AdamRuns:
     """Check the options, run Adam on `_losses`, and judge the best networks by ``loss_of``."""
     as_flag(skip, "skip")
     _check_options(activation, learning_rate, generator, width=width, n_trials=n_trials, n_epochs=n_epochs)
-    data = torch.as_tensor(sample)
-    targets = None if labels is None else torch.as_tensor(labels)
-    parameters = _random_start(n_trials, width, skip, generator)
+    data = torch.as_tensor(sample, device=device)
+    targets = None if labels is None else torch.as_tensor(labels, device=device)
+    parameters = [_on(device, part) for part in _random_start(n_trials, width, skip, generator)]
     history, best = _adam(
         parameters,
         lambda: _losses(parameters, data, decay, activation, targets),
@@ -222,7 +231,7 @@ def _train(
         learning_rate,
     )
     networks = _as_networks(best, activation)
-    last = _as_networks([p.detach() for p in parameters], activation)
+    last = _as_networks(parameters, activation)
     return AdamRuns(history, networks, last, np.array([loss_of(net) for net in networks]))
 
 
@@ -244,14 +253,15 @@ def _adam(
     learning_rate: float,
 ) -> tuple[FloatArray, list[torch.Tensor]]:
     """Return the losses before every step, and the best parameters that each trial met."""
+    device = parameters[0].device
     optimiser = torch.optim.Adam([p for p in parameters if p.requires_grad], lr=learning_rate)
     best = [p.detach().clone() for p in parameters]
     n_trials = len(best[0])
     history = np.empty((n_epochs, n_trials))
-    lowest = torch.full((n_trials,), torch.inf, dtype=torch.float64)
+    lowest = torch.full((n_trials,), torch.inf, dtype=torch.float64, device=device)
     for epoch in range(n_epochs):
         losses = losses_now()
-        history[epoch] = losses.detach().numpy()
+        history[epoch] = losses.detach().cpu().numpy()
         better = losses.detach() < lowest
         lowest = torch.where(better, losses.detach(), lowest)
         for kept, current in zip(best, parameters, strict=True):
@@ -260,6 +270,15 @@ def _adam(
         losses.sum().backward()
         optimiser.step()
     return history, best
+
+
+def _on(device: torch.device | str, parameter: torch.Tensor) -> torch.Tensor:
+    """The parameter on a device, a leaf there."""
+    return parameter.detach().to(device).requires_grad_(parameter.requires_grad)
+
+
+def _as_array(parameter: torch.Tensor) -> FloatArray:
+    return parameter.detach().cpu().numpy()
 
 
 def _random_start(n_trials: int, width: int, skip: bool, generator: torch.Generator) -> list[torch.Tensor]:
@@ -298,7 +317,7 @@ def _as_networks(parameters: list[torch.Tensor], activation: Activation) -> tupl
     """One network per trial."""
     return tuple(
         TwoLayerNetwork.univariate(w, b, alpha, float(b0[0]), float(v[0]), activation=activation)
-        for w, b, alpha, b0, v in zip(*(p.numpy() for p in parameters), strict=True)
+        for w, b, alpha, b0, v in zip(*map(_as_array, parameters), strict=True)
     )
 
 
@@ -314,6 +333,7 @@ def train_multivariate(
     n_epochs: int = 500,
     learning_rate: float = 1e-2,
     generator: torch.Generator,
+    device: torch.device | str = "cpu",
 ) -> AdamRuns:
     r"""Train networks in any dimension by full-batch Adam, from random starts.
 
@@ -332,7 +352,9 @@ def train_multivariate(
         At least 1 each.
     learning_rate : float
     generator : torch.Generator
-        Source of the random starts.
+        Source of the random starts, on the CPU, so that they are the same on every device.
+    device : torch.device or str
+        Where to train; "cuda" for a GPU.
 
     Returns
     -------
@@ -358,15 +380,15 @@ def train_multivariate(
         raise ValueError(f"X and targets must have one shape; got {points.shape} and {labels.shape}")
     as_flag(biases, "biases")
     _check_options(activation, learning_rate, generator, width=width, n_trials=n_trials, n_epochs=n_epochs)
-    data, d = torch.as_tensor(points), points.shape[1]
-    goal = None if labels is None else torch.as_tensor(labels)
+    data, d = torch.as_tensor(points, device=device), points.shape[1]
+    goal = None if labels is None else torch.as_tensor(labels, device=device)
     outer, inner = 1 / np.sqrt(d), 1 / np.sqrt(width)
 
     def start(bound: float, *shape: int, trained: bool = True) -> torch.Tensor:
         if not trained:
-            return torch.zeros((n_trials, *shape), dtype=torch.float64)
+            return torch.zeros((n_trials, *shape), dtype=torch.float64, device=device)
         draw = torch.rand((n_trials, *shape), generator=generator, dtype=torch.float64)
-        return ((2 * draw - 1) * bound).requires_grad_()
+        return _on(device, ((2 * draw - 1) * bound).requires_grad_())
 
     parameters = [start(outer, width, d), start(inner, width, d)]
     parameters += [start(outer, width, trained=biases), start(inner, d, trained=biases)]
@@ -388,7 +410,7 @@ def train_multivariate(
     def networks_of(found: list[torch.Tensor]) -> tuple[TwoLayerNetwork, ...]:
         return tuple(
             TwoLayerNetwork(u, b, alpha.T, c, np.zeros((d, d)), activation)
-            for u, alpha, b, c in zip(*(part.numpy() for part in found), strict=True)
+            for u, alpha, b, c in zip(*map(_as_array, found), strict=True)
         )
 
     def loss_of(net: TwoLayerNetwork) -> float:
@@ -396,5 +418,48 @@ def train_multivariate(
             return score_matching_loss(net, points, decay)
         return denoising_loss(net, points, labels, decay)
 
-    networks, last = networks_of(best), networks_of([p.detach() for p in parameters])
+    networks, last = networks_of(best), networks_of(parameters)
     return AdamRuns(history, networks, last, np.array([loss_of(net) for net in networks]))
+
+
+def as_torch(
+    network: TwoLayerNetwork, device: torch.device | str = "cpu"
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    r"""Return the network as a function of tensors on a device, for sampling there.
+
+    Parameters
+    ----------
+    network : TwoLayerNetwork
+    device : torch.device or str
+
+    Returns
+    -------
+    callable
+        Maps a double-precision tensor of shape (n, d), or (n,) if d = 1, to the scores, same shape.
+
+    Raises
+    ------
+    TypeError
+        If network is not a `TwoLayerNetwork`.
+
+    Examples
+    --------
+    >>> net = TwoLayerNetwork.univariate([2.0, -1.0], [-2.0, 0.0], [1.0, 3.0], b0=0.5)
+    >>> as_torch(net)(torch.tensor([-1.0, 0.5, 3.0], dtype=torch.float64)).tolist()
+    [3.5, 0.5, 4.5]
+    """
+    if not isinstance(network, TwoLayerNetwork):
+        raise TypeError(f"network must be a TwoLayerNetwork; got {type(network).__name__}")
+    W1, b1, W2, b2, V = (
+        torch.as_tensor(part, device=device)
+        for part in (network.W1, network.b1, network.W2, network.b2, network.V)
+    )
+    relu = network.activation == "relu"
+
+    def score(x: torch.Tensor) -> torch.Tensor:
+        points = x[:, None] if x.ndim == 1 else x
+        pre = points @ W1.T + b1
+        value = (pre.clamp(min=0) if relu else pre.abs()) @ W2.T + points @ V.T + b2
+        return value[:, 0] if x.ndim == 1 else value
+
+    return score

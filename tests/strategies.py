@@ -6,6 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import settings
 from hypothesis import strategies as st
 
@@ -17,6 +18,9 @@ every_network: pytest.MarkDecorator = pytest.mark.parametrize(
     ("activation", "skip"), NETWORKS, ids=[f"{a}{'-skip' if s else ''}" for a, s in NETWORKS]
 )
 every_activation: pytest.MarkDecorator = pytest.mark.parametrize("activation", ["relu", "abs"])
+
+# Where trials and chains run: on a GPU, too, if there is one.
+DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
 # The same instances on every run and no deadline: the machine's load is not what is tested.
 checked = settings(derandomize=True, deadline=None, database=None, max_examples=40)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
+from strategies import DEVICES
 
+from convexdiff_lib import score_matching
 from convexdiff_lib._validation import FloatArray
 from convexdiff_lib.datasets import GaussianMixture, standard_normal
 from convexdiff_lib.langevin import annealed_langevin_dynamics, langevin_dynamics
+from convexdiff_lib.nonconvex import as_torch
 
 
 def linear(x: FloatArray) -> FloatArray:
@@ -171,3 +175,60 @@ def test_annealing_finds_both_modes_where_plain_langevin_finds_one() -> None:
     assert (plain < 0).mean() == 0.0
     # Ten standard errors of a fair coin, 0.11, and the bias of finite steps.
     assert abs((annealed < 0).mean() - 0.5) <= 0.2
+
+
+# --- On tensors ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_tensors_take_the_same_steps(device: str) -> None:
+    """Without noise nothing but the place of the numbers differs; with it, the law is the same."""
+    fit = score_matching(np.random.default_rng(0).normal(size=50), beta=5.0)
+    network = fit.network()
+    score = as_torch(network, device)
+    x = np.linspace(-4, 4, 101)
+    there = torch.as_tensor(x, device=device)
+    generator = torch.Generator(device).manual_seed(0)
+    assert np.max(np.abs(score(there).cpu().numpy() - network(x))) <= 1e-12  # rounding
+    tiny = 1e-30  # the noise is lost to rounding
+    moved = langevin_dynamics(lambda y: score(y) * 1e29, there, step_size=tiny, n_steps=7, rng=generator)
+    same = langevin_dynamics(
+        lambda y: network(y) * 1e29, x, step_size=tiny, n_steps=7, rng=np.random.default_rng(0)
+    )
+    assert np.max(np.abs(moved.cpu().numpy() - same)) <= 1e-12
+    start = torch.zeros(100_000, dtype=torch.float64, device=device)
+    end = langevin_dynamics(lambda y: -y, start, step_size=0.1, n_steps=100, rng=generator)
+    # The chain is an autoregression of variance 2 eta / (1 - (1 - eta)^2); six standard errors.
+    variance = 0.2 / (1 - 0.81)
+    assert abs(float(end.var()) / variance - 1) <= 6 * np.sqrt(2 / 100_000)
+    assert end.device == start.device
+    assert not start.any()  # nothing is changed in place
+
+
+def test_annealing_on_tensors() -> None:
+    scores = [lambda x, s=s: -x / (1 + s**2) for s in (1.0, 0.1)]
+    x = annealed_langevin_dynamics(
+        scores,
+        [1.0, 0.1],
+        torch.zeros((3, 2), dtype=torch.float64),
+        step_size=0.001,
+        n_steps_each=2,
+        rng=torch.Generator().manual_seed(0),
+    )
+    assert isinstance(x, torch.Tensor)
+    assert x.shape == (3, 2)
+
+
+def test_bad_tensors() -> None:
+    generator = torch.Generator()
+    options = {"step_size": 0.1, "n_steps": 1}
+    with pytest.raises(TypeError, match=r"floating-point numbers; got a tensor of torch\.int64"):
+        langevin_dynamics(torch.neg, torch.zeros(2, dtype=torch.int64), rng=generator, **options)
+    with pytest.raises(ValueError, match="x0 must be finite; 1 entries are not"):
+        langevin_dynamics(torch.neg, torch.tensor([0.0, torch.nan]), rng=generator, **options)
+    with pytest.raises(TypeError, match=r"rng must be a torch\.Generator where x0 is a tensor"):
+        langevin_dynamics(torch.neg, torch.zeros(2), rng=np.random.default_rng(0), **options)
+    with pytest.raises(ValueError, match="score must return"):
+        langevin_dynamics(torch.sum, torch.zeros(2), rng=generator, **options)
+    with pytest.raises(TypeError, match="network must be a TwoLayerNetwork; got int"):
+        as_torch(3)  # type: ignore[arg-type]

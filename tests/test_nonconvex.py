@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from strategies import every_network, threshold
+from strategies import DEVICES, every_network, threshold
 
 from convexdiff_lib import denoising_loss, score_matching, score_matching_loss
 from convexdiff_lib._validation import Activation
@@ -185,3 +185,19 @@ def test_biases_in_many_dimensions() -> None:
     assert 2 * runs[True].losses.min() <= 1.05 * best.value  # it comes close
     assert not any(net.b1.any() or net.b2.any() for net in runs[False].networks)
     assert runs[False].losses.min() >= runs[True].losses.min()
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_device_changes_nothing_but_rounding(device: str) -> None:
+    x, rng = np.linspace(-2, 2, 9), np.random.default_rng(0)
+    X, L = rng.normal(size=(2, 9, 2))
+    for train in (
+        lambda **where: train_score_matching(x, 3.0, skip=True, **where),
+        lambda **where: train_denoising(x, -x, 3.0, **where),
+        lambda **where: train_multivariate(X, L, 3.0, biases=True, **where),
+    ):
+        size = {"width": 5, "n_trials": 3, "n_epochs": 20}
+        here = train(generator=torch.Generator().manual_seed(0), **size)
+        there = train(generator=torch.Generator().manual_seed(0), device=device, **size)
+        assert np.max(np.abs(there.losses - here.losses)) <= 1e-9  # rounding, over twenty steps
+        assert np.max(np.abs(there.history - here.history)) <= 1e-9
