@@ -252,3 +252,18 @@ def test_a_network_keeps_its_own_copy() -> None:
     weights[0] = 7.0
     assert kinks.weights.tolist() == [1.0]
     assert (dense.W1.tolist(), dense.b1.tolist(), dense.W2.tolist()) == ([[1.0]], [1.0], [[1.0]])
+
+
+@every_activation
+def test_many_sorted_points_and_few_kinks_at_them(activation: Activation) -> None:
+    """At a kink the derivative depends on ``beyond``, however many points there are."""
+    x = np.arange(20.0)
+    network = KinkNetwork(
+        np.array([3.0, 3.0, 8.0, 11.5]),
+        np.array([1.0, -1.0, 1.0, -1.0]),
+        np.array([1.0, 2.0, 4.0, 8.0]),
+        np.array([False, True, True, False]),
+        activation=activation,
+    )
+    one_by_one = np.array([network.derivative(x[i : i + 1])[0] for i in range(len(x))])
+    np.testing.assert_array_equal(network.derivative(x), one_by_one)
