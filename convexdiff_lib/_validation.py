@@ -94,6 +94,14 @@ def as_positive(value: object, name: str) -> float:
     return float(value)
 
 
+def as_not_negative(value: float, name: str) -> float:
+    """Return ``value`` as a finite float that is at least 0."""
+    number = as_finite(value, name)
+    if number < 0:
+        raise ValueError(f"{name} must be at least 0; got {value}")
+    return number
+
+
 def as_weight_decay(beta: float) -> float:
     """Return ``beta`` as a positive finite float."""
     return as_positive(beta, "beta")

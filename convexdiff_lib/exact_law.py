@@ -215,7 +215,7 @@ class GridLaw:
         --------
         >>> law = GridLaw.uniform(0.0, 1.0, nodes=np.linspace(-0.95, 1.95, 30))
         >>> round(law.distance_to([0.25, 0.75]), 9)  # at 0.7 seven tenths, where the samples have half
-        0.3
+        0.2
         """
         edges = self.nodes + self.cell / 2
         below = np.searchsorted(np.sort(as_sample(samples, "samples")), edges, side="right")

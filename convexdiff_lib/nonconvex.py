@@ -20,6 +20,7 @@ from ._validation import (
     as_count,
     as_flag,
     as_matrix,
+    as_not_negative,
     as_positive,
     as_sample,
     as_weight_decay,
@@ -272,6 +273,36 @@ def _adam(
     return history, best
 
 
+def _refined(
+    parameters: list[torch.Tensor],
+    best: list[torch.Tensor],
+    losses_now: Callable[[], torch.Tensor],
+    n_steps: int,
+) -> list[torch.Tensor]:
+    """Run L-BFGS on all trials together, from the best parameters; return those that are better still."""
+    with torch.no_grad():
+        for current, kept in zip(parameters, best, strict=True):
+            current.copy_(kept)
+        before = losses_now()
+    optimiser = torch.optim.LBFGS(
+        [p for p in parameters if p.requires_grad], max_iter=n_steps, line_search_fn="strong_wolfe"
+    )
+
+    def total() -> torch.Tensor:
+        optimiser.zero_grad()
+        loss = losses_now().sum()
+        loss.backward()
+        return loss
+
+    optimiser.step(total)
+    with torch.no_grad():
+        better = losses_now() < before
+    return [
+        torch.where(better.view(-1, *[1] * (kept.ndim - 1)), current.detach(), kept)
+        for current, kept in zip(parameters, best, strict=True)
+    ]
+
+
 def _on(device: torch.device | str, parameter: torch.Tensor) -> torch.Tensor:
     """The parameter on a device, a leaf there."""
     return parameter.detach().to(device).requires_grad_(parameter.requires_grad)
@@ -332,6 +363,7 @@ def train_multivariate(
     n_trials: int = 10,
     n_epochs: int = 500,
     learning_rate: float = 1e-2,
+    refine: int = 0,
     generator: torch.Generator,
     device: torch.device | str = "cpu",
 ) -> AdamRuns:
@@ -345,12 +377,15 @@ def train_multivariate(
     targets : array of shape (n, d), or None
         None for score matching.
     beta : float
+        Weight decay, at least 0.
     activation : {"relu", "abs"}
     biases : bool
         Whether there are biases b and c; weight decay does not count them.
     width, n_trials, n_epochs : int
         At least 1 each.
     learning_rate : float
+    refine : int
+        Iterations of L-BFGS after Adam, from the best networks it met; at least 0.
     generator : torch.Generator
         Source of the random starts, on the CPU, so that they are the same on every device.
     device : torch.device or str
@@ -363,7 +398,8 @@ def train_multivariate(
     Raises
     ------
     ValueError
-        If the data are malformed or differ in shape, a count is below 1 or the learning rate is not positive.
+        If the data are malformed or differ in shape, a count is too small or the learning rate
+        is not positive.
     TypeError
         If generator is not a PyTorch generator.
 
@@ -374,12 +410,13 @@ def train_multivariate(
     >>> train_multivariate(X, None, 2.0, width=4, n_trials=2, n_epochs=3, generator=g).losses.shape
     (2,)
     """
-    points, decay = as_matrix(X, "X"), as_weight_decay(beta)
+    points, decay = as_matrix(X, "X"), as_not_negative(beta, "beta")
     labels = None if targets is None else as_matrix(targets, "targets")
     if labels is not None and labels.shape != points.shape:
         raise ValueError(f"X and targets must have one shape; got {points.shape} and {labels.shape}")
     as_flag(biases, "biases")
     _check_options(activation, learning_rate, generator, width=width, n_trials=n_trials, n_epochs=n_epochs)
+    more = as_count(refine, "refine")
     data, d = torch.as_tensor(points, device=device), points.shape[1]
     goal = None if labels is None else torch.as_tensor(labels, device=device)
     outer, inner = 1 / np.sqrt(d), 1 / np.sqrt(width)
@@ -406,6 +443,8 @@ def train_multivariate(
         return (0.5 * fitted**2).sum(dim=(1, 2)) + divergence + cost
 
     history, best = _adam(parameters, losses_now, n_epochs, learning_rate)
+    if more:
+        best = _refined(parameters, best, losses_now, more)
 
     def networks_of(found: list[torch.Tensor]) -> tuple[TwoLayerNetwork, ...]:
         return tuple(

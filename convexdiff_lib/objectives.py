@@ -8,16 +8,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._validation import as_finite, as_matrix
+from ._validation import as_matrix, as_not_negative
 from .networks import TwoLayerNetwork
 
 __all__ = ["denoising_loss", "score_matching_loss"]
 
 
 def _decay(network: TwoLayerNetwork, beta: float) -> float:
-    if as_finite(beta, "beta") < 0:
-        raise ValueError(f"beta must be at least 0; got {beta}")
-    return 0.5 * beta * network.squared_norm
+    return 0.5 * as_not_negative(beta, "beta") * network.squared_norm
 
 
 def score_matching_loss(network: TwoLayerNetwork, x: ArrayLike, beta: float) -> float:

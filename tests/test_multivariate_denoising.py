@@ -15,6 +15,7 @@ from convexdiff_lib.cones import network_from_blocks
 from convexdiff_lib.gated import gated_denoising
 from convexdiff_lib.interpolation import best_values, value_constraints
 from convexdiff_lib.networks import TwoLayerNetwork
+from convexdiff_lib.nonconvex import train_multivariate
 from convexdiff_lib.planar import planar_denoising
 from convexdiff_lib.programs import denoising_program
 
@@ -52,41 +53,19 @@ def trained_losses(
     X: FloatArray, L: FloatArray, beta: float, activation: Activation, *, seed: int, trials: int = 10
 ) -> FloatArray:
     """Losses of networks without biases after Adam and L-BFGS from random starts, all trials at once."""
-    generator = torch.Generator().manual_seed(seed)
-    data, labels = torch.as_tensor(X), torch.as_tensor(L)
-    width, d, c = 2 * len(X) + 4, X.shape[1], L.shape[1]
-    u = torch.randn((trials, width, d), generator=generator, dtype=torch.float64).requires_grad_()
-    a = (0.3 * torch.randn((trials, width, c), generator=generator, dtype=torch.float64)).requires_grad_()
-
-    def losses() -> torch.Tensor:
-        pre = torch.einsum("nd,tmd->tnm", data, u)
-        value = pre.clamp(min=0) if activation == "relu" else pre.abs()
-        fit = 0.5 * ((torch.einsum("tnm,tmc->tnc", value, a) - labels) ** 2).sum(dim=(1, 2))
-        return fit + 0.5 * beta * ((u**2).sum(dim=(1, 2)) + (a**2).sum(dim=(1, 2)))
-
-    adam = torch.optim.Adam([u, a], lr=3e-2)
-    for _ in range(300):
-        adam.zero_grad()
-        losses().sum().backward()
-        adam.step()
-    lbfgs = torch.optim.LBFGS([u, a], max_iter=300, line_search_fn="strong_wolfe")
-
-    def closure() -> torch.Tensor:
-        lbfgs.zero_grad()
-        total = losses().sum()
-        total.backward()
-        return total
-
-    lbfgs.step(closure)
-    zero, none = np.zeros(width), np.zeros((d, d))
-    return np.array(
-        [
-            denoising_loss(
-                TwoLayerNetwork(w.numpy(), zero, alpha.numpy().T, np.zeros(d), none, activation), X, L, beta
-            )
-            for w, alpha in zip(u.detach(), a.detach(), strict=True)
-        ]
+    runs = train_multivariate(
+        X,
+        L,
+        beta,
+        activation=activation,
+        width=2 * len(X) + 4,
+        n_trials=trials,
+        n_epochs=300,
+        learning_rate=3e-2,
+        refine=300,
+        generator=torch.Generator().manual_seed(seed),
     )
+    return runs.losses
 
 
 def compare_program_and_network(seen_program, seen_network, activation: Activation) -> None:

@@ -181,6 +181,12 @@ def test_biases_in_many_dimensions() -> None:
         runs[biases] = train_multivariate(
             X, targets, 0.3, biases=biases, width=40, n_trials=3, n_epochs=3000, generator=generator
         )
+    generator = torch.Generator().manual_seed(0)
+    refined = train_multivariate(
+        X, targets, 0.3, biases=True, width=40, n_trials=3, n_epochs=300, refine=500, generator=generator
+    )
+    assert best.certificate.dual <= 2 * refined.losses.min() <= 1.05 * best.value
+    assert (refined.losses <= refined.history.min(axis=0)).all()
     for found in runs.values():  # what was trained is what is returned
         assert np.max(np.abs(found.losses - found.history.min(axis=0))) <= 1e-9 * found.losses.max()
     assert 2 * runs[True].losses.min() >= best.certificate.dual
