@@ -131,7 +131,13 @@ def largest_b(x: FloatArray, activation: Activation, skip: bool) -> float:
 
 
 def run_experiment(
-    name: str, *, n_chains: int = 100_000, n_epochs: int = 500, seed: int = 0, step_size: float = _STEP_SIZE
+    name: str,
+    *,
+    n_chains: int = 100_000,
+    n_epochs: int = 500,
+    width: int = 100,
+    seed: int = 0,
+    step_size: float = _STEP_SIZE,
 ) -> Experiment:
     """Run one experiment of `SETTINGS`.
 
@@ -141,6 +147,8 @@ def run_experiment(
         A key of `SETTINGS`.
     n_chains, n_epochs : int
         The paper's numbers by default.
+    width : int
+        Of the networks that Adam trains.  Not given in the paper.
     seed : int
         Of the data, the chains and the starts of Adam.
     step_size : float
@@ -171,7 +179,7 @@ def run_experiment(
         beta = largest_b(x, setting.activation, setting.skip) + (1.0 if setting.skip else -1.0)
     fit = score_matching(x, beta, **kind)
     starts = torch.Generator().manual_seed(seed)
-    runs = train_score_matching(x, beta, n_epochs=n_epochs, generator=starts, **kind)
+    runs = train_score_matching(x, beta, width=width, n_epochs=n_epochs, generator=starts, **kind)
     steps: dict[str, Any] = {"step_size": step_size, "n_steps": _STEPS}
     chains = langevin_dynamics(fit, noise.uniform(-10, 10, n_chains), rng=noise, **steps)
     begin = GridLaw.uniform(-10.0, 10.0, nodes=_NODES)

@@ -12,7 +12,7 @@ import time
 from importlib import import_module
 from pathlib import Path
 
-NAMES = ("denoising", "spiral")
+NAMES = ("score_matching", "denoising", "spiral")
 FOLDER = Path(__file__).parent
 
 
