@@ -162,6 +162,10 @@ def test_samples(done: dict[str, Experiment], evidence: Callable[..., Any]) -> N
         widths.holds(abs(std - 1))
         assert 0.4 <= share <= 0.6
     assert below(done["mixture, ReLU"]) <= 0
+    # The law of the absolute-value score is wider still: its tails are exponential, with one over the score.
+    flat = done["Gaussian, absolute value"]
+    assert flat.fit.score.left_slope == flat.fit.score.right_slope == 0.0
+    assert flat.fit.sample(10_000, np.random.default_rng(0)).std() >= 5 * flat.law.std
 
 
 def test_large_weight_decay_sees_no_mixture(evidence: Callable[..., Any]) -> None:
