@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.linalg.lapack import dptsv
 
+from ._passes import interpolated, second_moments, shared, worst_outside
 from ._validation import FloatArray
 from .beam import Beam, Tube
 
@@ -105,17 +106,11 @@ class Spline:
 
     def __init__(self, tube: Tube, side: np.ndarray, chain: list[End], state: int) -> None:
         self.tube, self.side, self.chain, self.state = tube, side, chain, state
-        self.touching = np.flatnonzero(side) + 1
+        self.touching = np.flatnonzero(side != 0) + 1
         self.knots = np.concatenate([[0], self.touching, [len(tube.points) - 1]])
         self.sign = side[self.touching - 1].astype(np.float64)
         self.end = chain[state]
         self.spans = tube.distance(self.knots[:-1], self.knots[1:])
-        lengths = _diff(self.knots)
-        lengths[-1] += 1  # the last point closes the last piece
-        self.pieces = self.knots[:-1]
-        start = np.repeat(tube.points[self.pieces], lengths)
-        self.weight = (tube.points - start) / tube.unit / np.repeat(self.spans, lengths)
-        self.lengths = lengths
         neighbours = {
             -1: chain[state - 1] if state else None,
             1: chain[state + 1] if state + 1 < len(chain) else None,
@@ -153,21 +148,11 @@ class Spline:
 
     def at_data(self, values: FloatArray) -> FloatArray:
         """Values at all distinct points."""
-        left, right = (np.repeat(v, self.lengths) for v in (values[:-1], values[1:]))
-        return left * (1 - self.weight) + right * self.weight
+        return interpolated(self.tube.points, self.knots, values)
 
     def at(self, values: FloatArray, index: np.ndarray) -> FloatArray:
-        """Values at some of the distinct points, increasing indices."""
-        piece = np.searchsorted(self.pieces, index, side="right") - 1
-        weight = self.weight[index]
-        return values[piece] * (1 - weight) + values[piece + 1] * weight
-
-    def _sums(self, on_left: FloatArray, on_right: FloatArray) -> FloatArray:
-        """What the points of all pieces put on the knots at their ends."""
-        sums = np.zeros(len(self.knots))
-        sums[:-1] = np.add.reduceat(on_left, self.pieces)
-        sums[1:] += np.add.reduceat(on_right, self.pieces)
-        return sums
+        """Values at some of the distinct points."""
+        return np.interp(self.tube.points[index], self.tube.points[self.knots], values)
 
     def beam(self, values: FloatArray) -> Beam:
         """The beam whose score has these knot values."""
@@ -178,18 +163,14 @@ class Spline:
     def minimise(self) -> tuple[FloatArray, float]:
         """Return the knot values of the best spline, and the height of the beam's end."""
         tube = self.tube
-        on_right = tube.counts * self.weight
-        on_left = tube.counts - on_right
-        rest = 1 - self.weight
-        off_diagonal = np.add.reduceat(on_right * rest, self.pieces)
-        diagonal = self._sums(on_left * rest, on_right * self.weight)
+        diagonal, off_diagonal = second_moments(tube.points, tube.counts, self.knots)
         kink_cost = tube.centre[self.touching] + self.sign * tube.half_width[self.touching]
         lift = self.lift(self.end.lean)
         sides = np.empty((len(self.knots), 2), order="F")
         sides[:, 0] = -self.functional(tube.level, kink_cost)
         sides[:, 1] = -lift
         if tube.has_targets:
-            sides[:, 0] += self._sums(on_left * tube.targets, on_right * tube.targets)
+            sides[:, 0] += shared(tube.points, tube.counts * tube.targets, self.knots)
         *_, solution, failed = dptsv(diagonal, off_diagonal, sides)
         base, response = solution.T if not failed else np.full((2, len(self.knots)), np.nan)
         if self.end.fixed:
@@ -291,16 +272,17 @@ def _walk(spline: Spline, values: FloatArray) -> Iterator[tuple[Spline, FloatArr
         else:
             values = target
             yield spline, values, offset
-            outside, its_side, excess = _violated(spline, tube.targets - spline.at_data(values), offset)
-            entering = _worst(spline, outside, its_side, excess)
-            if careful:
-                entering = entering[np.argsort(-excess[entering])][:1]
+            found = _conflicts(spline, values, offset)
+            entering, its_side = found.entering, found.side
+            if careful and len(entering):
+                worst = [int(np.argmax(found.excess))]
+                entering, its_side = entering[worst], its_side[worst]
             move = 0 if spline.end.fixed else _move(spline, values, offset)
             if not len(entering) and not move:
                 return
             side = side.copy()
             if not (careful and move):  # one change at a time, or two could undo each other for ever
-                side[outside[entering]] = its_side[entering]
+                side[entering] = its_side
             state += move
             careful = max(0, careful - 1)
         before, spline = spline, Spline(tube, side, chain, state)
@@ -358,7 +340,7 @@ def _leap(spline: Spline, height: float) -> tuple[bool, Spline, FloatArray, floa
 
 def _is_right(spline: Spline, values: FloatArray, height: float) -> bool:
     """Whether no kink has the wrong sign, no point is outside the tube, and the end may stay."""
-    return not (_move(spline, values, height) or any(map(len, _conflicts(spline, values, height)[:2])))
+    return not (_move(spline, values, height) or _conflicts(spline, values, height).number)
 
 
 def _diff(values: np.ndarray) -> np.ndarray:
@@ -375,30 +357,56 @@ def _settle(spline: Spline) -> tuple[Spline, FloatArray, np.ndarray | None]:
     fewest, stalled = np.inf, 0
     for _ in range(_MAX_LEAPS):
         target, offset = spline.minimise()
-        wrong, outside, its_side, excess = _conflicts(spline, target, offset)
-        conflicts = len(wrong) + len(outside)
-        if not conflicts:
+        found = _conflicts(spline, target, offset)
+        if not found.number:
             return spline, target, None
         stalled += 1
-        if conflicts < fewest:
-            fewest, stalled = conflicts, 0
-            best = spline, target, wrong
+        if found.number < fewest:
+            fewest, stalled = found.number, 0
+            best = spline, target, found.wrong
         if stalled > _MAX_STALLED:
             break
         side = spline.side.copy()
-        side[wrong] = 0
-        entering = _worst(spline, outside, its_side, excess)
-        side[outside[entering]] = its_side[entering]
+        side[found.wrong] = 0
+        side[found.entering] = found.side
         spline = Spline(spline.tube, side, spline.chain, spline.state)
     return best
 
 
-def _conflicts(
-    spline: Spline, target: FloatArray, offset: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, FloatArray]:
-    """Interior points whose kinks have the wrong sign, and those outside the tube as `_violated` has them."""
+@dataclass(frozen=True)
+class _Conflicts:
+    """What is wrong with a spline: kinks of the wrong sign, and points outside the tube.
+
+    ``wrong`` and ``entering`` are interior points.  Of those outside, between neighbouring kinks and on either
+    side, only the worst enters, from its ``side``, being outside by ``excess``; ``number`` counts all that is wrong.
+    """
+
+    wrong: np.ndarray
+    entering: np.ndarray
+    side: np.ndarray
+    excess: FloatArray
+    number: int
+
+
+def _conflicts(spline: Spline, target: FloatArray, offset: float) -> _Conflicts:
+    """Compare the signs of the kinks, and the beam with its tube."""
+    tube = spline.tube
     wrong = spline.touching[spline.sign * _diff(spline.slopes(target)) < 0] - 1
-    return wrong, *_violated(spline, spline.tube.targets - spline.at_data(target), offset)
+    held = min(max(offset, tube.end[0]), tube.end[1])
+    shift = [tilt * held for tilt in tube.tilts]
+    number, entering, side, excess = worst_outside(
+        tube.points,
+        tube.counts,
+        tube.targets,
+        tube.centre,
+        tube.half_width,
+        tube.unit,
+        spline.knots,
+        target,
+        (max(shift), min(shift)),
+        1e-10 * tube.scale + tube.rounding,  # above rounding, below what a certificate forgives
+    )
+    return _Conflicts(wrong, entering - 1, side, excess, number + len(wrong))
 
 
 def _move(spline: Spline, target: FloatArray, offset: float) -> int:
@@ -468,27 +476,3 @@ def _guarded(spline: Spline, values: FloatArray, steps: list[int]) -> FloatArray
     """Everything that must not become negative: kinks times their sign, then the guards of the end."""
     kinks = spline.sign * np.diff(spline.slopes(values))
     return np.concatenate([kinks, [float(spline.guards[step] @ values) for step in steps]])
-
-
-def _violated(spline: Spline, z: FloatArray, offset: float) -> tuple[np.ndarray, np.ndarray, FloatArray]:
-    """Interior points outside the tube, increasing, their sides, and how far outside they are."""
-    tube = spline.tube
-    low, high = tube.bounds(min(max(offset, tube.end[0]), tube.end[1]))
-    e = (tube.heights(z) - tube.centre)[1:-1]
-    over, under = e - high, low - e
-    excess = np.maximum(over, under)
-    excess[spline.touching - 1] = 0.0  # a point that touches is off by rounding
-    # Above rounding, below what a certificate forgives.
-    outside = np.flatnonzero(excess > 1e-10 * tube.scale + tube.rounding)
-    side = np.where(over[outside] > under[outside], 1, -1).astype(np.int8)
-    return outside, side, excess[outside]
-
-
-def _worst(spline: Spline, outside: np.ndarray, side: np.ndarray, excess: FloatArray) -> np.ndarray:
-    """Between any two neighbours among the touching points, the worst point on either side of the tube.
-
-    Returns places in ``outside``.
-    """
-    gap = 2 * np.searchsorted(spline.touching, outside + 1) + (side > 0)
-    by_gap = np.lexsort((excess, gap))
-    return by_gap[np.flatnonzero(np.diff(gap[by_gap], append=-1))]

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ._passes import shared
 from ._validation import FloatArray
 from .active_set import Spline, descend, end_states, nearest_state
 from .beam import Beam, Tube, straight_beam
@@ -23,6 +24,7 @@ __all__ = ["candidates", "coarsen"]
 _COARSEST = 200
 _FACTOR = 10
 _AROUND = 2 * _FACTOR
+_LOOKS = 4
 
 
 def candidates(tube: Tube, start: Beam | None = None) -> Iterator[Beam]:
@@ -95,17 +97,24 @@ def _settled(tube: Tube, guess: _Guess) -> _Guess:
 
 
 def _settled_nearby(tube: Tube, guess: _Guess) -> _Guess:
-    """Solve the problem with all points near the touching ones, and every tenth elsewhere."""
-    window = guess.touching[:, None] + np.arange(-_AROUND, _AROUND + 1)
-    kept = np.zeros(len(tube.points), dtype=bool)
-    kept[_every_tenth(tube)] = True
-    kept[np.clip(window, 0, len(kept) - 1)] = True
-    index = np.flatnonzero(kept)
-    if len(index) > len(kept) / 2:
-        return guess
-    at = np.searchsorted(index, guess.touching)
-    among = _settled(coarsen(tube, index), replace(guess, touching=at))
-    return replace(among, touching=index[among.touching])
+    """Solve the problem with all points near the touching ones, and every tenth elsewhere.
+
+    What touches elsewhere is looked at more closely in its turn.
+    """
+    for _ in range(_LOOKS):
+        window = guess.touching[:, None] + np.arange(-_AROUND, _AROUND + 1)
+        kept = np.zeros(len(tube.points), dtype=bool)
+        kept[_every_tenth(tube)] = True
+        kept[np.clip(window, 0, len(kept) - 1)] = True
+        index = np.flatnonzero(kept)
+        if len(index) > len(kept) / 2:
+            return guess
+        at = np.searchsorted(index, guess.touching)
+        among = _settled(coarsen(tube, index), replace(guess, touching=at))
+        guess = replace(among, touching=index[among.touching])
+        if np.isin(guess.touching, window[:, 1:-1]).all():
+            break
+    return guess
 
 
 def _levels(tube: Tube) -> list[Tube]:
@@ -137,21 +146,11 @@ def coarsen(tube: Tube, index: np.ndarray) -> Tube:
     """
     if len(index) == len(tube.points):
         return tube
-    lengths = np.diff(index)
-    lengths[-1] += 1  # the last point closes the last piece
-    gaps = tube.distance(index[:-1], index[1:])
-    offset = (tube.points - np.repeat(tube.points[index[:-1]], lengths)) / tube.unit
-    weight = offset / np.repeat(gaps, lengths)
-
-    def shared(mass: FloatArray) -> FloatArray:
-        sums = np.zeros(len(index))
-        on_right = mass * weight
-        sums[:-1] = np.add.reduceat(mass - on_right, index[:-1])
-        sums[1:] += np.add.reduceat(on_right, index[:-1])
-        return sums
-
-    counts = shared(tube.counts)
-    targets = shared(tube.counts * tube.targets) / counts if tube.targets.any() else np.zeros(len(index))
+    counts = shared(tube.points, tube.counts, index)
+    if tube.has_targets:
+        targets = shared(tube.points, tube.counts * tube.targets, index) / counts
+    else:
+        targets = np.zeros(len(index))
     return replace(
         tube,
         points=tube.points[index],

@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._compiled import compiled
 from ._validation import Activation, FloatArray, as_activation, as_matrix, as_points, as_sample
 
 __all__ = ["KinkNetwork", "TwoLayerNetwork", "hinge_sum"]
@@ -252,12 +253,20 @@ def hinge_sum(x: FloatArray, kinks: FloatArray, weights: FloatArray) -> FloatArr
     order = np.argsort(kinks, kind="stable")
     knots, slopes = kinks[order], np.cumsum(weights[order])
     heights = np.concatenate([[0.0], np.cumsum(slopes[:-1] * np.diff(knots))])
-    # Nothing acts on the left of the first kink.
-    knots, slopes, heights = (
-        np.concatenate([[v], w]) for v, w in ((knots[0], knots), (0.0, slopes), (0.0, heights))
-    )
-    piece = _kinks_before(knots[1:], x, "right")
-    return heights[piece] + slopes[piece] * (x - knots[piece])
+    return _on_lines(x, _kinks_before(knots, x, "right"), knots, slopes, heights)
+
+
+@compiled
+def _on_lines(
+    x: FloatArray, piece: NDArray[np.intp], knots: FloatArray, slopes: FloatArray, heights: FloatArray
+) -> FloatArray:
+    """Evaluate the line that starts at the last knot before each point; on the left of all it is zero."""
+    out = np.zeros(len(x))
+    for i in range(len(x)):
+        last = piece[i] - 1
+        if last >= 0:
+            out[i] = heights[last] + slopes[last] * (x[i] - knots[last])
+    return out
 
 
 def _facing_left(x: FloatArray, kinks: FloatArray, weights: FloatArray) -> FloatArray:

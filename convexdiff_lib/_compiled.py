@@ -1,0 +1,22 @@
+"""Compile loops over the data.
+
+Why numba: a pass over the points that NumPy writes as twenty operations on whole arrays, each reading and
+writing memory, is one loop that reads them once, and the loops of two threads run side by side.  What is
+compiled is kept on disk, beside the source; the very first call of each loop takes about a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar, cast
+
+import numba
+
+__all__ = ["compiled"]
+
+Loop = TypeVar("Loop", bound=Callable[..., object])
+
+
+def compiled(loop: Loop) -> Loop:
+    """Compile a function of arrays and numbers at its first call, with NumPy's rules for divisions."""
+    return cast(Loop, numba.njit(cache=True, nogil=True, error_model="numpy")(loop))

@@ -1,0 +1,134 @@
+"""Single passes over the points of a tube, piece by piece between the knots of a linear spline.
+
+``knots`` are increasing indices into the points, from the first to the last; w is the weight of the knot on
+the right of a point, 1 - w that of the knot on its left.  The last point belongs to the last piece.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ._compiled import compiled
+from ._validation import FloatArray
+
+__all__ = ["interpolated", "second_moments", "shared", "worst_outside"]
+
+_BLOCK = 256  # so many terms are added one by one, then their sums: rounding grows with the larger number only
+
+
+@compiled
+def shared(points: FloatArray, masses: FloatArray, knots: np.ndarray) -> FloatArray:
+    """Share the mass of every point among the knots around it: sums of m (1 - w) and m w."""
+    pieces = len(knots) - 1
+    sums = np.zeros(pieces + 1)
+    for k in range(pieces):
+        start = points[knots[k]]
+        span = points[knots[k + 1]] - start
+        end = knots[k + 1] + (1 if k == pieces - 1 else 0)
+        for block in range(knots[k], end, _BLOCK):
+            on_left = on_right = 0.0
+            for i in range(block, min(block + _BLOCK, end)):
+                right = masses[i] * ((points[i] - start) / span)
+                on_left += masses[i] - right
+                on_right += right
+            sums[k] += on_left
+            sums[k + 1] += on_right
+    return sums
+
+
+@compiled
+def second_moments(
+    points: FloatArray, masses: FloatArray, knots: np.ndarray
+) -> tuple[FloatArray, FloatArray]:
+    """Return the matrix of the spline's sum of squares in its knot values: diagonal, off-diagonal."""
+    pieces = len(knots) - 1
+    diagonal, off_diagonal = np.zeros(pieces + 1), np.zeros(pieces)
+    for k in range(pieces):
+        start = points[knots[k]]
+        span = points[knots[k + 1]] - start
+        end = knots[k + 1] + (1 if k == pieces - 1 else 0)
+        for block in range(knots[k], end, _BLOCK):
+            left = mixed = right = 0.0
+            for i in range(block, min(block + _BLOCK, end)):
+                weight = (points[i] - start) / span
+                rest = 1 - weight
+                on_right = masses[i] * weight
+                left += masses[i] * rest * rest
+                mixed += on_right * rest
+                right += on_right * weight
+            diagonal[k] += left
+            off_diagonal[k] += mixed
+            diagonal[k + 1] += right
+    return diagonal, off_diagonal
+
+
+@compiled
+def interpolated(points: FloatArray, knots: np.ndarray, values: FloatArray) -> FloatArray:
+    """Return the spline with these knot values at all points."""
+    out = np.empty(len(points))
+    for k in range(len(knots) - 1):
+        start = points[knots[k]]
+        span = points[knots[k + 1]] - start
+        for i in range(knots[k], knots[k + 1] + 1):
+            weight = (points[i] - start) / span
+            out[i] = values[k] * (1 - weight) + values[k + 1] * weight
+    return out
+
+
+@compiled
+def worst_outside(
+    points: FloatArray,
+    masses: FloatArray,
+    targets: FloatArray,
+    middle: FloatArray,
+    half_width: FloatArray,
+    unit: float,
+    knots: np.ndarray,
+    values: FloatArray,
+    rise: tuple[float, float],
+    tolerance: float,
+) -> tuple[int, np.ndarray, np.ndarray, FloatArray]:
+    """Compare the beam of a spline with its tube, whose walls are moved by ``rise`` (bottom, top).
+
+    Returns how many points between the knots are outside by more than the tolerance; and for every piece and
+    either side the worst of them, in order, with its side (+1 top, -1 bottom) and its distance from the tube.
+    """
+    pieces = len(knots) - 1
+    slopes = np.empty(len(points))
+    slope = 0.0
+    for k in range(pieces):
+        start = points[knots[k]]
+        span = points[knots[k + 1]] - start
+        for i in range(knots[k], knots[k + 1]):
+            weight = (points[i] - start) / span
+            slope += masses[i] * (targets[i] - (values[k] * (1 - weight) + values[k + 1] * weight))
+            slopes[i] = slope
+    number, found = 0, 2 * pieces
+    where = np.empty(found, dtype=np.int64)
+    side = np.empty(found, dtype=np.int8)
+    excess = np.empty(found)
+    height = 0.0
+    for k in range(pieces - 1, -1, -1):
+        highest, lowest = tolerance, tolerance
+        at_top, at_bottom = -1, -1
+        for i in range(knots[k + 1] - 1, knots[k], -1):
+            height -= (points[i + 1] - points[i]) / unit * slopes[i]
+            inside = height - middle[i]
+            over = inside - rise[1] - half_width[i]
+            under = rise[0] - half_width[i] - inside
+            if over > tolerance or under > tolerance:
+                number += 1
+                if over > under:
+                    if over > highest:
+                        highest, at_top = over, i
+                elif under > lowest:
+                    lowest, at_bottom = under, i
+        height -= (points[knots[k] + 1] - points[knots[k]]) / unit * slopes[knots[k]]
+        first, second = max(at_top, at_bottom), min(at_top, at_bottom)
+        for i in (first, second):
+            if i >= 0:
+                found -= 1
+                where[found] = i
+                side[found] = 1 if i == at_top else -1
+                excess[found] = highest if i == at_top else lowest
+    return number, where[found:], side[found:], excess[found:]
