@@ -98,11 +98,10 @@ def worst_outside(
     slope = 0.0
     for k in range(pieces):
         start = points[knots[k]]
-        span = points[knots[k + 1]] - start
+        incline = (values[k + 1] - values[k]) / (points[knots[k + 1]] - start)
         for i in range(knots[k], knots[k + 1]):
-            weight = (points[i] - start) / span
-            slope += masses[i] * (targets[i] - (values[k] * (1 - weight) + values[k + 1] * weight))
-            slopes[i] = slope
+            slope += masses[i] * (targets[i] - (values[k] + (points[i] - start) * incline))
+            slopes[i] = slope / unit
     number, found = 0, 2 * pieces
     where = np.empty(found, dtype=np.int64)
     side = np.empty(found, dtype=np.int8)
@@ -112,7 +111,7 @@ def worst_outside(
         highest, lowest = tolerance, tolerance
         at_top, at_bottom = -1, -1
         for i in range(knots[k + 1] - 1, knots[k], -1):
-            height -= (points[i + 1] - points[i]) / unit * slopes[i]
+            height -= (points[i + 1] - points[i]) * slopes[i]
             inside = height - middle[i]
             over = inside - rise[1] - half_width[i]
             under = rise[0] - half_width[i] - inside
@@ -123,7 +122,7 @@ def worst_outside(
                         highest, at_top = over, i
                 elif under > lowest:
                     lowest, at_bottom = under, i
-        height -= (points[knots[k] + 1] - points[knots[k]]) / unit * slopes[knots[k]]
+        height -= (points[knots[k] + 1] - points[knots[k]]) * slopes[knots[k]]
         first, second = max(at_top, at_bottom), min(at_top, at_bottom)
         for i in (first, second):
             if i >= 0:

@@ -272,12 +272,12 @@ def _walk(spline: Spline, values: FloatArray) -> Iterator[tuple[Spline, FloatArr
         else:
             values = target
             yield spline, values, offset
-            found = _conflicts(spline, values, offset)
+            found = conflicts(spline, values, offset)
             entering, its_side = found.entering, found.side
             if careful and len(entering):
                 worst = [int(np.argmax(found.excess))]
                 entering, its_side = entering[worst], its_side[worst]
-            move = 0 if spline.end.fixed else _move(spline, values, offset)
+            move = 0 if spline.end.fixed else move_of_end(spline, values, offset)
             if not len(entering) and not move:
                 return
             side = side.copy()
@@ -325,7 +325,7 @@ def _leap(spline: Spline, height: float) -> tuple[bool, Spline, FloatArray, floa
             spline = Spline(tube, side, chain, state)
             break
         spline = Spline(tube, held.side, chain, state)
-        move = _move(spline, values, height) if end.fixed else 1 if spline.lift(end.lean) @ values > 0 else -1
+        move = move_of_end(spline, values, height) if end.fixed else 1 if spline.lift(end.lean) @ values > 0 else -1
         if not move:
             return True, spline, values, height
         if move > 0:
@@ -340,7 +340,7 @@ def _leap(spline: Spline, height: float) -> tuple[bool, Spline, FloatArray, floa
 
 def _is_right(spline: Spline, values: FloatArray, height: float) -> bool:
     """Whether no kink has the wrong sign, no point is outside the tube, and the end may stay."""
-    return not (_move(spline, values, height) or _conflicts(spline, values, height).number)
+    return not (move_of_end(spline, values, height) or conflicts(spline, values, height).number)
 
 
 def _diff(values: np.ndarray) -> np.ndarray:
@@ -357,7 +357,7 @@ def _settle(spline: Spline) -> tuple[Spline, FloatArray, np.ndarray | None]:
     fewest, stalled = np.inf, 0
     for _ in range(_MAX_LEAPS):
         target, offset = spline.minimise()
-        found = _conflicts(spline, target, offset)
+        found = conflicts(spline, target, offset)
         if not found.number:
             return spline, target, None
         stalled += 1
@@ -374,7 +374,7 @@ def _settle(spline: Spline) -> tuple[Spline, FloatArray, np.ndarray | None]:
 
 
 @dataclass(frozen=True)
-class _Conflicts:
+class Conflicts:
     """What is wrong with a spline: kinks of the wrong sign, and points outside the tube.
 
     ``wrong`` and ``entering`` are interior points.  Of those outside, between neighbouring kinks and on either
@@ -388,7 +388,7 @@ class _Conflicts:
     number: int
 
 
-def _conflicts(spline: Spline, target: FloatArray, offset: float) -> _Conflicts:
+def conflicts(spline: Spline, target: FloatArray, offset: float) -> Conflicts:
     """Compare the signs of the kinks, and the beam with its tube."""
     tube = spline.tube
     wrong = spline.touching[spline.sign * _diff(spline.slopes(target)) < 0] - 1
@@ -406,10 +406,10 @@ def _conflicts(spline: Spline, target: FloatArray, offset: float) -> _Conflicts:
         (max(shift), min(shift)),
         1e-10 * tube.scale + tube.rounding,  # above rounding, below what a certificate forgives
     )
-    return _Conflicts(wrong, entering - 1, side, excess, number + len(wrong))
+    return Conflicts(wrong, entering - 1, side, excess, number + len(wrong))
 
 
-def _move(spline: Spline, target: FloatArray, offset: float) -> int:
+def move_of_end(spline: Spline, target: FloatArray, offset: float) -> int:
     """Where the state of the end has to go: down, up or nowhere."""
     if spline.end.fixed:
         return next((step for step, guard in spline.guards.items() if guard @ target < 0), 0)

@@ -166,15 +166,16 @@ def certify_score_matching(
     certificate holds: primal -0.25, dual -0.25
     relative gap <= 1e-12, infeasibility <= 1e-12
     """
-    return score_matching_certifier(x, activation=activation, skip=skip)(network, z, beta)
+    return score_matching_certifier(x, activation=activation, skip=skip)(network, beta, z)
 
 
 def score_matching_certifier(
     x: ArrayLike, *, activation: Activation = "relu", skip: bool = False
-) -> Callable[[KinkNetwork, ArrayLike, float], Certificate]:
-    """Return `certify_score_matching` for these data, a function of network, z and beta.
+) -> Callable[..., Certificate]:
+    """Return `certify_score_matching` for these data, a function of network, beta and z.
 
-    What depends on the data only is worked out once, which pays with many weight decays.
+    What depends on the data only is worked out once, which pays with many weight decays.  Without z, minus the
+    network's own values at the data are taken for it, which is what z is at the optimum.
 
     Parameters
     ----------
@@ -196,7 +197,7 @@ def score_matching_certifier(
     >>> import numpy as np
     >>> certify = score_matching_certifier([-1.0, 1.0])
     >>> none = np.zeros(0)
-    >>> certify(KinkNetwork(none, none, none, none), [0.0, 0.0], 2.0).holds
+    >>> certify(KinkNetwork(none, none, none, none), 2.0).holds
     True
     """
     given = as_sample(x)
@@ -206,14 +207,18 @@ def score_matching_certifier(
     points = given if order is None else given[order]
     variance = float(np.var(points))
     gaussian = len(points) / (2 * variance) if variance > 0 else 0.0
+    rank_line = _rank_line(points)
 
-    def certify(network: KinkNetwork, z: ArrayLike, beta: float) -> Certificate:
-        dual_vector, decay = _one_each(z, "z", given), as_weight_decay(beta)
+    def certify(network: KinkNetwork, beta: float, z: ArrayLike | None = None) -> Certificate:
+        decay = as_weight_decay(beta)
         _check_class(network, activation, skip)
-        if order is not None:
-            dual_vector = dual_vector[order]
-        violation = _violation(points, dual_vector, decay, activation, skip)
         scores = network(points)
+        if z is None:
+            dual_vector = -scores
+        else:
+            dual_vector = _one_each(z, "z", given)
+            dual_vector = dual_vector if order is None else dual_vector[order]
+        violation = _violation(points, rank_line, dual_vector, decay, activation, skip)
         fit = 0.5 * (scores @ scores) + _sum_of_derivatives(points, network)
         primal = float(fit + decay * network.total_weight)
         dual = float(-0.5 * (dual_vector @ dual_vector))
@@ -280,7 +285,7 @@ def dual_violation(
     as_flag(skip, "skip")
     as_weight_decay(beta)
     points, dual_vector = _sorted(points, dual_vector)
-    return _violation(points, dual_vector, beta, activation, skip)
+    return _violation(points, _rank_line(points), dual_vector, beta, activation, skip)
 
 
 def _order(points: FloatArray) -> np.ndarray | None:
@@ -295,11 +300,16 @@ def _sorted(points: FloatArray, *others: FloatArray) -> tuple[FloatArray, ...]:
 
 
 def _violation(
-    points: FloatArray, dual_vector: FloatArray, beta: float, activation: Activation, skip: bool
+    points: FloatArray,
+    rank_line: tuple[FloatArray, FloatArray],
+    dual_vector: FloatArray,
+    beta: float,
+    activation: Activation,
+    skip: bool,
 ) -> float:
     """Return the violation for sorted points."""
     right, left = _against_hinges(points, dual_vector)
-    largest = _largest_residual(points, right, left, activation == "relu")
+    largest = _largest_residual(right, left, *rank_line, activation == "relu")
     spread = float(points[-1] - points[0])
     balance = [dual_vector.sum() * spread]
     if skip:
@@ -307,25 +317,33 @@ def _violation(
     return float(np.max([0.0, largest - beta, *np.abs(balance)]))
 
 
+def _rank_line(points: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the middle of #{x >= t} and #{x > t}, and half their distance, for all sorted points t."""
+    starts = np.flatnonzero(points[1:] > points[:-1]) + 1
+    edges = np.concatenate([[0], starts, [len(points)]])
+    counts = np.diff(edges)
+    half = np.repeat(counts / 2, counts)
+    return np.repeat(len(points) - edges[1:], counts) + half, half
+
+
 @compiled
-def _largest_residual(points: FloatArray, right: FloatArray, left: FloatArray, relu: bool) -> float:
-    """Compare the hinges at all sorted points with the counts on either side, in both readings at the point."""
-    n, largest = len(points), 0.0
-    first = 0
-    while first < n:
-        end = first + 1  # points first to end - 1 are tied
-        while end < n and points[end] == points[first]:
-            end += 1
+def _largest_residual(
+    right: FloatArray, left: FloatArray, middle: FloatArray, half: FloatArray, relu: bool
+) -> float:
+    """Compare the hinges with the counts on either side, in both readings of the indicator at the point.
+
+    With both readings a residual is |r - a| and |r - b|; the larger of the two is the distance of r from the
+    middle of a and b plus half their distance.
+    """
+    n, largest = len(middle), 0.0
+    if np.isnan(left[n - 1]) or np.isnan(right[0]):  # the last of their sums: no other has a NaN alone
+        return np.nan
+    for i in range(n):
         if relu:
-            on_right = max(abs(right[first] - (n - first)), abs(right[first] - (n - end)))
-            residual = max(on_right, abs(left[first] + first), abs(left[first] + end))
+            residual = max(abs(right[i] - middle[i]), abs(left[i] + n - middle[i])) + half[i]
         else:
-            both = left[first] + right[first] - n
-            residual = max(abs(both + 2 * first), abs(both + 2 * end))
-        if np.isnan(right[first]) or np.isnan(left[first]):
-            return np.nan
+            residual = abs(left[i] + right[i] - (2 * middle[i] - n)) + 2 * half[i]
         largest = max(largest, residual)
-        first = end
     return largest
 
 
@@ -340,14 +358,17 @@ def _one_each(values: ArrayLike, name: str, x: ArrayLike) -> FloatArray:
 @compiled
 def _against_hinges(points: FloatArray, z: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return z^T (x - t)_+ and z^T (t - x)_+ for every data point t; the points are sorted."""
-    right, left = np.zeros(len(points)), np.zeros(len(points))
-    from_left = from_right = 0.0
-    for i in range(1, len(points)):
-        from_left += z[i - 1]
-        left[i] = left[i - 1] + from_left * (points[i] - points[i - 1])
-        j = len(points) - 1 - i
-        from_right += z[j + 1]
-        right[j] = right[j + 1] + from_right * (points[j + 1] - points[j])
+    n = len(points)
+    right, left = np.zeros(n), np.zeros(n)
+    from_left = from_right = on_left = on_right = 0.0
+    for i in range(n - 1):
+        from_left += z[i]
+        on_left += from_left * (points[i + 1] - points[i])
+        left[i + 1] = on_left
+        j = n - 1 - i
+        from_right += z[j]
+        on_right += from_right * (points[j] - points[j - 1])
+        right[j - 1] = on_right
     return right, left
 
 

@@ -9,17 +9,16 @@ elsewhere.  So the last level, which is the problem itself, is read a few times 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ._passes import shared
 from ._validation import FloatArray
-from .active_set import Spline, descend, end_states, nearest_state
+from .active_set import Spline, conflicts, descend, end_states, move_of_end, nearest_state
 from .beam import Beam, Tube, straight_beam
 
-__all__ = ["candidates", "coarsen"]
+__all__ = ["Contacts", "coarsen", "solve_by_levels"]
 
 _COARSEST = 200
 _FACTOR = 10
@@ -27,53 +26,70 @@ _AROUND = 2 * _FACTOR
 _LOOKS = 4
 
 
-def candidates(tube: Tube, start: Beam | None = None) -> Iterator[Beam]:
-    """Yield ever better solutions; the last one is exact to rounding, unless the rounds ran out.
+@dataclass(frozen=True)
+class Contacts:
+    """Which points of a tube its beam touches, and where the beam ends.
+
+    Parameters
+    ----------
+    touching : int array of shape (K,)
+        Indices of interior points, increasing.
+    side : array of shape (K,)
+        +1 where the beam touches the top, -1 at the bottom.
+    height : float
+        The height of the beam's end less its level.
+    state : int
+        The state of the end; see `convexdiff_lib.active_set.end_states`.
+
+    Examples
+    --------
+    >>> Contacts(np.array([3, 8]), np.array([1.0, -1.0]), 0.0, 0).touching.tolist()
+    [3, 8]
+    """
+
+    touching: np.ndarray
+    side: FloatArray
+    height: float
+    state: int
+
+
+def solve_by_levels(
+    tube: Tube, start: Contacts | None = None
+) -> tuple[Spline, FloatArray, Contacts]:
+    """Find the best spline, exact to rounding unless the rounds ran out.
 
     Parameters
     ----------
     tube : Tube
         With at least two distinct points.
-    start : Beam, optional
-        The solution of a similar problem: the same points, another weight decay.
+    start : Contacts, optional
+        Of a similar problem: the same points, another weight decay.
 
-    Yields
-    ------
-    Beam
+    Returns
+    -------
+    Spline, knot values, Contacts
 
     Examples
     --------
-    >>> import numpy as np
     >>> from convexdiff_lib.beam import score_matching_tube
     >>> x = np.sort(np.random.default_rng(0).normal(size=5000))
     >>> tube = score_matching_tube(x, np.ones(5000), 500.0, activation="relu", skip=False)
-    >>> bool(len([beam.knots for beam in candidates(tube)][-1]) <= 10)
-    True
+    >>> spline, values, contacts = solve_by_levels(tube)
+    >>> bool(len(contacts.touching) <= 10), len(values) == len(contacts.touching) + 2
+    (True, True)
     """
     if start is None:
         *finer, level = _levels(tube)
         straight = straight_beam(level)
-        guess = _Guess(straight.knots, straight.kinks, _height(level, straight))
+        height = _height(level, straight)
+        state = nearest_state(end_states(level), height, level.scale)
+        start = Contacts(straight.knots, straight.kinks, height, state)
         for finer_level in reversed(finer):
-            guess = _settled(level, guess)
-            guess = _Guess(guess.touching * _FACTOR, guess.side, guess.height)
+            _, _, contacts = _solved(level, start)
+            start = replace(contacts, touching=contacts.touching * _FACTOR)
             level = finer_level
-            guess = _settled_nearby(level, guess)
-    else:
-        guess = _Guess(start.knots, np.sign(start.kinks), _height(tube, start))
-        if len(start.knots):
-            guess = _settled_nearby(tube, guess)
-    for spline, values, _ in descend(_posed(tube, guess), guess.height):
-        yield spline.beam(values)
-
-
-@dataclass(frozen=True)
-class _Guess:
-    """Which points touch, from which side, and the height of the beam's end less its level."""
-
-    touching: np.ndarray
-    side: FloatArray
-    height: float
+            start = _among_nearby(level, start, start.touching)
+    return _solved(tube, start)
 
 
 def _height(tube: Tube, beam: Beam) -> float:
@@ -81,48 +97,59 @@ def _height(tube: Tube, beam: Beam) -> float:
     return float((tube.counts * beam.z) @ (tube.points - tube.points[0])) / tube.unit - tube.level
 
 
-def _posed(tube: Tube, guess: _Guess) -> Spline:
+def _solved(tube: Tube, start: Contacts) -> tuple[Spline, FloatArray, Contacts]:
+    """Solve the problem: where points turn out to be outside, among the points near them first."""
+    for _ in range(_LOOKS if _is_large(tube) else 0):
+        spline = _posed(tube, start)
+        values, height = spline.minimise()
+        start = replace(start, height=height)
+        outside = conflicts(spline, values, height)
+        if not outside.number and not move_of_end(spline, values, height):
+            return spline, values, start
+        before = start.touching
+        start = _among_nearby(tube, start, np.concatenate([before, outside.entering + 1]))
+        if np.array_equal(before, start.touching):
+            break
+    spline, height = _posed(tube, start), start.height
+    values, _ = spline.minimise()
+    for spline, values, height in descend(spline, height):
+        pass  # the last is the best
+    return spline, values, Contacts(spline.touching, spline.sign, height, spline.state)
+
+
+def _posed(tube: Tube, start: Contacts) -> Spline:
     """Pose the problem in which these points touch."""
     side = np.zeros(len(tube.points) - 2, dtype=np.int8)
-    side[guess.touching - 1] = guess.side
+    side[start.touching - 1] = start.side
     chain = end_states(tube)
-    return Spline(tube, side, chain, nearest_state(chain, guess.height, tube.scale))
+    return Spline(tube, side, chain, min(start.state, len(chain) - 1))
 
 
-def _settled(tube: Tube, guess: _Guess) -> _Guess:
-    """Solve the problem from a guess."""
-    for spline, _, height in descend(_posed(tube, guess), guess.height):
-        guess = _Guess(spline.touching, spline.sign, height)
-    return guess
-
-
-def _settled_nearby(tube: Tube, guess: _Guess) -> _Guess:
-    """Solve the problem with all points near the touching ones, and every tenth elsewhere.
-
-    What touches elsewhere is looked at more closely in its turn.
-    """
-    for _ in range(_LOOKS):
-        window = guess.touching[:, None] + np.arange(-_AROUND, _AROUND + 1)
-        kept = np.zeros(len(tube.points), dtype=bool)
-        kept[_every_tenth(tube)] = True
-        kept[np.clip(window, 0, len(kept) - 1)] = True
-        index = np.flatnonzero(kept)
-        if len(index) > len(kept) / 2:
-            return guess
-        at = np.searchsorted(index, guess.touching)
-        among = _settled(coarsen(tube, index), replace(guess, touching=at))
-        guess = replace(among, touching=index[among.touching])
-        if np.isin(guess.touching, window[:, 1:-1]).all():
-            break
-    return guess
+def _among_nearby(tube: Tube, start: Contacts, places: np.ndarray) -> Contacts:
+    """Solve the problem with all points near these places and near the ends, and every tenth elsewhere."""
+    window = places[:, None] + np.arange(-_AROUND, _AROUND + 1)
+    kept = np.zeros(len(tube.points), dtype=bool)
+    kept[::_FACTOR] = True
+    kept[np.clip(window, 0, len(kept) - 1)] = True
+    kept[:_AROUND] = kept[-_AROUND:] = True  # in the tails points stand far apart
+    index = np.flatnonzero(kept)
+    if len(index) > len(kept) / 2:
+        return start
+    at = np.searchsorted(index, start.touching)
+    _, _, contacts = _solved(coarsen(tube, index), replace(start, touching=at))
+    return replace(contacts, touching=index[contacts.touching])
 
 
 def _levels(tube: Tube) -> list[Tube]:
     """From fine to coarse; every level keeps some of the points of the one before."""
     levels = [tube]
-    while len(levels[-1].points) > _FACTOR * _COARSEST:
+    while _is_large(levels[-1]):
         levels.append(coarsen(levels[-1], _every_tenth(levels[-1])))
     return levels
+
+
+def _is_large(tube: Tube) -> bool:
+    return len(tube.points) > _FACTOR * _COARSEST
 
 
 def _every_tenth(tube: Tube) -> np.ndarray:

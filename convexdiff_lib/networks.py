@@ -248,35 +248,54 @@ def hinge_sum(x: FloatArray, kinks: FloatArray, weights: FloatArray) -> FloatArr
     >>> hinge_sum(np.array([0.0, 2.0, 5.0]), np.array([1.0, 2.0]), np.array([1.0, -1.0])).tolist()
     [0.0, 1.0, 1.0]
     """
-    if not len(kinks):
-        return np.zeros(len(x))
-    order = np.argsort(kinks, kind="stable")
-    knots, slopes = kinks[order], np.cumsum(weights[order])
-    heights = np.concatenate([[0.0], np.cumsum(slopes[:-1] * np.diff(knots))])
-    return _on_lines(x, _kinks_before(knots, x, "right"), knots, slopes, heights)
-
-
-@compiled
-def _on_lines(
-    x: FloatArray, piece: NDArray[np.intp], knots: FloatArray, slopes: FloatArray, heights: FloatArray
-) -> FloatArray:
-    """Evaluate the line that starts at the last knot before each point; on the left of all it is zero."""
     out = np.zeros(len(x))
-    for i in range(len(x)):
-        last = piece[i] - 1
-        if last >= 0:
-            out[i] = heights[last] + slopes[last] * (x[i] - knots[last])
+    _add_hinges(out, x, kinks, weights, 1)
     return out
 
 
-def _facing_left(x: FloatArray, kinks: FloatArray, weights: FloatArray) -> FloatArray:
-    """Mirror `hinge_sum`; backwards, so that sorted points stay sorted."""
-    return hinge_sum(-x[::-1], -kinks, weights)[::-1]
+def _add_hinges(out: FloatArray, x: FloatArray, kinks: FloatArray, weights: FloatArray, facing: int) -> None:
+    """Add the sum of the hinges that all face one way, as lines between the kinks."""
+    if not len(kinks):
+        return
+    order = np.argsort(facing * kinks, kind="stable")
+    knots, slopes = facing * kinks[order], np.cumsum(weights[order])
+    heights = np.cumsum(slopes[:-1] * np.diff(knots))
+    # Before the first kink nothing acts; the other lines start each at its kink.
+    starts = facing * np.concatenate([knots[:1], knots])[::facing]
+    slopes = facing * np.concatenate([[0.0], slopes])[::facing]
+    heights = np.concatenate([[0.0, 0.0], heights])[::facing]
+    knots = (facing * knots)[::facing]
+    if _is_sorted(x):
+        _add_lines(out, x, np.searchsorted(x, knots), starts, slopes, heights)
+    else:
+        piece = np.searchsorted(knots, x, side="right")
+        out += heights[piece] + slopes[piece] * (x - starts[piece])
+
+
+@compiled
+def _add_lines(
+    out: FloatArray,
+    x: FloatArray,
+    edges: NDArray[np.intp],
+    starts: FloatArray,
+    slopes: FloatArray,
+    heights: FloatArray,
+) -> None:
+    """Add a line to the points between every two edges."""
+    for k in range(len(starts)):
+        first = edges[k - 1] if k > 0 else 0
+        last = edges[k] if k < len(edges) else len(x)
+        for i in range(first, last):
+            out[i] += heights[k] + slopes[k] * (x[i] - starts[k])
+
+
+def _is_sorted(x: FloatArray) -> bool:
+    return bool((x[1:] >= x[:-1]).all())
 
 
 def _kinks_before(knots: FloatArray, x: FloatArray, side: Literal["left", "right"]) -> NDArray[np.intp]:
     """Return ``np.searchsorted(knots, x, side)``; at sorted points from where the knots fall among them."""
-    if len(knots) < len(x) and (x[1:] >= x[:-1]).all():
+    if len(knots) < len(x) and _is_sorted(x):
         opposite: Literal["left", "right"] = "left" if side == "right" else "right"
         edges = np.concatenate([[0], np.searchsorted(x, knots, side=opposite), [len(x)]])
         return np.repeat(np.arange(len(knots) + 1), np.diff(edges))
@@ -354,12 +373,10 @@ class KinkNetwork:
         """Return s(x), shape (n,), in O((n + m) log(n + m))."""
         points = as_sample(x)
         out = self.constant + self.slope * (points - self.origin)
-        if self.activation == "abs":
-            out += hinge_sum(points, self.kinks, self.weights)
-            return out + _facing_left(points, self.kinks, self.weights)
-        right, left = self._side(1), self._side(-1)
-        out += hinge_sum(points, right[0], right[1])
-        return out + _facing_left(points, left[0], left[1])
+        for sign in (1, -1):
+            kinks, weights = (self.kinks, self.weights) if self.activation == "abs" else self._side(sign)[:2]
+            _add_hinges(out, points, kinks, weights, sign)
+        return out
 
     def derivative(self, x: ArrayLike) -> FloatArray:
         """Return s'(x), shape (n,), with the conventions at a kink and the limits of ``beyond``."""

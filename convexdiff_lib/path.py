@@ -31,7 +31,7 @@ from ._validation import (
 )
 from .active_set import Spline, descend, end_states
 from .beam import Beam, Tube, denoising_tube, score_matching_tube
-from .certificates import Certificate, NotCertifiedError, certify_denoising, certify_score_matching
+from .certificates import Certificate, NotCertifiedError, certify_denoising, score_matching_certifier
 from .networks import KinkNetwork
 from .univariate import UnivariateScore, _check_distances, _check_problem, _check_targets, _network_from_beam
 
@@ -161,15 +161,16 @@ class _State:
 
 @dataclass(frozen=True)
 class _Problem:
-    """What is trained: its tube, its network and its certificate, at any weight decay.
+    """What is trained: its data, its tube, its network and its certificate, at any weight decay.
 
     ``corners`` are weight decays at which the interval of the beam's end changes its rate.
     """
 
+    x: FloatArray
+    targets: FloatArray | float
     tube: Callable[[float], Tube]
     network: Callable[[Tube, Beam], KinkNetwork]
-    dual: Callable[[Tube, Beam], FloatArray]
-    certify: Callable[[KinkNetwork, FloatArray, float], Certificate]
+    certify: Callable[[KinkNetwork, float], Certificate]
     corners: tuple[float, ...]
 
     def rate(self, beta: float) -> Tube:
@@ -189,11 +190,11 @@ class _Problem:
     def certified(self, state: _State, beta: float, at: float) -> UnivariateScore:
         """The spline of ``at``, which is ``beta`` or the event next to it, certified for ``beta``."""
         tube, beam = self.tube(beta), state.beam(at)
-        network, z = self.network(tube, beam), self.dual(tube, beam)
-        certificate = self.certify(network, z, beta)
+        network = self.network(tube, beam)
+        certificate = self.certify(network, beta)
         if not certificate.holds:
             raise NotCertifiedError(f"the path could not be certified at beta = {beta}: {certificate}")
-        return UnivariateScore(beta, certificate, network, z)
+        return UnivariateScore(beta, certificate, network, self.x, self.targets)
 
 
 @dataclass(frozen=True)
@@ -254,19 +255,18 @@ def solution_path(
     sample, stop = as_sample(x), as_positive(down_to, "down_to")
     as_activation(activation)
     as_flag(skip, "skip")
-    points, place, counts = np.unique(sample, return_inverse=True, return_counts=True)
+    points, counts = np.unique(sample, return_counts=True)
     weight = counts.astype(np.float64)
     _check_points(points)
     _check_problem(len(points), weight, stop, activation, skip)
     inner = float(weight[1:-1].max(initial=0.0))
     ends = float(max(weight[0], weight[-1]))
     problem = _Problem(
+        x=sample,
+        targets=0.0,
         tube=lambda beta: score_matching_tube(points, weight, beta, activation=activation, skip=skip),
         network=lambda tube, beam: _network_from_beam(tube, beam, activation, skip, 0.0),
-        dual=lambda tube, beam: (beam.z * tube.score_unit)[place],
-        certify=lambda network, z, beta: certify_score_matching(
-            sample, network, z, beta, activation=activation, skip=skip
-        ),
+        certify=score_matching_certifier(sample, activation=activation, skip=skip),
         corners=(inner, inner - ends) if activation == "relu" and not skip else (),
     )
     return _follow(problem, stop, points)
@@ -321,13 +321,13 @@ def denoising_path(
     _check_points(points)
     mean = _check_targets(aims)
     means = np.bincount(place, aims - mean) / weight
-    within = aims - mean - means[place]
     problem = _Problem(
+        x=sample,
+        targets=aims,
         tube=lambda beta: denoising_tube(points, weight, means, beta, activation=activation, skip=skip),
         network=lambda tube, beam: _network_from_beam(tube, beam, activation, skip, mean),
-        dual=lambda tube, beam: (beam.z * tube.score_unit)[place] + within,
-        certify=lambda network, z, beta: certify_denoising(
-            sample, aims, network, z, beta, activation=activation, skip=skip
+        certify=lambda network, beta: certify_denoising(
+            sample, aims, network, aims - network(sample), beta, activation=activation, skip=skip
         ),
         corners=(),
     )

@@ -7,8 +7,8 @@ connection: eight problems, one mechanism.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import chain
@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 
 from ._memory import keep_freed_memory
 from ._validation import Activation, FloatArray, as_activation, as_flag, as_sample, as_weight_decay
-from .active_set import polish
+from .active_set import Spline, polish
 from .beam import (
     Beam,
     Tube,
@@ -31,9 +31,9 @@ from .certificates import (
     Certificate,
     NotCertifiedError,
     certify_denoising,
-    certify_score_matching,
+    score_matching_certifier,
 )
-from .coarse_to_fine import candidates
+from .coarse_to_fine import Contacts, solve_by_levels
 from .networks import KinkNetwork, TwoLayerNetwork
 from .piecewise_linear import PiecewiseLinearScore
 
@@ -56,9 +56,10 @@ class UnivariateScore:
         Recomputed from the data alone.
     kink_network : KinkNetwork
         The optimal network as a list of kinks.
-    z : array of shape (n,)
-        Optimal dual variable, in the order of the data: minus the score at the data, plus the target there
-        when the score was trained by denoising.
+    x : array of shape (n,)
+        The data, in the order in which they were given.
+    targets : array of shape (n,), or 0
+        The targets, when the score was trained by denoising.
 
     Examples
     --------
@@ -73,7 +74,13 @@ class UnivariateScore:
     beta: float
     certificate: Certificate
     kink_network: KinkNetwork
-    z: FloatArray
+    x: FloatArray
+    targets: FloatArray | float = 0.0
+
+    @cached_property
+    def z(self) -> FloatArray:
+        """Optimal dual variable, in the order of the data: the target, or zero, less the score."""
+        return self.targets - self.kink_network(self.x)
 
     @property
     def value(self) -> float:
@@ -210,31 +217,28 @@ def score_matching_path(
     sample, decays = as_sample(x), [as_weight_decay(beta) for beta in as_sample(betas, "betas").tolist()]
     as_activation(activation)
     as_flag(skip, "skip")
-    line = _on_a_line(sample)
-    points, weight = line.points, line.counts
+    keep_freed_memory()
+    ordered = np.sort(sample)
+    points, counts = np.unique(ordered, return_counts=True)
+    weight = counts.astype(np.float64)
     _check_distances(points)
     for decay in decays:
         _check_problem(len(points), weight, decay, activation, skip)
+    certify = score_matching_certifier(ordered, activation=activation, skip=skip)
     if len(points) == 1:
-        network, z = _constant(points[0], activation), np.zeros(len(sample))
-        return [
-            UnivariateScore(
-                decay,
-                certify_score_matching(sample, network, z, decay, activation=activation, skip=skip),
-                network,
-                z,
-            )
-            for decay in decays
-        ]
-    fits: list[UnivariateScore] = []
-    beam: Beam | None = None
+        network = _constant(points[0], activation)
+        return [UnivariateScore(decay, certify(network, decay), network, sample) for decay in decays]
     tube: Tube | None = None
-    for decay in decays:
-        tube = score_matching_tube(points, weight, decay, activation=activation, skip=skip, like=tube)
-        certify = partial(certify_score_matching, line.sample, beta=decay, activation=activation, skip=skip)
-        fit, beam = _train(tube, line, certify, decay, activation, skip, start=beam)
-        fits.append(fit)
-    return fits
+    contacts: Contacts | None = None
+    finished: list[Future[tuple[KinkNetwork, Certificate]]] = []
+    with ThreadPoolExecutor(1) as pool:  # one fit is finished and certified while the next is sought
+        for decay in decays:
+            tube = score_matching_tube(points, weight, decay, activation=activation, skip=skip, like=tube)
+            spline, values, contacts = solve_by_levels(tube, contacts)
+            certified = partial(certify, beta=decay)
+            finished.append(pool.submit(_finish, spline, values, certified, decay, activation, skip))
+        fits = zip(decays, (fit.result() for fit in finished), strict=True)
+        return [UnivariateScore(decay, proof, network, sample) for decay, (network, proof) in fits]
 
 
 def denoising_score_matching(
@@ -298,102 +302,61 @@ def denoising_score_matching(
         raise ValueError(
             f"targets must have one entry per point of x_noisy; got {aims.shape} for {sample.shape}"
         )
-    line = _on_a_line(sample)
-    points, weight = line.points, line.counts
+    keep_freed_memory()
+    points, place, counts = np.unique(sample, return_inverse=True, return_counts=True)
+    weight = counts.astype(np.float64)
     _check_distances(points)
     mean_target = _check_targets(aims)
-    aims = aims[line.order]
-    apart = aims - mean_target
-    means = np.bincount(line.place, apart) / weight  # the best fit to tied points is that to their mean
-    certify = partial(certify_denoising, line.sample, aims, beta=decay, activation=activation, skip=skip)
+
+    def certify(network: KinkNetwork) -> Certificate:
+        return certify_denoising(
+            sample, aims, network, aims - network(sample), decay, activation=activation, skip=skip
+        )
+
     if len(points) == 1:
         network = replace(_constant(points[0], activation), constant=mean_target)
-        return UnivariateScore(decay, certify(network, apart), network, line.in_given_order(apart))
+        return UnivariateScore(decay, certify(network), network, sample, aims)
+    # The best fit to tied points is that to their mean.
+    means = np.bincount(place, aims - mean_target) / weight
     tube = denoising_tube(points, weight, means, decay, activation=activation, skip=skip)
-    fit, _ = _train(
-        tube,
-        line,
-        certify,
-        decay,
-        activation,
-        skip,
-        mean_target=mean_target,
-        within=apart - means[line.place],
-    )
-    return fit
+    spline, values, _ = solve_by_levels(tube)
+    network, certificate = _finish(spline, values, certify, decay, activation, skip, mean_target)
+    return UnivariateScore(decay, certificate, network, sample, aims)
 
 
-@dataclass(frozen=True)
-class _Line:
-    """A sample laid out along the line.
-
-    ``sample`` is the sorted data, ``order`` says where each stood, ``place`` which of the distinct ``points``
-    it is; ``counts`` are their multiplicities.
-    """
-
-    sample: FloatArray
-    order: np.ndarray
-    points: FloatArray
-    counts: FloatArray
-    place: np.ndarray
-
-    def in_given_order(self, values: FloatArray) -> FloatArray:
-        """Bring values at the sorted data into the order in which the data were given."""
-        back = np.empty_like(values)
-        back[self.order] = values
-        return back
-
-
-def _on_a_line(x: FloatArray) -> _Line:
-    """Sort once, for everything that follows."""
-    keep_freed_memory()
-    order = np.argsort(x)
-    points, counts = np.unique(x[order], return_counts=True)
-    place = np.repeat(np.arange(len(points)), counts)
-    return _Line(x[order], order, points, counts.astype(np.float64), place)
-
-
-def _train(
-    tube: Tube,
-    line: _Line,
-    certify: Callable[[KinkNetwork, FloatArray], Certificate],
+def _finish(
+    spline: Spline,
+    values: FloatArray,
+    certify: Callable[[KinkNetwork], Certificate],
     beta: float,
     activation: Activation,
     skip: bool,
-    *,
     mean_target: float = 0.0,
-    within: FloatArray | float = 0.0,
-    start: Beam | None = None,
-) -> tuple[UnivariateScore, Beam | None]:
-    """Solve the beam problem, quickly, or thoroughly if the quick answer is not certified.
+) -> tuple[KinkNetwork, Certificate]:
+    """Certify the quick answer to the beam problem, a spline and its values, or else solve it thoroughly."""
+    tube = spline.tube
 
-    ``within`` says how far the target of each point is from the mean target of the points tied with it.
-    ``start`` is the beam of a similar problem, and the beam found is returned for the next.
-    """
-
-    def best_of(beams: Iterable[Beam]) -> UnivariateScore | None:
-        best: UnivariateScore | None = None
+    def best_of(beams: Iterable[Beam]) -> tuple[KinkNetwork, Certificate] | None:
+        best: tuple[KinkNetwork, Certificate] | None = None
         for beam in beams:
             if not np.isfinite(beam.z).all():
                 break
             network = _network_from_beam(tube, beam, activation, skip, mean_target)
-            z = (beam.z * tube.score_unit)[line.place] + within
-            certificate = certify(network, z)
-            if best is None or _flaw(certificate) < _flaw(best.certificate):
-                best = UnivariateScore(beta, certificate, network, z)
+            certificate = certify(network)
+            if best is None or _flaw(certificate) < _flaw(best[1]):
+                best = network, certificate
         return best
 
-    last = deque(candidates(tube, start), maxlen=1)
-    best = best_of(last)
-    if best is None or not best.certificate.holds:
+    best = best_of([spline.beam(values)])
+    if best is None or not best[1].holds:
         first, offset = solve_beam(tube)
         best = best_of(chain([first], polish(tube, first, offset)))
-    if best is None or not best.certificate.holds:
+    if best is None or not best[1].holds:
         raise NotCertifiedError(
-            f"the answer could not be certified for n = {len(line.sample)}, beta = {beta}, "
-            f"activation = {activation!r}, skip = {skip}: {best.certificate if best else 'no candidate'}"
+            f"the answer could not be certified for n = {tube.counts.sum():.0f}, beta = {beta}, "
+            f"activation = {activation!r}, skip = {skip}: {best[1] if best else 'no candidate'}"
         )
-    return replace(best, z=line.in_given_order(best.z)), (last[-1] if last else None)
+    return best
 
 
 def _check_targets(targets: FloatArray) -> float:
