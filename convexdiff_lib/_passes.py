@@ -23,12 +23,12 @@ def shared(points: FloatArray, masses: FloatArray, knots: np.ndarray) -> FloatAr
     sums = np.zeros(pieces + 1)
     for k in range(pieces):
         start = points[knots[k]]
-        span = points[knots[k + 1]] - start
+        per_span = 1 / (points[knots[k + 1]] - start)
         end = knots[k + 1] + (1 if k == pieces - 1 else 0)
         for block in range(knots[k], end, _BLOCK):
             on_left = on_right = 0.0
             for i in range(block, min(block + _BLOCK, end)):
-                right = masses[i] * ((points[i] - start) / span)
+                right = masses[i] * ((points[i] - start) * per_span)
                 on_left += masses[i] - right
                 on_right += right
             sums[k] += on_left
@@ -45,12 +45,12 @@ def second_moments(
     diagonal, off_diagonal = np.zeros(pieces + 1), np.zeros(pieces)
     for k in range(pieces):
         start = points[knots[k]]
-        span = points[knots[k + 1]] - start
+        per_span = 1 / (points[knots[k + 1]] - start)
         end = knots[k + 1] + (1 if k == pieces - 1 else 0)
         for block in range(knots[k], end, _BLOCK):
             left = mixed = right = 0.0
             for i in range(block, min(block + _BLOCK, end)):
-                weight = (points[i] - start) / span
+                weight = (points[i] - start) * per_span
                 rest = 1 - weight
                 on_right = masses[i] * weight
                 left += masses[i] * rest * rest
@@ -94,35 +94,30 @@ def worst_outside(
     either side the worst of them, in order, with its side (+1 top, -1 bottom) and its distance from the tube.
     """
     pieces = len(knots) - 1
-    slopes = np.empty(len(points))
-    slope = 0.0
-    for k in range(pieces):
-        start = points[knots[k]]
-        incline = (values[k + 1] - values[k]) / (points[knots[k + 1]] - start)
-        for i in range(knots[k], knots[k + 1]):
-            slope += masses[i] * (targets[i] - (values[k] + (points[i] - start) * incline))
-            slopes[i] = slope / unit
     number, found = 0, 2 * pieces
     where = np.empty(found, dtype=np.int64)
     side = np.empty(found, dtype=np.int8)
     excess = np.empty(found)
-    height = 0.0
+    height = moment = 0.0  # from the right end, where both are nil
+    per_unit = 1 / unit
+    axis, allowed = (rise[0] + rise[1]) / 2, (rise[1] - rise[0]) / 2 + tolerance
     for k in range(pieces - 1, -1, -1):
-        highest, lowest = tolerance, tolerance
+        incline = (values[k + 1] - values[k]) / (points[knots[k + 1]] - points[knots[k]])
+        highest = lowest = allowed
         at_top, at_bottom = -1, -1
-        for i in range(knots[k + 1] - 1, knots[k], -1):
-            height -= (points[i + 1] - points[i]) * slopes[i]
-            inside = height - middle[i]
-            over = inside - rise[1] - half_width[i]
-            under = rise[0] - half_width[i] - inside
-            if over > tolerance or under > tolerance:
+        for i in range(knots[k + 1] - 1, knots[k] - 1, -1):
+            score = values[k + 1] - (points[knots[k + 1]] - points[i + 1]) * incline
+            moment += masses[i + 1] * (targets[i + 1] - score) * per_unit
+            height += (points[i + 1] - points[i]) * moment
+            off = height - middle[i] - axis
+            outside = abs(off) - half_width[i]
+            if outside > allowed and i > knots[k]:
                 number += 1
-                if over > under:
-                    if over > highest:
-                        highest, at_top = over, i
-                elif under > lowest:
-                    lowest, at_bottom = under, i
-        height -= (points[knots[k] + 1] - points[knots[k]]) * slopes[knots[k]]
+                if off > 0:
+                    if outside > highest:
+                        highest, at_top = outside, i
+                elif outside > lowest:
+                    lowest, at_bottom = outside, i
         first, second = max(at_top, at_bottom), min(at_top, at_bottom)
         for i in (first, second):
             if i >= 0:

@@ -106,6 +106,8 @@ class Tube:
     @cached_property
     def rounding(self) -> float:
         """How well heights can be known when targets and scores, nearly equal, are subtracted."""
+        if not self.has_targets:
+            return 0.0
         span = float(self.points[-1] - self.points[0]) / self.unit
         return 4 * float(np.finfo(np.float64).eps) * float(self.counts @ np.abs(self.targets)) * span
 

@@ -166,16 +166,15 @@ def certify_score_matching(
     certificate holds: primal -0.25, dual -0.25
     relative gap <= 1e-12, infeasibility <= 1e-12
     """
-    return score_matching_certifier(x, activation=activation, skip=skip)(network, beta, z)
+    return score_matching_certifier(x, activation=activation, skip=skip)(network, z, beta)
 
 
 def score_matching_certifier(
     x: ArrayLike, *, activation: Activation = "relu", skip: bool = False
-) -> Callable[..., Certificate]:
-    """Return `certify_score_matching` for these data, a function of network, beta and z.
+) -> Callable[[KinkNetwork, ArrayLike, float], Certificate]:
+    """Return `certify_score_matching` for these data, a function of network, z and beta.
 
-    What depends on the data only is worked out once, which pays with many weight decays.  Without z, minus the
-    network's own values at the data are taken for it, which is what z is at the optimum.
+    What depends on the data only is worked out once, which pays with many weight decays.
 
     Parameters
     ----------
@@ -197,7 +196,7 @@ def score_matching_certifier(
     >>> import numpy as np
     >>> certify = score_matching_certifier([-1.0, 1.0])
     >>> none = np.zeros(0)
-    >>> certify(KinkNetwork(none, none, none, none), 2.0).holds
+    >>> certify(KinkNetwork(none, none, none, none), [0.0, 0.0], 2.0).holds
     True
     """
     given = as_sample(x)
@@ -209,15 +208,11 @@ def score_matching_certifier(
     gaussian = len(points) / (2 * variance) if variance > 0 else 0.0
     rank_line = _rank_line(points)
 
-    def certify(network: KinkNetwork, beta: float, z: ArrayLike | None = None) -> Certificate:
-        decay = as_weight_decay(beta)
+    def certify(network: KinkNetwork, z: ArrayLike, beta: float) -> Certificate:
+        dual_vector, decay = _one_each(z, "z", given), as_weight_decay(beta)
         _check_class(network, activation, skip)
+        dual_vector = dual_vector if order is None else dual_vector[order]
         scores = network(points)
-        if z is None:
-            dual_vector = -scores
-        else:
-            dual_vector = _one_each(z, "z", given)
-            dual_vector = dual_vector if order is None else dual_vector[order]
         violation = _violation(points, rank_line, dual_vector, decay, activation, skip)
         fit = 0.5 * (scores @ scores) + _sum_of_derivatives(points, network)
         primal = float(fit + decay * network.total_weight)

@@ -33,7 +33,15 @@ from .active_set import Spline, descend, end_states
 from .beam import Beam, Tube, denoising_tube, score_matching_tube
 from .certificates import Certificate, NotCertifiedError, certify_denoising, score_matching_certifier
 from .networks import KinkNetwork
-from .univariate import UnivariateScore, _check_distances, _check_problem, _check_targets, _network_from_beam
+from .univariate import (
+    DualVariable,
+    UnivariateScore,
+    _check_distances,
+    _check_problem,
+    _check_targets,
+    _dual_from_beam,
+    _network_from_beam,
+)
 
 __all__ = ["Piece", "SolutionPath", "denoising_path", "solution_path"]
 
@@ -161,16 +169,15 @@ class _State:
 
 @dataclass(frozen=True)
 class _Problem:
-    """What is trained: its data, its tube, its network and its certificate, at any weight decay.
+    """What is trained: its tube, its network and its certificate, at any weight decay.
 
     ``corners`` are weight decays at which the interval of the beam's end changes its rate.
     """
 
-    x: FloatArray
-    targets: FloatArray | float
     tube: Callable[[float], Tube]
     network: Callable[[Tube, Beam], KinkNetwork]
-    certify: Callable[[KinkNetwork, float], Certificate]
+    dual: Callable[[Tube, Beam], DualVariable]
+    certify: Callable[[KinkNetwork, FloatArray, float], Certificate]
     corners: tuple[float, ...]
 
     def rate(self, beta: float) -> Tube:
@@ -190,11 +197,11 @@ class _Problem:
     def certified(self, state: _State, beta: float, at: float) -> UnivariateScore:
         """The spline of ``at``, which is ``beta`` or the event next to it, certified for ``beta``."""
         tube, beam = self.tube(beta), state.beam(at)
-        network = self.network(tube, beam)
-        certificate = self.certify(network, beta)
+        network, dual = self.network(tube, beam), self.dual(tube, beam)
+        certificate = self.certify(network, dual.vector(), beta)
         if not certificate.holds:
             raise NotCertifiedError(f"the path could not be certified at beta = {beta}: {certificate}")
-        return UnivariateScore(beta, certificate, network, self.x, self.targets)
+        return UnivariateScore(beta, certificate, network, dual)
 
 
 @dataclass(frozen=True)
@@ -262,10 +269,9 @@ def solution_path(
     inner = float(weight[1:-1].max(initial=0.0))
     ends = float(max(weight[0], weight[-1]))
     problem = _Problem(
-        x=sample,
-        targets=0.0,
         tube=lambda beta: score_matching_tube(points, weight, beta, activation=activation, skip=skip),
         network=lambda tube, beam: _network_from_beam(tube, beam, activation, skip, 0.0),
+        dual=lambda tube, beam: _dual_from_beam(tube, beam, sample, 0.0),
         certify=score_matching_certifier(sample, activation=activation, skip=skip),
         corners=(inner, inner - ends) if activation == "relu" and not skip else (),
     )
@@ -322,12 +328,11 @@ def denoising_path(
     mean = _check_targets(aims)
     means = np.bincount(place, aims - mean) / weight
     problem = _Problem(
-        x=sample,
-        targets=aims,
         tube=lambda beta: denoising_tube(points, weight, means, beta, activation=activation, skip=skip),
         network=lambda tube, beam: _network_from_beam(tube, beam, activation, skip, mean),
-        certify=lambda network, beta: certify_denoising(
-            sample, aims, network, aims - network(sample), beta, activation=activation, skip=skip
+        dual=lambda tube, beam: _dual_from_beam(tube, beam, sample, aims - mean),
+        certify=lambda network, z, beta: certify_denoising(
+            sample, aims, network, z, beta, activation=activation, skip=skip
         ),
         corners=(),
     )

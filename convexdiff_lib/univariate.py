@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import chain
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ._memory import keep_freed_memory
+from ._passes import interpolated
 from ._validation import Activation, FloatArray, as_activation, as_flag, as_sample, as_weight_decay
 from .active_set import Spline, polish
 from .beam import (
@@ -37,9 +38,49 @@ from .coarse_to_fine import Contacts, solve_by_levels
 from .networks import KinkNetwork, TwoLayerNetwork
 from .piecewise_linear import PiecewiseLinearScore
 
-__all__ = ["UnivariateScore", "denoising_score_matching", "score_matching", "score_matching_path"]
+__all__ = ["DualVariable", "UnivariateScore", "denoising_score_matching", "score_matching", "score_matching_path"]
 
 _SHORTEST, _LONGEST = 1e-70, 1e70  # squares of lengths, and of their ratios, are then finite
+
+
+@dataclass(frozen=True)
+class DualVariable:
+    """The dual variable z of a fit: a target for every data point, less the value of a linear spline there.
+
+    Parameters
+    ----------
+    x : array of shape (n,)
+        The data, in any order.
+    aims : array of shape (n,), or 0
+        The targets, less their mean; zero for score matching.
+    knots, values : arrays of shape (K,)
+        The spline, from the smallest point to the largest.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> z = DualVariable(np.array([2.0, 0.0, 1.0]), 0.0, np.array([0.0, 2.0]), np.array([1.0, -1.0]))
+    >>> z.vector().tolist()
+    [1.0, -1.0, 0.0]
+    """
+
+    x: FloatArray
+    aims: FloatArray | float
+    knots: FloatArray
+    values: FloatArray
+
+    def spline(self, ordered: FloatArray) -> FloatArray:
+        """Return the values of the spline at the data, which are given in increasing order."""
+        index = np.searchsorted(ordered, self.knots)
+        index[-1] = len(ordered) - 1
+        return interpolated(ordered, index, self.values)
+
+    def vector(self) -> FloatArray:
+        """Return z, shape (n,), in the order of x."""
+        order = np.argsort(self.x)
+        fitted = np.empty(len(order))
+        fitted[order] = self.spline(self.x[order])
+        return self.aims - fitted
 
 
 @dataclass(frozen=True)
@@ -56,10 +97,8 @@ class UnivariateScore:
         Recomputed from the data alone.
     kink_network : KinkNetwork
         The optimal network as a list of kinks.
-    x : array of shape (n,)
-        The data, in the order in which they were given.
-    targets : array of shape (n,), or 0
-        The targets, when the score was trained by denoising.
+    dual : DualVariable
+        The optimal dual variable, in few numbers; ``z`` spells it out.
 
     Examples
     --------
@@ -74,13 +113,12 @@ class UnivariateScore:
     beta: float
     certificate: Certificate
     kink_network: KinkNetwork
-    x: FloatArray
-    targets: FloatArray | float = 0.0
+    dual: DualVariable
 
     @cached_property
     def z(self) -> FloatArray:
-        """Optimal dual variable, in the order of the data: the target, or zero, less the score."""
-        return self.targets - self.kink_network(self.x)
+        """Optimal dual variable, in the order of the data: minus the score, plus the target in denoising."""
+        return self.dual.vector()
 
     @property
     def value(self) -> float:
@@ -224,21 +262,24 @@ def score_matching_path(
     _check_distances(points)
     for decay in decays:
         _check_problem(len(points), weight, decay, activation, skip)
-    certify = score_matching_certifier(ordered, activation=activation, skip=skip)
+    certificate = score_matching_certifier(ordered, activation=activation, skip=skip)
+
+    def certify(network: KinkNetwork, dual: DualVariable, beta: float) -> Certificate:
+        return certificate(network, -dual.spline(ordered), beta)
+
     if len(points) == 1:
-        network = _constant(points[0], activation)
-        return [UnivariateScore(decay, certify(network, decay), network, sample) for decay in decays]
+        network, dual = _constant(points[0], activation), DualVariable(sample, 0.0, points, np.zeros(1))
+        return [UnivariateScore(beta, certify(network, dual, beta), network, dual) for beta in decays]
     tube: Tube | None = None
     contacts: Contacts | None = None
-    finished: list[Future[tuple[KinkNetwork, Certificate]]] = []
+    fits: list[Future[UnivariateScore]] = []
     with ThreadPoolExecutor(1) as pool:  # one fit is finished and certified while the next is sought
-        for decay in decays:
-            tube = score_matching_tube(points, weight, decay, activation=activation, skip=skip, like=tube)
+        for beta in decays:
+            tube = score_matching_tube(points, weight, beta, activation=activation, skip=skip, like=tube)
             spline, values, contacts = solve_by_levels(tube, contacts)
-            certified = partial(certify, beta=decay)
-            finished.append(pool.submit(_finish, spline, values, certified, decay, activation, skip))
-        fits = zip(decays, (fit.result() for fit in finished), strict=True)
-        return [UnivariateScore(decay, proof, network, sample) for decay, (network, proof) in fits]
+            task = _Task(sample, 0.0, 0.0, beta, activation, skip, certify)
+            fits.append(pool.submit(_finish, task, spline, values))
+        return [fit.result() for fit in fits]
 
 
 def denoising_score_matching(
@@ -307,54 +348,63 @@ def denoising_score_matching(
     weight = counts.astype(np.float64)
     _check_distances(points)
     mean_target = _check_targets(aims)
+    apart = aims - mean_target
 
-    def certify(network: KinkNetwork) -> Certificate:
-        return certify_denoising(
-            sample, aims, network, aims - network(sample), decay, activation=activation, skip=skip
-        )
+    def certify(network: KinkNetwork, dual: DualVariable, beta: float) -> Certificate:
+        return certify_denoising(sample, aims, network, dual.vector(), beta, activation=activation, skip=skip)
 
     if len(points) == 1:
         network = replace(_constant(points[0], activation), constant=mean_target)
-        return UnivariateScore(decay, certify(network), network, sample, aims)
+        dual = DualVariable(sample, apart, points, np.zeros(1))
+        return UnivariateScore(decay, certify(network, dual, decay), network, dual)
     # The best fit to tied points is that to their mean.
-    means = np.bincount(place, aims - mean_target) / weight
+    means = np.bincount(place, apart) / weight
     tube = denoising_tube(points, weight, means, decay, activation=activation, skip=skip)
     spline, values, _ = solve_by_levels(tube)
-    network, certificate = _finish(spline, values, certify, decay, activation, skip, mean_target)
-    return UnivariateScore(decay, certificate, network, sample, aims)
+    return _finish(_Task(sample, apart, mean_target, decay, activation, skip, certify), spline, values)
 
 
-def _finish(
-    spline: Spline,
-    values: FloatArray,
-    certify: Callable[[KinkNetwork], Certificate],
-    beta: float,
-    activation: Activation,
-    skip: bool,
-    mean_target: float = 0.0,
-) -> tuple[KinkNetwork, Certificate]:
+@dataclass(frozen=True)
+class _Task:
+    """One fit to do: the data, the targets less their mean, that mean, and how to certify."""
+
+    x: FloatArray
+    aims: FloatArray | float
+    mean_target: float
+    beta: float
+    activation: Activation
+    skip: bool
+    certify: Callable[[KinkNetwork, DualVariable, float], Certificate]
+
+    def fit(self, tube: Tube, beam: Beam) -> UnivariateScore:
+        """Certify a beam."""
+        network = _network_from_beam(tube, beam, self.activation, self.skip, self.mean_target)
+        dual = _dual_from_beam(tube, beam, self.x, self.aims)
+        return UnivariateScore(self.beta, self.certify(network, dual, self.beta), network, dual)
+
+
+def _finish(task: _Task, spline: Spline, values: FloatArray) -> UnivariateScore:
     """Certify the quick answer to the beam problem, a spline and its values, or else solve it thoroughly."""
     tube = spline.tube
 
-    def best_of(beams: Iterable[Beam]) -> tuple[KinkNetwork, Certificate] | None:
-        best: tuple[KinkNetwork, Certificate] | None = None
+    def best_of(beams: Iterable[Beam]) -> UnivariateScore | None:
+        best: UnivariateScore | None = None
         for beam in beams:
             if not np.isfinite(beam.z).all():
                 break
-            network = _network_from_beam(tube, beam, activation, skip, mean_target)
-            certificate = certify(network)
-            if best is None or _flaw(certificate) < _flaw(best[1]):
-                best = network, certificate
+            fit = task.fit(tube, beam)
+            if best is None or _flaw(fit.certificate) < _flaw(best.certificate):
+                best = fit
         return best
 
     best = best_of([spline.beam(values)])
-    if best is None or not best[1].holds:
+    if best is None or not best.certificate.holds:
         first, offset = solve_beam(tube)
         best = best_of(chain([first], polish(tube, first, offset)))
-    if best is None or not best[1].holds:
+    if best is None or not best.certificate.holds:
         raise NotCertifiedError(
-            f"the answer could not be certified for n = {tube.counts.sum():.0f}, beta = {beta}, "
-            f"activation = {activation!r}, skip = {skip}: {best[1] if best else 'no candidate'}"
+            f"the answer could not be certified for n = {len(task.x)}, beta = {task.beta}, activation = "
+            f"{task.activation!r}, skip = {task.skip}: {best.certificate if best else 'no candidate'}"
         )
     return best
 
@@ -414,6 +464,13 @@ def _flaw(certificate: Certificate) -> float:
 def _constant(origin: float, activation: Activation) -> KinkNetwork:
     none = np.zeros(0)
     return KinkNetwork(none, none, none, none.astype(bool), float(origin), activation=activation)
+
+
+def _dual_from_beam(tube: Tube, beam: Beam, x: FloatArray, aims: FloatArray | float) -> DualVariable:
+    """Read off the spline at its knots."""
+    knots = np.concatenate([[0], beam.knots, [len(tube.points) - 1]])
+    values = (tube.targets[knots] - beam.z[knots]) * tube.score_unit
+    return DualVariable(x, aims, tube.points[knots], values)
 
 
 def _network_from_beam(
