@@ -64,14 +64,15 @@ def second_moments(
 
 @compiled
 def interpolated(points: FloatArray, knots: np.ndarray, values: FloatArray) -> FloatArray:
-    """Return the spline with these knot values at all points."""
+    """Return the spline with these knot values at all points; at and after the last knot it is constant."""
     out = np.empty(len(points))
     for k in range(len(knots) - 1):
         start = points[knots[k]]
         span = points[knots[k + 1]] - start
-        for i in range(knots[k], knots[k + 1] + 1):
+        for i in range(knots[k], knots[k + 1]):
             weight = (points[i] - start) / span
             out[i] = values[k] * (1 - weight) + values[k + 1] * weight
+    out[knots[-1] :] = values[-1]
     return out
 
 

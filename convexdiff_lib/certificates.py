@@ -17,8 +17,8 @@ found.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -30,10 +30,10 @@ from .networks import KinkNetwork
 __all__ = [
     "Certificate",
     "NotCertifiedError",
+    "ScoreMatchingCertifier",
     "certify_denoising",
     "certify_score_matching",
     "dual_violation",
-    "score_matching_certifier",
 ]
 
 # A gap of 1e-8 and a violation of 1e-9 leave six digits between what is shown (1e-6 at best) and double
@@ -166,15 +166,13 @@ def certify_score_matching(
     certificate holds: primal -0.25, dual -0.25
     relative gap <= 1e-12, infeasibility <= 1e-12
     """
-    return score_matching_certifier(x, activation=activation, skip=skip)(network, z, beta)
+    return ScoreMatchingCertifier(x, activation=activation, skip=skip)(network, z, beta)
 
 
-def score_matching_certifier(
-    x: ArrayLike, *, activation: Activation = "relu", skip: bool = False
-) -> Callable[[KinkNetwork, ArrayLike, float], Certificate]:
-    """Return `certify_score_matching` for these data, a function of network, z and beta.
+class ScoreMatchingCertifier:
+    """What `certify_score_matching` does, for one set of data and many networks or weight decays.
 
-    What depends on the data only is worked out once, which pays with many weight decays.
+    What depends on the data only is worked out once.
 
     Parameters
     ----------
@@ -182,44 +180,44 @@ def score_matching_certifier(
     activation : {"relu", "abs"}
     skip : bool
 
-    Returns
-    -------
-    callable
-
     Raises
     ------
     ValueError
-        If an argument is malformed; the function returned raises it too, as `certify_score_matching` does.
+        If an argument is malformed.
 
     Examples
     --------
     >>> import numpy as np
-    >>> certify = score_matching_certifier([-1.0, 1.0])
+    >>> certify = ScoreMatchingCertifier([-1.0, 1.0])
     >>> none = np.zeros(0)
     >>> certify(KinkNetwork(none, none, none, none), [0.0, 0.0], 2.0).holds
     True
     """
-    given = as_sample(x)
-    as_activation(activation)
-    as_flag(skip, "skip")
-    order = _order(given)
-    points = given if order is None else given[order]
-    variance = float(np.var(points))
-    gaussian = len(points) / (2 * variance) if variance > 0 else 0.0
-    rank_line = _rank_line(points)
 
-    def certify(network: KinkNetwork, z: ArrayLike, beta: float) -> Certificate:
-        dual_vector, decay = _one_each(z, "z", given), as_weight_decay(beta)
-        _check_class(network, activation, skip)
-        dual_vector = dual_vector if order is None else dual_vector[order]
-        scores = network(points)
-        violation = _violation(points, rank_line, dual_vector, decay, activation, skip)
+    def __init__(self, x: ArrayLike, *, activation: Activation = "relu", skip: bool = False) -> None:
+        self.x, self.activation, self.skip = as_sample(x), as_activation(activation), as_flag(skip, "skip")
+        self._order = _order(self.x)
+        self._line = _Line(self.x if self._order is None else self.x[self._order])
+        variance = float(np.var(self._line.points))
+        self._gaussian = len(self.x) / (2 * variance) if variance > 0 else 0.0
+
+    def __call__(self, network: KinkNetwork, z: ArrayLike, beta: float) -> Certificate:
+        """Certify a network and z, which is in the order of x; raises ValueError as `certify_score_matching`."""
+        dual_vector, decay = _one_each(z, "z", self.x), as_weight_decay(beta)
+        _check_class(network, self.activation, self.skip)
+        return self.on_line(
+            network, dual_vector if self._order is None else dual_vector[self._order], decay
+        )
+
+    def on_line(self, network: KinkNetwork, z: FloatArray, beta: float) -> Certificate:
+        """Certify a network and z, which is in the order of the sorted data, without checking their form."""
+        points = self._line.points
+        scores = network.on_line(points)
         fit = 0.5 * (scores @ scores) + _sum_of_derivatives(points, network)
-        primal = float(fit + decay * network.total_weight)
-        dual = float(-0.5 * (dual_vector @ dual_vector))
-        return Certificate(primal, dual, violation / len(points), max(abs(primal), abs(dual), gaussian))
-
-    return certify
+        primal = float(fit + beta * network.total_weight)
+        dual = float(-0.5 * (z @ z))
+        violation = _violation(self._line, z, beta, self.activation, self.skip)
+        return Certificate(primal, dual, violation / len(points), max(abs(primal), abs(dual), self._gaussian))
 
 
 def _sum_of_derivatives(points: FloatArray, network: KinkNetwork) -> float:
@@ -280,7 +278,7 @@ def dual_violation(
     as_flag(skip, "skip")
     as_weight_decay(beta)
     points, dual_vector = _sorted(points, dual_vector)
-    return _violation(points, _rank_line(points), dual_vector, beta, activation, skip)
+    return _violation(_Line(points), dual_vector, beta, activation, skip)
 
 
 def _order(points: FloatArray) -> np.ndarray | None:
@@ -294,52 +292,35 @@ def _sorted(points: FloatArray, *others: FloatArray) -> tuple[FloatArray, ...]:
     return (points, *others) if order is None else (points[order], *(values[order] for values in others))
 
 
-def _violation(
-    points: FloatArray,
-    rank_line: tuple[FloatArray, FloatArray],
-    dual_vector: FloatArray,
-    beta: float,
-    activation: Activation,
-    skip: bool,
-) -> float:
+@dataclass(frozen=True)
+class _Line:
+    """Sorted data, and what the constraints of the dual compare z with."""
+
+    points: FloatArray
+
+    @cached_property
+    def ranks(self) -> tuple[FloatArray, FloatArray]:
+        """The middle of #{x >= t} and #{x > t}, and half their distance, for all points t."""
+        starts = np.flatnonzero(self.points[1:] > self.points[:-1]) + 1
+        edges = np.concatenate([[0], starts, [len(self.points)]])
+        counts = np.diff(edges)
+        half = np.repeat(counts / 2, counts)
+        return np.repeat(len(self.points) - edges[1:], counts) + half, half
+
+    @cached_property
+    def lever(self) -> FloatArray:
+        """Distances from the mean."""
+        return self.points - self.points.mean()
+
+
+def _violation(line: _Line, z: FloatArray, beta: float, activation: Activation, skip: bool) -> float:
     """Return the violation for sorted points."""
-    right, left = _against_hinges(points, dual_vector)
-    largest = _largest_residual(right, left, *rank_line, activation == "relu")
-    spread = float(points[-1] - points[0])
-    balance = [dual_vector.sum() * spread]
+    points = line.points
+    largest = _largest_residual(points, z, *line.ranks, activation == "relu")
+    balance = [z.sum() * float(points[-1] - points[0])]
     if skip:
-        balance.append(dual_vector @ (points - points.mean()) - len(points))
+        balance.append(z @ line.lever - len(points))
     return float(np.max([0.0, largest - beta, *np.abs(balance)]))
-
-
-def _rank_line(points: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the middle of #{x >= t} and #{x > t}, and half their distance, for all sorted points t."""
-    starts = np.flatnonzero(points[1:] > points[:-1]) + 1
-    edges = np.concatenate([[0], starts, [len(points)]])
-    counts = np.diff(edges)
-    half = np.repeat(counts / 2, counts)
-    return np.repeat(len(points) - edges[1:], counts) + half, half
-
-
-@compiled
-def _largest_residual(
-    right: FloatArray, left: FloatArray, middle: FloatArray, half: FloatArray, relu: bool
-) -> float:
-    """Compare the hinges with the counts on either side, in both readings of the indicator at the point.
-
-    With both readings a residual is |r - a| and |r - b|; the larger of the two is the distance of r from the
-    middle of a and b plus half their distance.
-    """
-    n, largest = len(middle), 0.0
-    if np.isnan(left[n - 1]) or np.isnan(right[0]):  # the last of their sums: no other has a NaN alone
-        return np.nan
-    for i in range(n):
-        if relu:
-            residual = max(abs(right[i] - middle[i]), abs(left[i] + n - middle[i])) + half[i]
-        else:
-            residual = abs(left[i] + right[i] - (2 * middle[i] - n)) + 2 * half[i]
-        largest = max(largest, residual)
-    return largest
 
 
 def _one_each(values: ArrayLike, name: str, x: ArrayLike) -> FloatArray:
@@ -365,6 +346,28 @@ def _against_hinges(points: FloatArray, z: FloatArray) -> tuple[FloatArray, Floa
         on_right += from_right * (points[j] - points[j - 1])
         right[j - 1] = on_right
     return right, left
+
+
+@compiled
+def _largest_residual(
+    points: FloatArray, z: FloatArray, middle: FloatArray, half: FloatArray, relu: bool
+) -> float:
+    """Compare the hinges with the counts on either side, in both readings of the indicator at the point.
+
+    With both readings a residual is |r - a| and |r - b|; the larger of the two is the distance of r from the
+    middle of a and b plus half their distance.
+    """
+    right, left = _against_hinges(points, z)
+    n, largest = len(points), 0.0
+    if np.isnan(left[n - 1]) or np.isnan(right[0]):  # the last of their sums: no other has a NaN alone
+        return np.nan
+    for i in range(n):
+        if relu:
+            residual = max(abs(right[i] - middle[i]), abs(left[i] + n - middle[i])) + half[i]
+        else:
+            residual = abs(left[i] + right[i] - (2 * middle[i] - n)) + 2 * half[i]
+        largest = max(largest, residual)
+    return largest
 
 
 def certify_denoising(

@@ -248,45 +248,49 @@ def hinge_sum(x: FloatArray, kinks: FloatArray, weights: FloatArray) -> FloatArr
     >>> hinge_sum(np.array([0.0, 2.0, 5.0]), np.array([1.0, 2.0]), np.array([1.0, -1.0])).tolist()
     [0.0, 1.0, 1.0]
     """
-    out = np.zeros(len(x))
-    _add_hinges(out, x, kinks, weights, 1)
-    return out
+    return _hinges(x, kinks, weights, np.zeros(len(kinks)))
 
 
-def _add_hinges(out: FloatArray, x: FloatArray, kinks: FloatArray, weights: FloatArray, facing: int) -> None:
-    """Add the sum of the hinges that all face one way, as lines between the kinks."""
+def _hinges(
+    x: FloatArray,
+    kinks: FloatArray,
+    right: FloatArray,
+    left: FloatArray,
+    constant: float = 0.0,
+    slope: float = 0.0,
+    origin: float = 0.0,
+) -> FloatArray:
+    """Evaluate an affine function and hinges, with a weight for either side, as one line between two kinks."""
     if not len(kinks):
-        return
-    order = np.argsort(facing * kinks, kind="stable")
-    knots, slopes = facing * kinks[order], np.cumsum(weights[order])
-    heights = np.cumsum(slopes[:-1] * np.diff(knots))
-    # Before the first kink nothing acts; the other lines start each at its kink.
-    starts = facing * np.concatenate([knots[:1], knots])[::facing]
-    slopes = facing * np.concatenate([[0.0], slopes])[::facing]
-    heights = np.concatenate([[0.0, 0.0], heights])[::facing]
-    knots = (facing * knots)[::facing]
+        return constant + slope * (x - origin)
+    order = np.argsort(kinks, kind="stable")
+    knots = kinks[order]
+    gaps = np.diff(knots)
+    from_left, from_right = np.cumsum(right[order]), np.cumsum(left[order][::-1])[::-1]
+    on_left = np.concatenate([[0.0], np.cumsum(from_left[:-1] * gaps)])
+    on_right = np.concatenate([np.cumsum((from_right[1:] * gaps)[::-1])[::-1], [0.0]])
+    heights = on_left + on_right + (constant + slope * (knots - origin))
+    slopes = slope + np.concatenate([[0.0], from_left]) - np.concatenate([from_right, [0.0]])
+    # One more line than kinks: the first two start at the first kink.
+    starts, heights = (np.concatenate([values[:1], values]) for values in (knots, heights))
     if _is_sorted(x):
-        _add_lines(out, x, np.searchsorted(x, knots), starts, slopes, heights)
-    else:
-        piece = np.searchsorted(knots, x, side="right")
-        out += heights[piece] + slopes[piece] * (x - starts[piece])
+        return _between_edges(x, np.searchsorted(x, knots), starts, slopes, heights)
+    piece = np.searchsorted(knots, x, side="right")
+    return heights[piece] + slopes[piece] * (x - starts[piece])
 
 
 @compiled
-def _add_lines(
-    out: FloatArray,
-    x: FloatArray,
-    edges: NDArray[np.intp],
-    starts: FloatArray,
-    slopes: FloatArray,
-    heights: FloatArray,
-) -> None:
-    """Add a line to the points between every two edges."""
+def _between_edges(
+    x: FloatArray, edges: NDArray[np.intp], starts: FloatArray, slopes: FloatArray, heights: FloatArray
+) -> FloatArray:
+    """Evaluate at sorted points, line by line; ``edges`` says before which points the kinks lie."""
+    out = np.empty(len(x))
     for k in range(len(starts)):
         first = edges[k - 1] if k > 0 else 0
         last = edges[k] if k < len(edges) else len(x)
         for i in range(first, last):
-            out[i] += heights[k] + slopes[k] * (x[i] - starts[k])
+            out[i] = heights[k] + slopes[k] * (x[i] - starts[k])
+    return out
 
 
 def _is_sorted(x: FloatArray) -> bool:
@@ -371,12 +375,13 @@ class KinkNetwork:
 
     def __call__(self, x: ArrayLike) -> FloatArray:
         """Return s(x), shape (n,), in O((n + m) log(n + m))."""
-        points = as_sample(x)
-        out = self.constant + self.slope * (points - self.origin)
-        for sign in (1, -1):
-            kinks, weights = (self.kinks, self.weights) if self.activation == "abs" else self._side(sign)[:2]
-            _add_hinges(out, points, kinks, weights, sign)
-        return out
+        return self.on_line(as_sample(x))
+
+    def on_line(self, points: FloatArray) -> FloatArray:
+        """Return s at points that need no checks; fast where they are sorted."""
+        both = self.activation == "abs"
+        right, left = (np.where(both | (self.facing == side), self.weights, 0.0) for side in (1, -1))
+        return _hinges(points, self.kinks, right, left, self.constant, self.slope, self.origin)
 
     def derivative(self, x: ArrayLike) -> FloatArray:
         """Return s'(x), shape (n,), with the conventions at a kink and the limits of ``beyond``."""

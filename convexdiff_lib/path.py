@@ -31,7 +31,7 @@ from ._validation import (
 )
 from .active_set import Spline, descend, end_states
 from .beam import Beam, Tube, denoising_tube, score_matching_tube
-from .certificates import Certificate, NotCertifiedError, certify_denoising, score_matching_certifier
+from .certificates import Certificate, NotCertifiedError, ScoreMatchingCertifier, certify_denoising
 from .networks import KinkNetwork
 from .univariate import (
     DualVariable,
@@ -272,7 +272,7 @@ def solution_path(
         tube=lambda beta: score_matching_tube(points, weight, beta, activation=activation, skip=skip),
         network=lambda tube, beam: _network_from_beam(tube, beam, activation, skip, 0.0),
         dual=lambda tube, beam: _dual_from_beam(tube, beam, sample, 0.0),
-        certify=score_matching_certifier(sample, activation=activation, skip=skip),
+        certify=ScoreMatchingCertifier(sample, activation=activation, skip=skip),
         corners=(inner, inner - ends) if activation == "relu" and not skip else (),
     )
     return _follow(problem, stop, points)

@@ -31,8 +31,8 @@ from .beam import (
 from .certificates import (
     Certificate,
     NotCertifiedError,
+    ScoreMatchingCertifier,
     certify_denoising,
-    score_matching_certifier,
 )
 from .coarse_to_fine import Contacts, solve_by_levels
 from .networks import KinkNetwork, TwoLayerNetwork
@@ -69,18 +69,16 @@ class DualVariable:
     knots: FloatArray
     values: FloatArray
 
-    def spline(self, ordered: FloatArray) -> FloatArray:
-        """Return the values of the spline at the data, which are given in increasing order."""
-        index = np.searchsorted(ordered, self.knots)
-        index[-1] = len(ordered) - 1
-        return interpolated(ordered, index, self.values)
+    def on_line(self, ordered: FloatArray) -> FloatArray:
+        """Return minus the spline at the data, which are given in increasing order."""
+        return interpolated(ordered, np.searchsorted(ordered, self.knots), -self.values)
 
     def vector(self) -> FloatArray:
         """Return z, shape (n,), in the order of x."""
         order = np.argsort(self.x)
-        fitted = np.empty(len(order))
-        fitted[order] = self.spline(self.x[order])
-        return self.aims - fitted
+        z = np.empty(len(order))
+        z[order] = self.on_line(self.x[order])
+        return self.aims + z
 
 
 @dataclass(frozen=True)
@@ -262,10 +260,10 @@ def score_matching_path(
     _check_distances(points)
     for decay in decays:
         _check_problem(len(points), weight, decay, activation, skip)
-    certificate = score_matching_certifier(ordered, activation=activation, skip=skip)
+    certifier = ScoreMatchingCertifier(ordered, activation=activation, skip=skip)
 
     def certify(network: KinkNetwork, dual: DualVariable, beta: float) -> Certificate:
-        return certificate(network, -dual.spline(ordered), beta)
+        return certifier.on_line(network, dual.on_line(ordered), beta)
 
     if len(points) == 1:
         network, dual = _constant(points[0], activation), DualVariable(sample, 0.0, points, np.zeros(1))
