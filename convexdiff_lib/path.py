@@ -30,17 +30,16 @@ from ._validation import (
     as_weight_decay,
 )
 from .active_set import Spline, descend, end_states
-from .beam import Beam, Tube, denoising_tube, score_matching_tube
+from .beam import Tube, denoising_tube, score_matching_tube
 from .certificates import Certificate, NotCertifiedError, ScoreMatchingCertifier, certify_denoising
 from .networks import KinkNetwork
 from .univariate import (
-    DualVariable,
+    Candidate,
     UnivariateScore,
     _check_distances,
     _check_problem,
     _check_targets,
-    _dual_from_beam,
-    _network_from_beam,
+    network_from_candidate,
 )
 
 __all__ = ["Piece", "SolutionPath", "denoising_path", "solution_path"]
@@ -163,20 +162,21 @@ class _State:
     values: FloatArray
     rates: FloatArray
 
-    def beam(self, beta: float) -> Beam:
-        return self.spline.beam(self.values + (beta - self.at) * self.rates)
+    def score(self, beta: float) -> Candidate:
+        return Candidate.from_spline(self.spline, self.values + (beta - self.at) * self.rates)
 
 
 @dataclass(frozen=True)
 class _Problem:
-    """What is trained: its tube, its network and its certificate, at any weight decay.
+    """What is trained: its data, its tube, its network and its certificate, at any weight decay.
 
     ``corners`` are weight decays at which the interval of the beam's end changes its rate.
     """
 
+    x: FloatArray
+    aims: FloatArray | float
     tube: Callable[[float], Tube]
-    network: Callable[[Tube, Beam], KinkNetwork]
-    dual: Callable[[Tube, Beam], DualVariable]
+    network: Callable[[Tube, Candidate], KinkNetwork]
     certify: Callable[[KinkNetwork, FloatArray, float], Certificate]
     corners: tuple[float, ...]
 
@@ -196,8 +196,8 @@ class _Problem:
 
     def certified(self, state: _State, beta: float, at: float) -> UnivariateScore:
         """The spline of ``at``, which is ``beta`` or the event next to it, certified for ``beta``."""
-        tube, beam = self.tube(beta), state.beam(at)
-        network, dual = self.network(tube, beam), self.dual(tube, beam)
+        tube, score = self.tube(beta), state.score(at)
+        network, dual = self.network(tube, score), score.dual(tube, self.x, self.aims)
         certificate = self.certify(network, dual.vector(), beta)
         if not certificate.holds:
             raise NotCertifiedError(f"the path could not be certified at beta = {beta}: {certificate}")
@@ -269,9 +269,10 @@ def solution_path(
     inner = float(weight[1:-1].max(initial=0.0))
     ends = float(max(weight[0], weight[-1]))
     problem = _Problem(
+        x=sample,
+        aims=0.0,
         tube=lambda beta: score_matching_tube(points, weight, beta, activation=activation, skip=skip),
-        network=lambda tube, beam: _network_from_beam(tube, beam, activation, skip, 0.0),
-        dual=lambda tube, beam: _dual_from_beam(tube, beam, sample, 0.0),
+        network=lambda tube, score: network_from_candidate(tube, score, activation, skip, 0.0),
         certify=ScoreMatchingCertifier(sample, activation=activation, skip=skip),
         corners=(inner, inner - ends) if activation == "relu" and not skip else (),
     )
@@ -328,9 +329,10 @@ def denoising_path(
     mean = _check_targets(aims)
     means = np.bincount(place, aims - mean) / weight
     problem = _Problem(
+        x=sample,
+        aims=aims - mean,
         tube=lambda beta: denoising_tube(points, weight, means, beta, activation=activation, skip=skip),
-        network=lambda tube, beam: _network_from_beam(tube, beam, activation, skip, mean),
-        dual=lambda tube, beam: _dual_from_beam(tube, beam, sample, aims - mean),
+        network=lambda tube, score: network_from_candidate(tube, score, activation, skip, mean),
         certify=lambda network, z, beta: certify_denoising(
             sample, aims, network, z, beta, activation=activation, skip=skip
         ),

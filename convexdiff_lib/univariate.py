@@ -374,10 +374,10 @@ class _Task:
     skip: bool
     certify: Callable[[KinkNetwork, DualVariable, float], Certificate]
 
-    def fit(self, tube: Tube, beam: Beam) -> UnivariateScore:
-        """Certify a beam."""
-        network = _network_from_beam(tube, beam, self.activation, self.skip, self.mean_target)
-        dual = _dual_from_beam(tube, beam, self.x, self.aims)
+    def fit(self, tube: Tube, score: Candidate) -> UnivariateScore:
+        """Certify a candidate."""
+        network = network_from_candidate(tube, score, self.activation, self.skip, self.mean_target)
+        dual = score.dual(tube, self.x, self.aims)
         return UnivariateScore(self.beta, self.certify(network, dual, self.beta), network, dual)
 
 
@@ -385,20 +385,21 @@ def _finish(task: _Task, spline: Spline, values: FloatArray) -> UnivariateScore:
     """Certify the quick answer to the beam problem, a spline and its values, or else solve it thoroughly."""
     tube = spline.tube
 
-    def best_of(beams: Iterable[Beam]) -> UnivariateScore | None:
+    def best_of(candidates: Iterable[Candidate]) -> UnivariateScore | None:
         best: UnivariateScore | None = None
-        for beam in beams:
-            if not np.isfinite(beam.z).all():
+        for score in candidates:
+            if not np.isfinite([score.first_slope, *score.values]).all():
                 break
-            fit = task.fit(tube, beam)
+            fit = task.fit(tube, score)
             if best is None or _flaw(fit.certificate) < _flaw(best.certificate):
                 best = fit
         return best
 
-    best = best_of([spline.beam(values)])
+    best = best_of([Candidate.from_spline(spline, values)])
     if best is None or not best.certificate.holds:
         first, offset = solve_beam(tube)
-        best = best_of(chain([first], polish(tube, first, offset)))
+        beams = chain([first], polish(tube, first, offset))
+        best = best_of(Candidate.from_beam(tube, beam) for beam in beams)
     if best is None or not best.certificate.holds:
         raise NotCertifiedError(
             f"the answer could not be certified for n = {len(task.x)}, beta = {task.beta}, activation = "
@@ -464,21 +465,44 @@ def _constant(origin: float, activation: Activation) -> KinkNetwork:
     return KinkNetwork(none, none, none, none.astype(bool), float(origin), activation=activation)
 
 
-def _dual_from_beam(tube: Tube, beam: Beam, x: FloatArray, aims: FloatArray | float) -> DualVariable:
-    """Read off the spline at its knots."""
-    knots = np.concatenate([[0], beam.knots, [len(tube.points) - 1]])
-    values = (tube.targets[knots] - beam.z[knots]) * tube.score_unit
-    return DualVariable(x, aims, tube.points[knots], values)
+@dataclass(frozen=True)
+class Candidate:
+    """A score on the data: a linear spline, in the units of its tube.
+
+    ``knots`` are indices of points, the first and the last among them; ``values`` are those of the score there;
+    ``kinks`` are the changes of slope at the inner ones, up to what a solver left in them.
+    """
+
+    knots: np.ndarray
+    values: FloatArray
+    first_slope: float
+    kinks: FloatArray
+
+    @classmethod
+    def from_spline(cls, spline: Spline, values: FloatArray) -> Candidate:
+        """All follows from the values at the knots."""
+        slopes = spline.slopes(values)
+        return cls(spline.knots, values, float(slopes[0]), np.diff(slopes))
+
+    @classmethod
+    def from_beam(cls, tube: Tube, beam: Beam) -> Candidate:
+        """The values are those of the dual variable."""
+        knots = np.concatenate([[0], beam.knots, [len(tube.points) - 1]])
+        return cls(knots, tube.targets[knots] - beam.z[knots], beam.first_slope, beam.kinks)
+
+    def dual(self, tube: Tube, x: FloatArray, aims: FloatArray | float) -> DualVariable:
+        """The dual variable that belongs to it."""
+        return DualVariable(x, aims, tube.points[self.knots], self.values * tube.score_unit)
 
 
-def _network_from_beam(
-    tube: Tube, beam: Beam, activation: Activation, skip: bool, mean_target: float
+def network_from_candidate(
+    tube: Tube, score: Candidate, activation: Activation, skip: bool, mean_target: float
 ) -> KinkNetwork:
     """Build the cheapest network of the class that is this spline on the data."""
     if skip:
-        kinks, facing, weights, slope = _with_skip(beam, activation)
+        kinks, facing, weights, slope = _with_skip(score, activation)
     else:
-        kinks, facing, weights = _without_skip(tube, beam, activation)
+        kinks, facing, weights = _without_skip(tube, score, activation)
         slope = 0.0
     # What is below rounding of slopes of order one (the unit of length is the spread of the data) is zero.
     kept = np.abs(weights) > 1e-14 * max(1.0, float(np.abs(weights).sum()))
@@ -498,29 +522,29 @@ def _network_from_beam(
         slope * slope_unit,
         activation,
     )
-    middle = len(tube.points) // 2  # where slopes have not added up to much
-    there = mean_target + (tube.targets - beam.z)[middle] * tube.score_unit
-    constant = float(there - network(tube.points[middle : middle + 1])[0])
+    middle = tube.points[len(tube.points) // 2]  # where slopes have not added up to much
+    there = mean_target + float(np.interp(middle, tube.points[score.knots], score.values)) * tube.score_unit
+    constant = there - float(network(np.array([middle]))[0])
     return replace(network, constant=constant)
 
 
-def _with_skip(beam: Beam, activation: Activation) -> tuple[np.ndarray, FloatArray, FloatArray, float]:
+def _with_skip(score: Candidate, activation: Activation) -> tuple[np.ndarray, FloatArray, FloatArray, float]:
     """With a skip connection every neuron can face where it likes; the skip carries the rest of the slope."""
     if activation == "relu":
-        return beam.knots, np.ones(len(beam.knots)), beam.kinks, beam.first_slope
-    weights = beam.kinks / 2
-    return beam.knots, _cheaper_side(weights), weights, beam.first_slope + float(weights.sum())
+        return score.knots[1:-1], np.ones(len(score.kinks)), score.kinks, score.first_slope
+    weights = score.kinks / 2
+    return score.knots[1:-1], _cheaper_side(weights), weights, score.first_slope + float(weights.sum())
 
 
 def _without_skip(
-    tube: Tube, beam: Beam, activation: Activation
+    tube: Tube, score: Candidate, activation: Activation
 ) -> tuple[np.ndarray, FloatArray, FloatArray]:
     """Choose where the neurons face, and put the slope that they cannot carry on the two extreme points."""
     if activation == "abs":
-        inner = (beam.knots, _cheaper_side(beam.kinks / 2), beam.kinks / 2)
-        lift = beam.first_slope + float(beam.kinks.sum()) / 2
+        inner = (score.knots[1:-1], _cheaper_side(score.kinks / 2), score.kinks / 2)
+        lift = score.first_slope + float(score.kinks.sum()) / 2
     else:
-        inner, lift = _face(beam)
+        inner, lift = _face(score)
     place, share = _lift_carriers(tube, lift)
     ends = lift * share * np.array([1.0, -1.0])
     side = _cheaper_side(ends) if activation == "abs" else np.array([1.0, -1.0])
@@ -547,22 +571,22 @@ def _lift_carriers(tube: Tube, lift: float) -> tuple[np.ndarray, FloatArray]:
     return np.array([0, len(tube.counts) - 1]), share
 
 
-def _face(beam: Beam) -> tuple[tuple[np.ndarray, FloatArray, FloatArray], float]:
+def _face(score: Candidate) -> tuple[tuple[np.ndarray, FloatArray, FloatArray], float]:
     """Let just enough ReLU neurons face left to carry the first slope; return them and the slope left over.
 
     On the first interval only left-facing neurons act, with slope minus the sum of their weights.  So their
     weights should sum to minus the first slope: neurons of one sign are turned, from the left, until they do.
     """
-    wanted = -beam.first_slope
-    useful = beam.kinks * np.sign(wanted) > 0
-    before = np.concatenate([[0.0], np.cumsum(np.abs(np.where(useful, beam.kinks, 0.0)))])[:-1]
-    turned = np.clip(abs(wanted) - before, 0.0, np.where(useful, np.abs(beam.kinks), 0.0))
+    wanted = -score.first_slope
+    useful = score.kinks * np.sign(wanted) > 0
+    before = np.concatenate([[0.0], np.cumsum(np.abs(np.where(useful, score.kinks, 0.0)))])[:-1]
+    turned = np.clip(abs(wanted) - before, 0.0, np.where(useful, np.abs(score.kinks), 0.0))
     left = np.sign(wanted) * turned
-    right = beam.kinks - left
-    index = np.concatenate([beam.knots, beam.knots])
-    facing = np.repeat([1.0, -1.0], len(beam.knots))
+    right = score.kinks - left
+    index = np.concatenate([score.knots[1:-1], score.knots[1:-1]])
+    facing = np.repeat([1.0, -1.0], len(score.kinks))
     weights = np.concatenate([right, left])
-    return (index, facing, weights), beam.first_slope + float(left.sum())
+    return (index, facing, weights), score.first_slope + float(left.sum())
 
 
 def _as_piecewise_linear(network: KinkNetwork) -> PiecewiseLinearScore:

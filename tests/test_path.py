@@ -255,14 +255,14 @@ def test_a_wrong_piece_does_not_pass() -> None:
 
 def test_a_path_with_an_uncertified_piece_is_not_returned(monkeypatch: pytest.MonkeyPatch) -> None:
     x = np.random.default_rng(0).normal(size=30)
-    honest = path_module._network_from_beam
+    honest = path_module.network_from_candidate
 
     def bent(*parts: Any) -> KinkNetwork:
         network = honest(*parts)
         # One per cent too much where the network has more than three neurons: the first pieces are right.
         return replace(network, weights=network.weights * (1.01 if len(network.weights) > 3 else 1.0))
 
-    monkeypatch.setattr(path_module, "_network_from_beam", bent)
+    monkeypatch.setattr(path_module, "network_from_candidate", bent)
     assert len(solution_path(x, down_to=20.0).pieces) >= 2
     with pytest.raises(NotCertifiedError, match="could not be certified at beta"):
         solution_path(x, down_to=2.0)
