@@ -13,7 +13,7 @@ from ._validation import FloatArray
 
 __all__ = ["interpolated", "second_moments", "shared", "worst_outside"]
 
-_BLOCK = 256  # so many terms are added one by one, then their sums: rounding grows with the larger number only
+_BLOCK = 256  # so many terms are added one by one, then their sums: rounding grows with the larger number
 
 
 @compiled

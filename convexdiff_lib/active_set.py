@@ -325,7 +325,10 @@ def _leap(spline: Spline, height: float) -> tuple[bool, Spline, FloatArray, floa
             spline = Spline(tube, side, chain, state)
             break
         spline = Spline(tube, held.side, chain, state)
-        move = move_of_end(spline, values, height) if end.fixed else 1 if spline.lift(end.lean) @ values > 0 else -1
+        if end.fixed:
+            move = move_of_end(spline, values, height)
+        else:
+            move = 1 if spline.lift(end.lean) @ values > 0 else -1
         if not move:
             return True, spline, values, height
         if move > 0:
@@ -377,8 +380,8 @@ def _settle(spline: Spline) -> tuple[Spline, FloatArray, np.ndarray | None]:
 class Conflicts:
     """What is wrong with a spline: kinks of the wrong sign, and points outside the tube.
 
-    ``wrong`` and ``entering`` are interior points.  Of those outside, between neighbouring kinks and on either
-    side, only the worst enters, from its ``side``, being outside by ``excess``; ``number`` counts all that is wrong.
+    ``wrong`` and ``entering`` are interior points.  Of those outside, between neighbouring kinks and on
+    either side, only the worst enters, from its ``side``, being outside by ``excess``; ``number`` counts all.
     """
 
     wrong: np.ndarray

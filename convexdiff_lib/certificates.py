@@ -202,12 +202,10 @@ class ScoreMatchingCertifier:
         self._gaussian = len(self.x) / (2 * variance) if variance > 0 else 0.0
 
     def __call__(self, network: KinkNetwork, z: ArrayLike, beta: float) -> Certificate:
-        """Certify a network and z, which is in the order of x; raises ValueError as `certify_score_matching`."""
+        """Certify a network and z, in the order of x; raises ValueError as `certify_score_matching` does."""
         dual_vector, decay = _one_each(z, "z", self.x), as_weight_decay(beta)
         _check_class(network, self.activation, self.skip)
-        return self.on_line(
-            network, dual_vector if self._order is None else dual_vector[self._order], decay
-        )
+        return self.on_line(network, dual_vector if self._order is None else dual_vector[self._order], decay)
 
     def on_line(self, network: KinkNetwork, z: FloatArray, beta: float) -> Certificate:
         """Certify a network and z, which is in the order of the sorted data, without checking their form."""

@@ -1,14 +1,16 @@
-r"""Solve a beam problem with very many points by way of ever finer ones.
+r"""Solve a beam problem with very many points by way of smaller ones.
 
 A beam in a wide tube touches it at few points, whatever their number: the tube's width is a count of points.
 What costs time is to find out which.  So the problem is first posed for every thousandth point, say, with the
-mass of the others shared among them; then for every hundredth, from the points that touched; and so on.
-Before a level is solved as a whole, it is solved with all its points near the touching ones, and every tenth
-elsewhere.  So the last level, which is the problem itself, is read a few times only, and the answer is exact.
+mass of the others shared among them; then for every hundredth, from the points that touched; and so on.  A
+large problem is looked at as a whole only to see where its beam would be outside; then it is solved with all
+points there and near the touching ones, and every hundredth elsewhere, and looked at again.  So the problem
+itself is read a few times only, and the answer is exact.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,7 +24,7 @@ __all__ = ["Contacts", "coarsen", "solve_by_levels"]
 
 _COARSEST = 200
 _FACTOR = 10
-_AROUND = 2 * _FACTOR
+_AROUND, _ELSEWHERE = 50, 100
 _LOOKS = 4
 
 
@@ -53,9 +55,7 @@ class Contacts:
     state: int
 
 
-def solve_by_levels(
-    tube: Tube, start: Contacts | None = None
-) -> tuple[Spline, FloatArray, Contacts]:
+def solve_by_levels(tube: Tube, start: Contacts | None = None) -> tuple[Spline, FloatArray, Contacts]:
     """Find the best spline, exact to rounding unless the rounds ran out.
 
     Parameters
@@ -110,10 +110,9 @@ def _solved(tube: Tube, start: Contacts) -> tuple[Spline, FloatArray, Contacts]:
         start = _among_nearby(tube, start, np.concatenate([before, outside.entering + 1]))
         if np.array_equal(before, start.touching):
             break
-    spline, height = _posed(tube, start), start.height
-    values, _ = spline.minimise()
-    for spline, values, height in descend(spline, height):
-        pass  # the last is the best
+    spline = _posed(tube, start)
+    ever_better = deque(descend(spline, start.height), maxlen=1)
+    spline, values, height = ever_better[0] if ever_better else (spline, *spline.minimise())
     return spline, values, Contacts(spline.touching, spline.sign, height, spline.state)
 
 
@@ -126,10 +125,10 @@ def _posed(tube: Tube, start: Contacts) -> Spline:
 
 
 def _among_nearby(tube: Tube, start: Contacts, places: np.ndarray) -> Contacts:
-    """Solve the problem with all points near these places and near the ends, and every tenth elsewhere."""
+    """Solve the problem with all points near these places and the ends, and every hundredth elsewhere."""
     window = places[:, None] + np.arange(-_AROUND, _AROUND + 1)
     kept = np.zeros(len(tube.points), dtype=bool)
-    kept[::_FACTOR] = True
+    kept[::_ELSEWHERE] = True
     kept[np.clip(window, 0, len(kept) - 1)] = True
     kept[:_AROUND] = kept[-_AROUND:] = True  # in the tails points stand far apart
     index = np.flatnonzero(kept)

@@ -260,7 +260,7 @@ def _hinges(
     slope: float = 0.0,
     origin: float = 0.0,
 ) -> FloatArray:
-    """Evaluate an affine function and hinges, with a weight for either side, as one line between two kinks."""
+    """Evaluate an affine function and hinges, each with a weight on either side, as lines between kinks."""
     if not len(kinks):
         return constant + slope * (x - origin)
     order = np.argsort(kinks, kind="stable")

@@ -7,8 +7,8 @@ connection: eight problems, one mechanism.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
@@ -38,7 +38,13 @@ from .coarse_to_fine import Contacts, solve_by_levels
 from .networks import KinkNetwork, TwoLayerNetwork
 from .piecewise_linear import PiecewiseLinearScore
 
-__all__ = ["DualVariable", "UnivariateScore", "denoising_score_matching", "score_matching", "score_matching_path"]
+__all__ = [
+    "DualVariable",
+    "UnivariateScore",
+    "denoising_score_matching",
+    "score_matching",
+    "score_matching_path",
+]
 
 _SHORTEST, _LONGEST = 1e-70, 1e70  # squares of lengths, and of their ratios, are then finite
 
@@ -268,16 +274,20 @@ def score_matching_path(
     if len(points) == 1:
         network, dual = _constant(points[0], activation), DualVariable(sample, 0.0, points, np.zeros(1))
         return [UnivariateScore(beta, certify(network, dual, beta), network, dual) for beta in decays]
-    tube: Tube | None = None
-    contacts: Contacts | None = None
-    fits: list[Future[UnivariateScore]] = []
-    with ThreadPoolExecutor(1) as pool:  # one fit is finished and certified while the next is sought
+
+    def solved() -> Iterator[tuple[_Task, Spline, FloatArray]]:
+        tube: Tube | None = None
+        contacts: Contacts | None = None
         for beta in decays:
             tube = score_matching_tube(points, weight, beta, activation=activation, skip=skip, like=tube)
             spline, values, contacts = solve_by_levels(tube, contacts)
-            task = _Task(sample, 0.0, 0.0, beta, activation, skip, certify)
-            fits.append(pool.submit(_finish, task, spline, values))
-        return [fit.result() for fit in fits]
+            yield _Task(sample, 0.0, 0.0, beta, activation, skip, certify), spline, values
+
+    if len(decays) == 1:
+        return [_finish(*parts) for parts in solved()]
+    with ThreadPoolExecutor(1) as pool:  # one fit is finished and certified while the next is sought
+        fits = [pool.submit(_finish, *parts) for parts in solved()]
+    return [fit.result() for fit in fits]
 
 
 def denoising_score_matching(
@@ -469,7 +479,7 @@ def _constant(origin: float, activation: Activation) -> KinkNetwork:
 class Candidate:
     """A score on the data: a linear spline, in the units of its tube.
 
-    ``knots`` are indices of points, the first and the last among them; ``values`` are those of the score there;
+    ``knots`` are indices of points, the first and the last among them; ``values`` are those of the score;
     ``kinks`` are the changes of slope at the inner ones, up to what a solver left in them.
     """
 
