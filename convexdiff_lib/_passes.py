@@ -11,7 +11,7 @@ import numpy as np
 from ._compiled import compiled
 from ._validation import FloatArray
 
-__all__ = ["interpolated", "second_moments", "shared", "worst_outside"]
+__all__ = ["functional", "interpolated", "second_moments", "shared", "worst_outside"]
 
 _BLOCK = 256  # so many terms are added one by one, then their sums: rounding grows with the larger number
 
@@ -60,6 +60,18 @@ def second_moments(
             off_diagonal[k] += mixed
             diagonal[k + 1] += right
     return diagonal, off_diagonal
+
+
+@compiled
+def functional(spans: FloatArray, on_first_slope: float, on_kinks: FloatArray) -> FloatArray:
+    """Return a linear functional of first slope and kinks as a vector over the knot values."""
+    pieces = len(spans)
+    on_values = np.zeros(pieces + 1)
+    for k in range(pieces):
+        on_slope = (on_kinks[k - 1] if k else on_first_slope) - (on_kinks[k] if k < pieces - 1 else 0.0)
+        on_values[k] -= on_slope / spans[k]
+        on_values[k + 1] += on_slope / spans[k]
+    return on_values
 
 
 @compiled

@@ -15,12 +15,14 @@ connection leaves one state only.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from scipy.linalg.lapack import dptsv
 
-from ._passes import interpolated, second_moments, shared, worst_outside
+from ._passes import functional, interpolated, second_moments, shared, worst_outside
 from ._validation import FloatArray
 from .beam import Beam, Tube
 
@@ -109,38 +111,42 @@ class Spline:
         self.touching = np.flatnonzero(side != 0) + 1
         self.knots = np.concatenate([[0], self.touching, [len(tube.points) - 1]])
         self.sign = side[self.touching - 1].astype(np.float64)
-        self.end = chain[state]
         self.spans = tube.distance(self.knots[:-1], self.knots[1:])
-        neighbours = {
-            -1: chain[state - 1] if state else None,
-            1: chain[state + 1] if state + 1 < len(chain) else None,
-        }
-        # A fixed end stays put while the lift seen from below is not negative, and that seen from above is
-        # not positive.
-        self.guards = {
-            step: -step * self.lift(other.lean)
-            for step, other in neighbours.items()
-            if other is not None and self.end.fixed
-        }
 
-    def functional(self, on_first_slope: float, on_kinks: FloatArray) -> FloatArray:
-        """The linear functional of (first slope, kinks), as a vector over knot values."""
-        k = len(on_kinks)
-        on_slopes = np.zeros(k + 1)
-        on_slopes[0] = on_first_slope
-        on_slopes[1:] += on_kinks
-        on_slopes[:-1] -= on_kinks
-        on_slopes /= self.spans
-        on_values = np.zeros(k + 2)
-        on_values[1:] += on_slopes
-        on_values[:-1] -= on_slopes
-        return on_values
+    def again(self, tube: Tube, chain: list[End], state: int) -> Spline:
+        """The same touching points in another tube of the same points, or with another end."""
+        twin = copy(self)
+        twin.tube, twin.chain, twin.state = tube, chain, state
+        twin.__dict__.pop("guards", None)
+        return twin
+
+    @property
+    def end(self) -> End:
+        """The state of the end."""
+        return self.chain[self.state]
+
+    @cached_property
+    def moments(self) -> tuple[FloatArray, FloatArray]:
+        """The matrix of the sum of squares: diagonal, off-diagonal."""
+        return second_moments(self.tube.points, self.tube.counts, self.knots)
+
+    @cached_property
+    def guards(self) -> dict[int, FloatArray]:
+        """What must not become negative for a fixed end to stay, by the step that it would make.
+
+        It stays put while the lift seen from below is not negative, and that seen from above is not positive.
+        """
+        if not self.end.fixed:
+            return {}
+        below, above = self.state - 1, self.state + 1
+        guards = {-1: self.lift(self.chain[below].lean)} if below >= 0 else {}
+        return guards | ({1: -self.lift(self.chain[above].lean)} if above < len(self.chain) else {})
 
     def lift(self, lean: int) -> FloatArray:
         """The slope that is left for the neurons at the two ends, as a functional of the knot values."""
         if len(self.tube.tilts) == 1:
-            return self.functional(1.0, np.full(len(self.sign), self.tube.tilts[0]))
-        return self.functional(1.0, (self.sign * lean < 0).astype(np.float64))
+            return functional(self.spans, 1.0, np.full(len(self.sign), self.tube.tilts[0]))
+        return functional(self.spans, 1.0, (self.sign * lean < 0).astype(np.float64))
 
     def slopes(self, values: FloatArray) -> FloatArray:
         """Slopes between the knots."""
@@ -163,15 +169,14 @@ class Spline:
     def minimise(self) -> tuple[FloatArray, float]:
         """Return the knot values of the best spline, and the height of the beam's end."""
         tube = self.tube
-        diagonal, off_diagonal = second_moments(tube.points, tube.counts, self.knots)
         kink_cost = tube.centre[self.touching] + self.sign * tube.half_width[self.touching]
         lift = self.lift(self.end.lean)
         sides = np.empty((len(self.knots), 2), order="F")
-        sides[:, 0] = -self.functional(tube.level, kink_cost)
+        sides[:, 0] = -functional(self.spans, tube.level, kink_cost)
         sides[:, 1] = -lift
         if tube.has_targets:
             sides[:, 0] += shared(tube.points, tube.counts * tube.targets, self.knots)
-        *_, solution, failed = dptsv(diagonal, off_diagonal, sides)
+        *_, solution, failed = dptsv(*self.moments, sides)
         base, response = solution.T if not failed else np.full((2, len(self.knots)), np.nan)
         if self.end.fixed:
             return base + self.end.low * response, self.end.low
@@ -318,13 +323,13 @@ def _leap(spline: Spline, height: float) -> tuple[bool, Spline, FloatArray, floa
         else:
             low, high = max(low, end.low), min(high, end.high)
             height = height if low < height < high else (low + high) / 2
-        held, values, wrong = _settle(Spline(tube, spline.side, [replace(end, low=height, high=height)], 0))
+        held, values, wrong = _settle(spline.again(tube, [replace(end, low=height, high=height)], 0))
         if wrong is not None:
             side = held.side.copy()
             side[wrong] = 0
             spline = Spline(tube, side, chain, state)
             break
-        spline = Spline(tube, held.side, chain, state)
+        spline = held.again(tube, chain, state)
         if end.fixed:
             move = move_of_end(spline, values, height)
         else:
@@ -337,7 +342,7 @@ def _leap(spline: Spline, height: float) -> tuple[bool, Spline, FloatArray, floa
             high, high_state = height, state - int(end.fixed)
         if end.fixed:
             state += move
-            spline = Spline(tube, held.side, chain, state)
+            spline = held.again(tube, chain, state)
     return False, spline, _starting_values(spline, held.beam(values)), height
 
 

@@ -192,7 +192,7 @@ def score_matching_tube(
     >>> score_matching_tube(np.arange(3.0), np.ones(3), 3.0, activation="abs", skip=True).end
     (0.0, 0.0)
     """
-    total = float(counts.sum())
+    total = like.level if like else float(counts.sum())
     ends = float(max(counts[0], counts[-1]))
     relu = activation == "relu"
     half_width = beta - counts / 2 if relu else (beta - counts) / 2

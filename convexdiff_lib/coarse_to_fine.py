@@ -20,7 +20,7 @@ from ._validation import FloatArray
 from .active_set import Spline, conflicts, descend, end_states, move_of_end, nearest_state
 from .beam import Beam, Tube, straight_beam
 
-__all__ = ["Contacts", "coarsen", "solve_by_levels"]
+__all__ = ["Solution", "coarsen", "solve_by_levels"]
 
 _COARSEST = 200
 _FACTOR = 10
@@ -29,24 +29,11 @@ _LOOKS = 4
 
 
 @dataclass(frozen=True)
-class Contacts:
+class _Contacts:
     """Which points of a tube its beam touches, and where the beam ends.
 
-    Parameters
-    ----------
-    touching : int array of shape (K,)
-        Indices of interior points, increasing.
-    side : array of shape (K,)
-        +1 where the beam touches the top, -1 at the bottom.
-    height : float
-        The height of the beam's end less its level.
-    state : int
-        The state of the end; see `convexdiff_lib.active_set.end_states`.
-
-    Examples
-    --------
-    >>> Contacts(np.array([3, 8]), np.array([1.0, -1.0]), 0.0, 0).touching.tolist()
-    [3, 8]
+    ``touching`` are indices of interior points, ``side`` is +1 where the beam touches the top and -1 at the
+    bottom; the end has a height above its level and a state, see `convexdiff_lib.active_set.end_states`.
     """
 
     touching: np.ndarray
@@ -55,41 +42,74 @@ class Contacts:
     state: int
 
 
-def solve_by_levels(tube: Tube, start: Contacts | None = None) -> tuple[Spline, FloatArray, Contacts]:
-    """Find the best spline, exact to rounding unless the rounds ran out.
+@dataclass(frozen=True)
+class Solution:
+    """The best spline: exact to rounding, unless the rounds ran out.
+
+    Parameters
+    ----------
+    spline : Spline
+    values : array of shape (K + 2,)
+        Its knot values.
+    height : float
+        The height of the beam's end less its level.
+
+    Examples
+    --------
+    >>> from convexdiff_lib.beam import score_matching_tube
+    >>> tube = score_matching_tube(np.arange(3.0), np.ones(3), 2.0, activation="relu", skip=False)
+    >>> solve_by_levels(tube).values.round(6).tolist()
+    [0.75, -0.75]
+    """
+
+    spline: Spline
+    values: FloatArray
+    height: float
+
+    @property
+    def contacts(self) -> _Contacts:
+        """What the beam touches."""
+        return _Contacts(self.spline.touching, self.spline.sign, self.height, self.spline.state)
+
+
+def solve_by_levels(tube: Tube, before: Solution | None = None) -> Solution:
+    """Solve a beam problem.
 
     Parameters
     ----------
     tube : Tube
         With at least two distinct points.
-    start : Contacts, optional
+    before : Solution, optional
         Of a similar problem: the same points, another weight decay.
 
     Returns
     -------
-    Spline, knot values, Contacts
+    Solution
 
     Examples
     --------
     >>> from convexdiff_lib.beam import score_matching_tube
     >>> x = np.sort(np.random.default_rng(0).normal(size=5000))
     >>> tube = score_matching_tube(x, np.ones(5000), 500.0, activation="relu", skip=False)
-    >>> spline, values, contacts = solve_by_levels(tube)
-    >>> bool(len(contacts.touching) <= 10), len(values) == len(contacts.touching) + 2
-    (True, True)
+    >>> bool(len(solve_by_levels(tube).spline.touching) <= 10)
+    True
     """
-    if start is None:
-        *finer, level = _levels(tube)
-        straight = straight_beam(level)
-        height = _height(level, straight)
-        state = nearest_state(end_states(level), height, level.scale)
-        start = Contacts(straight.knots, straight.kinks, height, state)
-        for finer_level in reversed(finer):
-            _, _, contacts = _solved(level, start)
-            start = replace(contacts, touching=contacts.touching * _FACTOR)
-            level = finer_level
-            start = _among_nearby(level, start, start.touching)
-    return _solved(tube, start)
+    if before is not None:
+        chain = end_states(tube)
+        return _solved(
+            before.spline.again(tube, chain, min(before.spline.state, len(chain) - 1)), before.height
+        )
+    *finer, level = _levels(tube)
+    straight = straight_beam(level)
+    height = _height(level, straight)
+    state = nearest_state(end_states(level), height, level.scale)
+    start = _Contacts(straight.knots, straight.kinks, height, state)
+    for finer_level in reversed(finer):
+        contacts = _solved(_posed(level, start), start.height).contacts
+        start = replace(contacts, touching=contacts.touching * _FACTOR)
+        level = finer_level
+        start = _among_nearby(level, start, start.touching)
+    return _solved(_posed(tube, start), start.height)
 
 
 def _height(tube: Tube, beam: Beam) -> float:
@@ -97,26 +117,24 @@ def _height(tube: Tube, beam: Beam) -> float:
     return float((tube.counts * beam.z) @ (tube.points - tube.points[0])) / tube.unit - tube.level
 
 
-def _solved(tube: Tube, start: Contacts) -> tuple[Spline, FloatArray, Contacts]:
+def _solved(spline: Spline, height: float) -> Solution:
     """Solve the problem: where points turn out to be outside, among the points near them first."""
+    tube = spline.tube
     for _ in range(_LOOKS if _is_large(tube) else 0):
-        spline = _posed(tube, start)
         values, height = spline.minimise()
-        start = replace(start, height=height)
         outside = conflicts(spline, values, height)
         if not outside.number and not move_of_end(spline, values, height):
-            return spline, values, start
-        before = start.touching
-        start = _among_nearby(tube, start, np.concatenate([before, outside.entering + 1]))
-        if np.array_equal(before, start.touching):
+            return Solution(spline, values, height)
+        seen = Solution(spline, values, height).contacts
+        contacts = _among_nearby(tube, seen, np.concatenate([seen.touching, outside.entering + 1]))
+        spline, height = _posed(tube, contacts), contacts.height
+        if np.array_equal(seen.touching, contacts.touching):
             break
-    spline = _posed(tube, start)
-    ever_better = deque(descend(spline, start.height), maxlen=1)
-    spline, values, height = ever_better[0] if ever_better else (spline, *spline.minimise())
-    return spline, values, Contacts(spline.touching, spline.sign, height, spline.state)
+    ever_better = deque(descend(spline, height), maxlen=1)
+    return Solution(*(ever_better[0] if ever_better else (spline, *spline.minimise())))
 
 
-def _posed(tube: Tube, start: Contacts) -> Spline:
+def _posed(tube: Tube, start: _Contacts) -> Spline:
     """Pose the problem in which these points touch."""
     side = np.zeros(len(tube.points) - 2, dtype=np.int8)
     side[start.touching - 1] = start.side
@@ -124,7 +142,7 @@ def _posed(tube: Tube, start: Contacts) -> Spline:
     return Spline(tube, side, chain, min(start.state, len(chain) - 1))
 
 
-def _among_nearby(tube: Tube, start: Contacts, places: np.ndarray) -> Contacts:
+def _among_nearby(tube: Tube, start: _Contacts, places: np.ndarray) -> _Contacts:
     """Solve the problem with all points near these places and the ends, and every hundredth elsewhere."""
     window = places[:, None] + np.arange(-_AROUND, _AROUND + 1)
     kept = np.zeros(len(tube.points), dtype=bool)
@@ -135,7 +153,8 @@ def _among_nearby(tube: Tube, start: Contacts, places: np.ndarray) -> Contacts:
     if len(index) > len(kept) / 2:
         return start
     at = np.searchsorted(index, start.touching)
-    _, _, contacts = _solved(coarsen(tube, index), replace(start, touching=at))
+    level = coarsen(tube, index)
+    contacts = _solved(_posed(level, replace(start, touching=at)), start.height).contacts
     return replace(contacts, touching=index[contacts.touching])
 
 

@@ -34,7 +34,7 @@ from .certificates import (
     ScoreMatchingCertifier,
     certify_denoising,
 )
-from .coarse_to_fine import Contacts, solve_by_levels
+from .coarse_to_fine import Solution, solve_by_levels
 from .networks import KinkNetwork, TwoLayerNetwork
 from .piecewise_linear import PiecewiseLinearScore
 
@@ -275,13 +275,13 @@ def score_matching_path(
         network, dual = _constant(points[0], activation), DualVariable(sample, 0.0, points, np.zeros(1))
         return [UnivariateScore(beta, certify(network, dual, beta), network, dual) for beta in decays]
 
-    def solved() -> Iterator[tuple[_Task, Spline, FloatArray]]:
+    def solved() -> Iterator[tuple[_Task, Solution]]:
         tube: Tube | None = None
-        contacts: Contacts | None = None
+        quick: Solution | None = None
         for beta in decays:
             tube = score_matching_tube(points, weight, beta, activation=activation, skip=skip, like=tube)
-            spline, values, contacts = solve_by_levels(tube, contacts)
-            yield _Task(sample, 0.0, 0.0, beta, activation, skip, certify), spline, values
+            quick = solve_by_levels(tube, quick)
+            yield _Task(sample, 0.0, 0.0, beta, activation, skip, certify), quick
 
     if len(decays) == 1:
         return [_finish(*parts) for parts in solved()]
@@ -368,8 +368,8 @@ def denoising_score_matching(
     # The best fit to tied points is that to their mean.
     means = np.bincount(place, apart) / weight
     tube = denoising_tube(points, weight, means, decay, activation=activation, skip=skip)
-    spline, values, _ = solve_by_levels(tube)
-    return _finish(_Task(sample, apart, mean_target, decay, activation, skip, certify), spline, values)
+    task = _Task(sample, apart, mean_target, decay, activation, skip, certify)
+    return _finish(task, solve_by_levels(tube))
 
 
 @dataclass(frozen=True)
@@ -391,9 +391,9 @@ class _Task:
         return UnivariateScore(self.beta, self.certify(network, dual, self.beta), network, dual)
 
 
-def _finish(task: _Task, spline: Spline, values: FloatArray) -> UnivariateScore:
-    """Certify the quick answer to the beam problem, a spline and its values, or else solve it thoroughly."""
-    tube = spline.tube
+def _finish(task: _Task, quick: Solution) -> UnivariateScore:
+    """Certify the quick answer to the beam problem, or else solve it thoroughly."""
+    tube = quick.spline.tube
 
     def best_of(candidates: Iterable[Candidate]) -> UnivariateScore | None:
         best: UnivariateScore | None = None
@@ -405,7 +405,7 @@ def _finish(task: _Task, spline: Spline, values: FloatArray) -> UnivariateScore:
                 best = fit
         return best
 
-    best = best_of([Candidate.from_spline(spline, values)])
+    best = best_of([Candidate.from_spline(quick.spline, quick.values)])
     if best is None or not best.certificate.holds:
         first, offset = solve_beam(tube)
         beams = chain([first], polish(tube, first, offset))
