@@ -113,18 +113,18 @@ def worst_outside(
     excess = np.empty(found)
     height = moment = 0.0  # from the right end, where both are nil
     per_unit = 1 / unit
-    axis, allowed = (rise[0] + rise[1]) / 2, (rise[1] - rise[0]) / 2 + tolerance
+    axis, reach = (rise[0] + rise[1]) / 2, (rise[1] - rise[0]) / 2
     for k in range(pieces - 1, -1, -1):
         incline = (values[k + 1] - values[k]) / (points[knots[k + 1]] - points[knots[k]])
-        highest = lowest = allowed
+        highest = lowest = tolerance
         at_top, at_bottom = -1, -1
         for i in range(knots[k + 1] - 1, knots[k] - 1, -1):
             score = values[k + 1] - (points[knots[k + 1]] - points[i + 1]) * incline
             moment += masses[i + 1] * (targets[i + 1] - score) * per_unit
             height += (points[i + 1] - points[i]) * moment
             off = height - middle[i] - axis
-            outside = abs(off) - half_width[i]
-            if outside > allowed and i > knots[k]:
+            outside = abs(off) - (half_width[i] + reach)
+            if outside > tolerance and i > knots[k]:
                 number += 1
                 if off > 0:
                     if outside > highest:

@@ -534,7 +534,7 @@ def network_from_candidate(
     )
     middle = tube.points[len(tube.points) // 2]  # where slopes have not added up to much
     there = mean_target + float(np.interp(middle, tube.points[score.knots], score.values)) * tube.score_unit
-    constant = there - float(network(np.array([middle]))[0])
+    constant = there - float(network.on_line(np.array([middle]))[0])
     return replace(network, constant=constant)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 from strategies import FAMILIES, every_network, threshold, ugly
@@ -13,11 +16,13 @@ from convexdiff_lib import (
     denoising_score_matching,
     score_matching,
     score_matching_path,
+    univariate,
 )
 from convexdiff_lib._validation import Activation, FloatArray
-from convexdiff_lib.active_set import End, Spline, _violated, _worst, descend, first_spline, polish
+from convexdiff_lib.active_set import conflicts, descend, first_spline, polish
 from convexdiff_lib.beam import Tube, denoising_tube, score_matching_tube, solve_beam
-from convexdiff_lib.coarse_to_fine import candidates, coarsen
+from convexdiff_lib.coarse_to_fine import coarsen, solve_by_levels
+from convexdiff_lib.networks import KinkNetwork
 
 
 def tube_of(x: FloatArray, beta: float, activation: Activation, skip: bool) -> Tube:
@@ -79,9 +84,10 @@ def test_coarse_to_fine_is_the_interior_point_answer(
     beta = max(share * len(x), threshold(x, activation, skip) + 3.0)
     tube = tube_of(x, beta, activation, skip)
     slow = list(polish(tube, *solve_beam(tube)))[-1]
-    fast = list(candidates(tube))[-1]
+    fast = solve_by_levels(tube)
+    z = tube.targets - fast.spline.at_data(fast.values)
     # Both end on the exact minimiser of the same quadratic.
-    assert np.max(np.abs(fast.z - slow.z)) <= 1e-8 * np.abs(slow.z).max()
+    assert np.max(np.abs(z - slow.z)) <= 1e-8 * np.abs(slow.z).max()
 
 
 @every_network
@@ -155,40 +161,41 @@ def test_a_solved_level_is_the_answer_among_the_points_near_it(activation: Activ
     start, offset = solve_beam(tube)
     *_, (spline, _, height) = descend(first_spline(tube, start, offset), offset)
     assert len(spline.touching) >= 3
-    exact = coarse_to_fine._Guess(spline.touching, spline.sign, height)
-    nearby = coarse_to_fine._settled_nearby(tube, exact)
+    exact = coarse_to_fine._Contacts(spline.touching, spline.sign, height, spline.state)
+    nearby = coarse_to_fine._among_nearby(tube, exact, exact.touching)
     assert np.max(np.abs(nearby.height - height)) <= 0.1 * 25.0  # it is a guess, but a good one
     for point, side in zip(nearby.touching, nearby.side, strict=True):
         same = spline.touching[spline.sign == side]
-        assert np.min(np.abs(same - point)) <= 2 * coarse_to_fine._AROUND
+        assert np.min(np.abs(same - point)) <= coarse_to_fine._AROUND
 
 
-def test_a_point_that_touches_is_not_violated() -> None:
+@every_network
+@pytest.mark.parametrize("family", ["normal", "rounded", "cauchy"])
+def test_the_start_does_not_matter(activation: Activation, skip: bool, family: str) -> None:
+    """From the solution for a much smaller or larger weight decay, with most contacts missing or too many."""
+    x = ugly(family, 6000, np.random.default_rng(7))
+    low = threshold(x, activation, skip)
+    tubes = [tube_of(x, low + above, activation, skip) for above in (3000.0, 60.0)]
+    for tube, other in (tubes, tubes[::-1]):
+        plain = solve_by_levels(tube)
+        again = solve_by_levels(tube, solve_by_levels(other))
+        points = tube.points
+        both = [np.interp(points, points[found.spline.knots], found.values) for found in (plain, again)]
+        assert np.max(np.abs(both[0] - both[1])) <= 1e-8 * np.abs(both[0]).max()
+
+
+def test_a_point_that_touches_is_not_outside() -> None:
     """What rounding leaves at a point that touches already would else be mended for ever."""
     x = np.sort(np.random.default_rng(4).normal(size=50))
     tube = tube_of(x, 3.0, "relu", True)
     start, offset = solve_beam(tube)
     *_, (spline, values, _) = descend(first_spline(tube, start, offset), offset)
     assert len(spline.touching) >= 3
-    off = 1.001 * (tube.targets - spline.at_data(values))
+    off = 1.001 * values
     _, high = tube.bounds(0.0)
-    inside = (tube.heights(off) - tube.centre)[1:-1]
+    inside = (tube.heights(tube.targets - spline.at_data(off)) - tube.centre)[1:-1]
     assert max(inside[spline.touching - 1] - high[spline.touching - 1]) >= 1e-3
-    outside, _, _ = _violated(spline, off, 0.0)
-    assert not set(outside.tolist()) & set((spline.touching - 1).tolist())
-
-
-def test_the_worst_point_on_each_side_of_every_gap_enters() -> None:
-    x = np.sort(np.random.default_rng(4).normal(size=50))
-    side = np.zeros(48, dtype=np.int8)
-    side[[9, 29]] = 1
-    spline = Spline(tube_of(x, 3.0, "relu", True), side, [End(0.0, 0.0, 0)], 0)
-    outside = np.array([2, 3, 5, 11, 20, 28, 40])
-    sides = np.array([1, 1, -1, -1, -1, -1, 1], dtype=np.int8)
-    excess = np.array([0.1, 0.3, 0.2, 0.5, 0.9, 0.7, 0.4])
-    assert sorted(outside[_worst(spline, outside, sides, excess)].tolist()) == [3, 5, 20, 40]
-    nothing = np.zeros(0, dtype=np.int64)
-    assert len(_worst(spline, nothing, nothing, np.zeros(0))) == 0
+    assert not set(conflicts(spline, off, 0.0).entering.tolist()) & set((spline.touching - 1).tolist())
 
 
 @every_network
@@ -205,3 +212,30 @@ def test_the_quick_route_settles_without_walking(
     monkeypatch.setattr(active_set, "_walk", no_walk)
     fit = score_matching(x, share * len(x), activation=activation, skip=skip)
     assert fit.certificate.holds is True
+
+
+@every_network
+def test_a_long_path_is_its_single_fits(activation: Activation, skip: bool) -> None:
+    """With points enough for levels and looks, and with fits that are finished in a second thread."""
+    x = np.random.default_rng(8).normal(size=8000)
+    betas = np.geomspace(7000.0, 12.0, 8)
+    for fit, beta in zip(score_matching_path(x, betas, activation=activation, skip=skip), betas, strict=True):
+        single = score_matching(x, beta, activation=activation, skip=skip)
+        assert (fit.beta, fit.certificate.holds) == (beta, True)
+        assert np.max(np.abs(fit.z - single.z)) <= 1e-9 * np.abs(single.z).max()
+        assert np.max(np.abs(fit(x) + fit.z)) <= 1e-9 * np.abs(fit.z).max()
+
+
+def test_a_path_with_an_uncertified_fit_is_not_returned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is raised in the second thread reaches the caller."""
+    honest = univariate.network_from_candidate
+
+    def bent(*parts: Any) -> KinkNetwork:
+        network = honest(*parts)
+        return replace(network, weights=network.weights * (1.01 if len(network.weights) > 3 else 1.0))
+
+    monkeypatch.setattr(univariate, "network_from_candidate", bent)
+    x = np.random.default_rng(0).normal(size=100)
+    assert len(score_matching_path(x, [90.0, 60.0])) == 2
+    with pytest.raises(NotCertifiedError, match=r"beta = 2\.0"):
+        score_matching_path(x, [90.0, 60.0, 2.0])

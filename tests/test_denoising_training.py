@@ -28,6 +28,7 @@ from convexdiff_lib import (
 from convexdiff_lib._validation import Activation, FloatArray
 from convexdiff_lib.beam import Beam, Tube, denoising_tube, solve_beam
 from convexdiff_lib.certificates import certify_denoising
+from convexdiff_lib.coarse_to_fine import Solution, solve_by_levels
 from convexdiff_lib.networks import KinkNetwork
 
 RELATIVE = 1e-9  # of the certificate's scale: ten times below the gap that a certificate forgives
@@ -320,7 +321,11 @@ def test_a_wrong_answer_is_never_returned(
         beam, offset = solve_beam(tube)
         return replace(beam, z=1.01 * beam.z, first_slope=beam.first_slope + 0.1), offset
 
-    monkeypatch.setattr(univariate, "candidates", lambda tube, start: [wrong(tube)[0]])
+    def off(tube: Tube) -> Solution:
+        found = solve_by_levels(tube)
+        return replace(found, values=found.values + np.linspace(0.0, 0.1, len(found.values)))
+
+    monkeypatch.setattr(univariate, "solve_by_levels", off)
     monkeypatch.setattr(univariate, "solve_beam", wrong)
     monkeypatch.setattr(univariate, "polish", lambda *_: iter(()))
     x, targets = problem_of_twenty()
