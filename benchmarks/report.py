@@ -16,7 +16,7 @@ Record = dict[str, Any]
 Key = tuple[str, str, str, str, bool, int, float]
 Records = dict[Key, Record]
 
-PACKAGES = ("numpy", "scipy", "clarabel", "cvxpy", "scikit-learn", "piqp", "osqp", "celer")
+PACKAGES = ("numpy", "scipy", "clarabel", "numba", "cvxpy", "scikit-learn", "piqp", "osqp", "celer")
 ROUGH = 1e-6  # relative gap above which an answer is counted as wrong
 COMPARED = ("clarabel", "piqp", "osqp", "printed", "lasso", "trend")
 

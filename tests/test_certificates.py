@@ -23,7 +23,7 @@ from strategies import (
 
 from convexdiff_lib import Certificate, UnivariateScore, score_matching
 from convexdiff_lib._validation import Activation, FloatArray
-from convexdiff_lib.certificates import certify_score_matching, dual_violation
+from convexdiff_lib.certificates import ScoreMatchingCertifier, certify_score_matching, dual_violation
 from convexdiff_lib.networks import KinkNetwork
 
 ROUNDING = 1e-12  # relative to n: sums of a few dozen terms
@@ -228,6 +228,49 @@ def test_a_network_with_nan_is_rejected(field: str) -> None:
     value = getattr(fit.kink_network, field)
     broken: Any = np.where(np.arange(len(value)) == 0, np.nan, value) if np.ndim(value) else float("nan")
     assert_rejected(certify(x, fit, skip=True, network=replace(fit.kink_network, **{field: broken})))
+
+
+@every_network
+def test_a_prepared_certifier_is_the_plain_one(activation: Activation, skip: bool) -> None:
+    x, fit = optimum(activation, skip)
+    certifier, order = ScoreMatchingCertifier(x, activation=activation, skip=skip), np.argsort(x)
+    for z in (fit.z, 1.01 * fit.z, fit.z + 0.01):
+        plain = certify(x, fit, skip=skip, z=z)
+        assert certifier(fit.kink_network, z, fit.beta) == plain
+        # Sums in another order, where points are tied.
+        sorted_z = certifier.on_line(fit.kink_network, z[order], fit.beta)
+        assert abs(sorted_z.primal - plain.primal) <= ROUNDING * plain.scale
+        assert abs(sorted_z.infeasibility - plain.infeasibility) <= ROUNDING
+        assert sorted_z.holds is plain.holds is (z is fit.z)
+    assert certifier(fit.kink_network, fit.z, 1.01 * fit.beta).holds is False
+
+
+@every_network
+@pytest.mark.parametrize("entry", [0, 4, 8])
+def test_a_certifier_without_checks_rejects_what_is_no_number(
+    activation: Activation, skip: bool, entry: int
+) -> None:
+    x, fit = optimum(activation, skip)
+    certifier = ScoreMatchingCertifier(np.sort(x), activation=activation, skip=skip)
+    for bad in (np.nan, np.inf, -np.inf):
+        z = fit.z[np.argsort(x)]
+        z[entry] = bad
+        assert_rejected(certifier.on_line(fit.kink_network, z, fit.beta))
+
+
+def test_a_prepared_certifier_says_what_is_wrong() -> None:
+    _, fit = optimum("relu", False)
+    with pytest.raises(ValueError, match="x must hold at least one point"):
+        ScoreMatchingCertifier([])
+    with pytest.raises(ValueError, match="activation must be 'relu' or 'abs'"):
+        ScoreMatchingCertifier([1.0, 2.0], activation="tanh")  # type: ignore[arg-type]
+    certifier = ScoreMatchingCertifier([1.0, 2.0])
+    with pytest.raises(ValueError, match="z must have one entry per data point"):
+        certifier(fit.kink_network, [1.0], 2.0)
+    with pytest.raises(ValueError, match="beta must be"):
+        certifier(fit.kink_network, [1.0, 2.0], -1.0)
+    with pytest.raises(ValueError, match="network must have activation 'relu'"):
+        certifier(optimum("abs", False)[1].kink_network, [1.0, 2.0], 2.0)
 
 
 def test_a_negative_gap_is_as_bad_as_a_positive_one() -> None:

@@ -182,6 +182,28 @@ def test_hinge_sum_is_the_dense_sum_at_any_offset(offset: float) -> None:
         assert np.max(np.abs(hinge_sum(x, kinks, weights) - dense)) <= ROUNDING
 
 
+@every_activation
+@pytest.mark.parametrize("m", [0, 1, 40])
+def test_order_does_not_change_a_value(activation: Activation, m: int) -> None:
+    """Sorted points are found piece by piece, others by search; also at the kinks, and with ties among them."""
+    rng = np.random.default_rng(m)
+    kinks = rng.choice(rng.normal(size=30), m)
+    net = KinkNetwork(
+        kinks,
+        rng.choice([-1.0, 1.0], m),
+        rng.normal(size=m),
+        np.zeros(m, dtype=bool),
+        0.3,
+        0.2,
+        -0.1,
+        activation,
+    )
+    x = np.sort(np.concatenate([rng.normal(size=100), kinks, kinks]))
+    shuffled = rng.permutation(len(x))
+    assert net(x)[shuffled].tolist() == net(x[shuffled]).tolist()
+    assert net(x).tolist() == net.on_line(x).tolist()
+
+
 def test_hinge_sum_without_kinks_is_zero() -> None:
     none = np.zeros(0)
     assert hinge_sum(np.array([1.0, 2.0]), none, none).tolist() == [0.0, 0.0]
