@@ -105,7 +105,7 @@ class Experiment:
 
     @property
     def excess(self) -> FloatArray:
-        """How far the runs of Adam end above the optimum, as a share of the loss that the optimum saves."""
+        """How far above the optimum the lowest losses that Adam met are, as a share of what the optimum saves."""
         return (self.runs.losses - self.fit.value) / abs(self.fit.value)
 
     @property
