@@ -105,7 +105,7 @@ class Experiment:
 
     @property
     def excess(self) -> FloatArray:
-        """How far above the optimum the lowest losses that Adam met are, as a share of what the optimum saves."""
+        """How far the lowest losses that Adam met are above the optimum, as a share of what that saves."""
         return (self.runs.losses - self.fit.value) / abs(self.fit.value)
 
     @property

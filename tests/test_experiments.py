@@ -43,7 +43,10 @@ def test_training(done: dict[str, Experiment], evidence: Callable[..., Any]) -> 
     first = evidence("exp-gaussian-loss", "runs-below-the-optimum", tolerance=0.0, why="the falsifier")
     every = evidence("emp-global-optimum", "runs-below-the-optimum", tolerance=0.0, why="the falsifier")
     short = evidence(
-        "emp-abs-local-optima", "share-saved-by-the-median-run", tolerance=0.5, why="far from one, of ten runs"
+        "emp-abs-local-optima",
+        "share-saved-by-the-median-run",
+        tolerance=0.5,
+        why="far from one, of ten runs",
     )
     close = evidence(
         "emp-abs-local-optima", "median-excess-with-skip", tolerance=1e-3, why="close to zero, of ten runs"
