@@ -451,7 +451,7 @@ def test_recording_keeps_and_drops(recorded: Project) -> None:
     recorded.run("--record-evidence", size=1.0, count=[2e-9])
     assert recorded.records() == [again, *RECORDED[1:]]
     recorded.run("--record-evidence", misses=0.06, count=[2e-9])
-    assert recorded.records() == [again, *RECORDED[1:4], ("misses", "test_misses[2]", 1, 0.1)]
+    assert recorded.records() == [again, *RECORDED[1:4], ("misses", "test_misses[2]", 1, 0.12)]
     records, _ = read_evidence(recorded.evidence)
     gone = [
         replace(records[0], test="tests/test_mini.py::test_gone"),
