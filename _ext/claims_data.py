@@ -37,7 +37,8 @@ OPTIONAL_ROW_KEYS = {"workshop", "older", "chapter", "erratum", "score"}
 VERDICTS = ("holds", "holds in part", "fails")
 SCORE_KEYS = {"verdict", "number", "figure"}
 # In a score's number, {name} stands for what the row's chapter glues under that name.
-GLUED = re.compile(r"\{([a-z][a-z0-9]*[-_][a-z0-9_-]+)\}")
+# Not so the braces of a LaTeX macro, an exponent or a role.
+GLUED = re.compile(r"(?<![\w\\^}])\{([a-z][a-z0-9_-]*)\}(?!`)")
 ERRATUM_KEYS = {"slug", "title", "printed", "right", "instance", "evidence"}
 
 
@@ -248,7 +249,15 @@ def _digest(entries: list[dict[str, Any]]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def rounded(value: float, kind: str) -> float:
-    """One significant digit, rounded to the side that promises less: residuals up, violations down."""
-    context = Context(prec=1, rounding=ROUND_UP if kind == "holds" else ROUND_DOWN)
-    return float(context.create_decimal(Decimal(repr(value))))
+def rounded(value: float, kind: str, limit: float) -> float:
+    """One significant digit, rounded to the side that promises less: residuals up, violations down.
+
+    More digits, three at most, where one would seem to reach the limit that the value keeps away from.
+    """
+    mode, sign = (ROUND_UP, 1) if kind == "holds" else (ROUND_DOWN, -1)
+    shown = value
+    for digits in (1, 2, 3):
+        shown = float(Context(prec=digits, rounding=mode).create_decimal(Decimal(repr(value))))
+        if sign * shown < sign * limit or sign * value >= sign * limit:
+            break
+    return shown

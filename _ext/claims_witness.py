@@ -76,7 +76,7 @@ class Witness:
             kind=self.kind,
             form=self.form,
             instances=len(self.seen),
-            worst=rounded(worst, self.kind),
+            worst=rounded(worst, self.kind, self.limit),
             limit=self.limit,
             why=self.why,
         )

@@ -105,7 +105,7 @@ class Experiment:
 
     @property
     def excess(self) -> FloatArray:
-        """How far the runs of Adam end above the optimum, as a share of the loss that the optimum saves."""
+        """How far the lowest losses that Adam met are above the optimum, as a share of what that saves."""
         return (self.runs.losses - self.fit.value) / abs(self.fit.value)
 
     @property

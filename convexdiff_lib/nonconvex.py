@@ -44,7 +44,7 @@ class AdamRuns:
     last : tuple of TwoLayerNetwork
         The network of each trial after its last step.
     losses : array of shape (n_trials,)
-        Their losses, recomputed in double precision by `convexdiff_lib.objectives`.
+        The losses of ``networks``, recomputed in double precision by `convexdiff_lib.objectives`.
 
     Examples
     --------

@@ -332,7 +332,24 @@ def test_what_is_no_comparison(source: str) -> None:
 
 def test_rounding_never_promises_too_much() -> None:
     cases = [(1.04e-9, "holds", 2e-9), (0.1, "holds", 0.1), (0.0, "holds", 0.0), (28.7, "fails", 20.0)]
-    assert [rounded(value, kind) for value, kind, _ in cases] == [expected for _, _, expected in cases]
+    limits = {"holds": 1.0, "fails": 10.0}
+    assert [rounded(value, kind, limits[kind]) for value, kind, _ in cases] == [case[2] for case in cases]
+
+
+def test_rounding_does_not_seem_to_reach_the_limit() -> None:
+    assert rounded(0.318, "holds", 0.4) == 0.32
+    assert rounded(0.318, "holds", 0.35) == 0.32
+    assert rounded(0.3991, "holds", 0.4) == 0.4  # three digits, no more
+    assert rounded(0.4, "holds", 0.4) == 0.4
+    assert rounded(0.99999998, "fails", 0.99) == 0.999
+    assert rounded(499.99999, "fails", 499.0) == 499.0
+    assert rounded(10.7, "fails", 10.0) == 10.7
+    assert rounded(20.7, "fails", 10.0) == 20.0
+
+
+def test_a_name_in_a_number_stands_outside_latex() -> None:
+    number = r"It is {gap} % ({far-gap}), $10^{n}$, $\mathrm{sign}$, $x_{i}$, $\frac{a}{b}$, {doc}`14_x`."
+    assert Score("holds", number, "fig-x").glued == ["gap", "far-gap"]
 
 
 def test_an_edit_by_hand_is_noticed(tmp_path: Path) -> None:
@@ -434,7 +451,7 @@ def test_recording_keeps_and_drops(recorded: Project) -> None:
     recorded.run("--record-evidence", size=1.0, count=[2e-9])
     assert recorded.records() == [again, *RECORDED[1:]]
     recorded.run("--record-evidence", misses=0.06, count=[2e-9])
-    assert recorded.records() == [again, *RECORDED[1:4], ("misses", "test_misses[2]", 1, 0.1)]
+    assert recorded.records() == [again, *RECORDED[1:4], ("misses", "test_misses[2]", 1, 0.12)]
     records, _ = read_evidence(recorded.evidence)
     gone = [
         replace(records[0], test="tests/test_mini.py::test_gone"),

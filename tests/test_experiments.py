@@ -42,18 +42,21 @@ def component(e: Experiment, sign: int) -> tuple[float, float, float]:
 def test_training(done: dict[str, Experiment], evidence: Callable[..., Any]) -> None:
     first = evidence("exp-gaussian-loss", "runs-below-the-optimum", tolerance=0.0, why="the falsifier")
     every = evidence("emp-global-optimum", "runs-below-the-optimum", tolerance=0.0, why="the falsifier")
-    stuck = evidence(
-        "emp-abs-local-optima", "share-saved-by-the-best-run", tolerance=0.5, why="far from one, on ten seeds"
+    short = evidence(
+        "emp-abs-local-optima",
+        "share-saved-by-the-median-run",
+        tolerance=0.5,
+        why="far from one, of ten runs",
     )
     close = evidence(
-        "emp-abs-local-optima", "median-excess-with-skip", tolerance=1e-3, why="close to zero, on ten seeds"
+        "emp-abs-local-optima", "median-excess-with-skip", tolerance=1e-3, why="close to zero, of ten runs"
     )
     for e in done.values():
         assert e.fit.certificate.holds is True
         every.holds(below(e))
     first.holds(below(done["Gaussian, ReLU"]))
     for name in ("Gaussian, ReLU", "Gaussian, absolute value"):
-        stuck.holds(max(0.0, 1 - float(done[name].excess.min())))
+        short.holds(max(0.0, 1 - float(np.median(done[name].excess))))
         close.holds(float(np.median(done[name + ", skip"].excess)))
 
 
@@ -122,9 +125,9 @@ def test_uniform(done: dict[str, Experiment], evidence: Callable[..., Any]) -> N
     wrong = evidence(
         "exp-uniform-relu",
         "gaussian-over-slope",
-        at_least=100.0,
+        at_least=499.0,
         form="printed",
-        why="it is 500 at this setting",
+        why="n / (n - beta), which is 500 here, up to rounding",
     )
     e = done["uniform, ReLU"]
     n, v = len(e.x), float(e.x.var())
