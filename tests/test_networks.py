@@ -185,7 +185,7 @@ def test_hinge_sum_is_the_dense_sum_at_any_offset(offset: float) -> None:
 @every_activation
 @pytest.mark.parametrize("m", [0, 1, 40])
 def test_order_does_not_change_a_value(activation: Activation, m: int) -> None:
-    """Sorted points are found piece by piece, others by search; also at the kinks, and with ties among them."""
+    """Sorted points are found piece by piece, others by search; also at kinks, and with ties among them."""
     rng = np.random.default_rng(m)
     kinks = rng.choice(rng.normal(size=30), m)
     net = KinkNetwork(
