@@ -352,21 +352,25 @@ def denoising_score_matching(
             f"targets must have one entry per point of x_noisy; got {aims.shape} for {sample.shape}"
         )
     keep_freed_memory()
-    points, place, counts = np.unique(sample, return_inverse=True, return_counts=True)
+    order = np.argsort(sample)
+    ordered = sample[order]
+    points, counts = np.unique(ordered, return_counts=True)
     weight = counts.astype(np.float64)
     _check_distances(points)
     mean_target = _check_targets(aims)
-    apart = aims - mean_target
+    labels, apart = aims[order], aims - mean_target
 
     def certify(network: KinkNetwork, dual: DualVariable, beta: float) -> Certificate:
-        return certify_denoising(sample, aims, network, dual.vector(), beta, activation=activation, skip=skip)
+        z = labels - mean_target + dual.on_line(ordered)
+        return certify_denoising(ordered, labels, network, z, beta, activation=activation, skip=skip)
 
     if len(points) == 1:
         network = replace(_constant(points[0], activation), constant=mean_target)
         dual = DualVariable(sample, apart, points, np.zeros(1))
         return UnivariateScore(decay, certify(network, dual, decay), network, dual)
     # The best fit to tied points is that to their mean.
-    means = np.bincount(place, apart) / weight
+    place = np.repeat(np.arange(len(points)), counts)
+    means = np.bincount(place, labels - mean_target) / weight
     tube = denoising_tube(points, weight, means, decay, activation=activation, skip=skip)
     task = _Task(sample, apart, mean_target, decay, activation, skip, certify)
     return _finish(task, solve_by_levels(tube))
