@@ -275,13 +275,14 @@ def score_matching_path(
         network, dual = _constant(points[0], activation), DualVariable(sample, 0.0, points, np.zeros(1))
         return [UnivariateScore(beta, certify(network, dual, beta), network, dual) for beta in decays]
 
-    def solved() -> Iterator[tuple[_Task, Solution]]:
+    def solved() -> Iterator[tuple[_Task, Tube, _Pair]]:
         tube: Tube | None = None
         quick: Solution | None = None
         for beta in decays:
             tube = score_matching_tube(points, weight, beta, activation=activation, skip=skip, like=tube)
             quick = solve_by_levels(tube, quick)
-            yield _Task(sample, 0.0, 0.0, beta, activation, skip, certify), quick
+            task = _Task(sample, 0.0, 0.0, beta, activation, skip, certify)
+            yield task, tube, task.pair(tube, Candidate.from_solution(quick))
 
     if len(decays) == 1:
         return [_finish(*parts) for parts in solved()]
@@ -373,7 +374,10 @@ def denoising_score_matching(
     means = np.bincount(place, labels - mean_target) / weight
     tube = denoising_tube(points, weight, means, decay, activation=activation, skip=skip)
     task = _Task(sample, apart, mean_target, decay, activation, skip, certify)
-    return _finish(task, solve_by_levels(tube))
+    return _finish(task, tube, task.pair(tube, Candidate.from_solution(solve_by_levels(tube))))
+
+
+_Pair = tuple[KinkNetwork, DualVariable]
 
 
 @dataclass(frozen=True)
@@ -388,32 +392,30 @@ class _Task:
     skip: bool
     certify: Callable[[KinkNetwork, DualVariable, float], Certificate]
 
-    def fit(self, tube: Tube, score: Candidate) -> UnivariateScore:
-        """Certify a candidate."""
+    def pair(self, tube: Tube, score: Candidate) -> _Pair:
+        """The network and the dual variable of a candidate."""
         network = network_from_candidate(tube, score, self.activation, self.skip, self.mean_target)
-        dual = score.dual(tube, self.x, self.aims)
-        return UnivariateScore(self.beta, self.certify(network, dual, self.beta), network, dual)
+        return network, score.dual(tube, self.x, self.aims)
 
 
-def _finish(task: _Task, quick: Solution) -> UnivariateScore:
+def _finish(task: _Task, tube: Tube, quick: _Pair) -> UnivariateScore:
     """Certify the quick answer to the beam problem, or else solve it thoroughly."""
-    tube = quick.spline.tube
 
-    def best_of(candidates: Iterable[Candidate]) -> UnivariateScore | None:
+    def best_of(pairs: Iterable[_Pair]) -> UnivariateScore | None:
         best: UnivariateScore | None = None
-        for score in candidates:
-            if not np.isfinite([score.first_slope, *score.values]).all():
+        for network, dual in pairs:
+            if not np.isfinite([network.constant, *dual.values]).all():
                 break
-            fit = task.fit(tube, score)
-            if best is None or _flaw(fit.certificate) < _flaw(best.certificate):
-                best = fit
+            certificate = task.certify(network, dual, task.beta)
+            if best is None or _flaw(certificate) < _flaw(best.certificate):
+                best = UnivariateScore(task.beta, certificate, network, dual)
         return best
 
-    best = best_of([Candidate.from_spline(quick.spline, quick.values)])
+    best = best_of([quick])
     if best is None or not best.certificate.holds:
         first, offset = solve_beam(tube)
         beams = chain([first], polish(tube, first, offset))
-        best = best_of(Candidate.from_beam(tube, beam) for beam in beams)
+        best = best_of(task.pair(tube, Candidate.from_beam(tube, beam)) for beam in beams)
     if best is None or not best.certificate.holds:
         raise NotCertifiedError(
             f"the answer could not be certified for n = {len(task.x)}, beta = {task.beta}, activation = "
@@ -497,6 +499,11 @@ class Candidate:
         """All follows from the values at the knots."""
         slopes = spline.slopes(values)
         return cls(spline.knots, values, float(slopes[0]), np.diff(slopes))
+
+    @classmethod
+    def from_solution(cls, found: Solution) -> Candidate:
+        """The quick answer."""
+        return cls.from_spline(found.spline, found.values)
 
     @classmethod
     def from_beam(cls, tube: Tube, beam: Beam) -> Candidate:
