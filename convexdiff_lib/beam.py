@@ -99,6 +99,11 @@ class Tube:
         return np.diff(self.points) / self.unit
 
     @cached_property
+    def half_counts(self) -> FloatArray:
+        """Half of the multiplicities."""
+        return self.counts / 2
+
+    @cached_property
     def has_targets(self) -> bool:
         """Whether any target is not zero."""
         return bool(self.targets.any())
@@ -195,7 +200,7 @@ def score_matching_tube(
     total = like.level if like else float(counts.sum())
     ends = float(max(counts[0], counts[-1]))
     relu = activation == "relu"
-    half_width = beta - counts / 2 if relu else (beta - counts) / 2
+    half_width = (beta if relu else beta / 2) - (like.half_counts if like else counts / 2)
     tilts = (0.0,) if skip else (0.0, 1.0) if relu else (0.5,)
     end = (0.0, 0.0) if skip else (-beta, beta - (ends if relu else 2 * ends))
     pair = None

@@ -361,7 +361,7 @@ class KinkNetwork:
         shapes = {name: getattr(self, name).shape for name in ("kinks", "facing", "weights", "beyond")}
         if self.kinks.ndim != 1 or len(set(shapes.values())) > 1:
             raise ValueError(f"kinks, facing, weights and beyond must be vectors of one length; got {shapes}")
-        if not np.isin(self.facing, (-1.0, 1.0)).all():
+        if not (np.abs(self.facing) == 1).all():
             raise ValueError(f"facing must hold only +1 and -1; got {np.unique(self.facing)}")
 
     @property

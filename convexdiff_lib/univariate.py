@@ -276,10 +276,11 @@ def score_matching_path(
         return [UnivariateScore(beta, certify(network, dual, beta), network, dual) for beta in decays]
 
     def solved() -> Iterator[tuple[_Task, Tube, _Pair]]:
-        tube: Tube | None = None
+        first: Tube | None = None
         quick: Solution | None = None
         for beta in decays:
-            tube = score_matching_tube(points, weight, beta, activation=activation, skip=skip, like=tube)
+            tube = score_matching_tube(points, weight, beta, activation=activation, skip=skip, like=first)
+            first = first or tube
             quick = solve_by_levels(tube, quick)
             task = _Task(sample, 0.0, 0.0, beta, activation, skip, certify)
             yield task, tube, task.pair(tube, Candidate.from_solution(quick))
