@@ -374,10 +374,7 @@ def _settle(spline: Spline) -> tuple[Spline, FloatArray, np.ndarray | None]:
             best = spline, target, found.wrong
         if stalled > _MAX_STALLED:
             break
-        side = spline.side.copy()
-        side[found.wrong] = 0
-        side[found.entering] = found.side
-        spline = Spline(spline.tube, side, spline.chain, spline.state)
+        spline = found.mended(spline)
     return best
 
 
@@ -394,6 +391,13 @@ class Conflicts:
     side: np.ndarray
     excess: FloatArray
     number: int
+
+    def mended(self, spline: Spline) -> Spline:
+        """Drop what is wrong and let in what enters."""
+        side = spline.side.copy()
+        side[self.wrong] = 0
+        side[self.entering] = self.side
+        return Spline(spline.tube, side, spline.chain, spline.state)
 
 
 def conflicts(spline: Spline, target: FloatArray, offset: float) -> Conflicts:

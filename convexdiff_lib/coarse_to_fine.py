@@ -25,7 +25,7 @@ __all__ = ["Solution", "coarsen", "solve_by_levels"]
 _COARSEST = 200
 _FACTOR = 10
 _AROUND, _ELSEWHERE = 50, 100
-_LOOKS = 4
+_LOOKS = 6
 
 
 @dataclass(frozen=True)
@@ -125,6 +125,9 @@ def _solved(spline: Spline, height: float) -> Solution:
         outside = conflicts(spline, values, height)
         if not outside.number and not move_of_end(spline, values, height):
             return Solution(spline, values, height)
+        if 0 < outside.number == len(outside.wrong) + len(outside.entering):
+            spline = outside.mended(spline)  # by a hair: a smaller problem is too coarse to tell
+            continue
         seen = Solution(spline, values, height).contacts
         contacts = _among_nearby(tube, seen, np.concatenate([seen.touching, outside.entering + 1]))
         spline, height = _posed(tube, contacts), contacts.height
