@@ -31,16 +31,10 @@ from ._validation import (
 )
 from .active_set import Spline, descend, end_states
 from .beam import Tube, denoising_tube, score_matching_tube
+from .candidates import Candidate, network_from_candidate
 from .certificates import Certificate, NotCertifiedError, ScoreMatchingCertifier, certify_denoising
 from .networks import KinkNetwork
-from .univariate import (
-    Candidate,
-    UnivariateScore,
-    _check_distances,
-    _check_problem,
-    _check_targets,
-    network_from_candidate,
-)
+from .univariate import UnivariateScore, _check_distances, _check_problem, _check_targets
 
 __all__ = ["Piece", "SolutionPath", "denoising_path", "solution_path"]
 
