@@ -357,8 +357,6 @@ def _largest_residual(
     """
     right, left = _against_hinges(points, z)
     n, largest = len(points), 0.0
-    if np.isnan(left[n - 1]) or np.isnan(right[0]):  # the last of their sums: no other has a NaN alone
-        return np.nan
     for i in range(n):
         if relu:
             residual = max(abs(right[i] - middle[i]), abs(left[i] + n - middle[i])) + half[i]

@@ -19,7 +19,7 @@ from convexdiff_lib import (
     univariate,
 )
 from convexdiff_lib._validation import Activation, FloatArray
-from convexdiff_lib.active_set import conflicts, descend, first_spline, polish
+from convexdiff_lib.active_set import Spline, conflicts, descend, end_states, first_spline, polish
 from convexdiff_lib.beam import Tube, denoising_tube, score_matching_tube, solve_beam
 from convexdiff_lib.coarse_to_fine import coarsen, solve_by_levels
 from convexdiff_lib.networks import KinkNetwork
@@ -167,6 +167,7 @@ def test_a_solved_level_is_the_answer_among_the_points_near_it(activation: Activ
     for point, side in zip(nearby.touching, nearby.side, strict=True):
         same = spline.touching[spline.sign == side]
         assert np.min(np.abs(same - point)) <= coarse_to_fine._AROUND
+    assert np.mean(np.isin(nearby.touching, spline.touching)) >= 0.5  # with all points near them it is seen
 
 
 @every_network
@@ -224,6 +225,39 @@ def test_a_long_path_is_its_single_fits(activation: Activation, skip: bool) -> N
         assert (fit.beta, fit.certificate.holds) == (beta, True)
         assert np.max(np.abs(fit.z - single.z)) <= 1e-9 * np.abs(single.z).max()
         assert np.max(np.abs(fit(x) + fit.z)) <= 1e-9 * np.abs(fit.z).max()
+
+
+@every_network
+def test_the_quick_route_needs_no_other(
+    activation: Activation, skip: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a path would be right, but slow."""
+
+    def fallen_back(tube: Tube) -> None:
+        raise AssertionError(f"fell back to the interior point with {len(tube.points)} points")
+
+    monkeypatch.setattr(univariate, "solve_beam", fallen_back)
+    x = np.random.default_rng(8).normal(size=8000)
+    betas = np.geomspace(7000.0, 12.0, 20)
+    fits = score_matching_path(x, betas, activation=activation, skip=skip)
+    assert max(fit.certificate.relative_gap for fit in fits) <= 1e-10  # rounding
+
+
+def test_another_end_has_other_guards() -> None:
+    x = np.sort(np.random.default_rng(4).normal(size=50))
+    tube = tube_of(x, 30.0, "relu", False)
+    chain, side = end_states(tube), np.zeros(48, dtype=np.int8)
+    assert len(chain) == 5
+    spline = Spline(tube, side, chain, 0)
+    spline.minimise()
+    assert spline.guards.keys() == {1}
+    for state in (0, 1, 2, 4):
+        again, plain = (
+            made.guards for made in (spline.again(tube, chain, state), Spline(tube, side, chain, state))
+        )
+        assert again.keys() == plain.keys()
+        assert all(again[step].tolist() == plain[step].tolist() for step in plain)
+        assert spline.again(tube, chain, state).moments is spline.moments  # worked out once
 
 
 def test_a_path_with_an_uncertified_fit_is_not_returned(monkeypatch: pytest.MonkeyPatch) -> None:
