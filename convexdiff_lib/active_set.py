@@ -127,7 +127,7 @@ class Spline:
 
     @cached_property
     def moments(self) -> tuple[FloatArray, FloatArray]:
-        """The matrix of the sum of squares: diagonal, off-diagonal."""
+        """Diagonal and off-diagonal of the matrix of the sum of squares."""
         return second_moments(self.tube.points, self.tube.counts, self.knots)
 
     @cached_property

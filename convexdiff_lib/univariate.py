@@ -76,7 +76,7 @@ class UnivariateScore:
 
     @cached_property
     def z(self) -> FloatArray:
-        """Optimal dual variable, in the order of the data: minus the score, plus the target in denoising."""
+        """Optimal dual variable in the order of the data, minus the score, plus the target in denoising."""
         return self.dual.vector()
 
     @property
