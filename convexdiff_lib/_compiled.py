@@ -2,7 +2,7 @@
 
 Why numba: a pass over the points that NumPy writes as twenty operations on whole arrays, each reading and
 writing memory, is one loop that reads them once, and the loops of two threads run side by side.  What is
-compiled is kept on disk, beside the source; the very first call of each loop takes about a second.
+compiled is kept on disk, beside the source; compiling all loops takes about two seconds, once.
 """
 
 from __future__ import annotations

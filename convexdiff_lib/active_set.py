@@ -175,7 +175,7 @@ class Spline:
         sides[:, 0] = -functional(self.spans, tube.level, kink_cost)
         sides[:, 1] = -lift
         if tube.has_targets:
-            sides[:, 0] += shared(tube.points, tube.counts * tube.targets, self.knots)
+            sides[:, 0] += shared(tube.points, tube.pulls, self.knots)
         *_, solution, failed = dptsv(*self.moments, sides)
         base, response = solution.T if not failed else np.full((2, len(self.knots)), np.nan)
         if self.end.fixed:

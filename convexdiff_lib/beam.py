@@ -109,6 +109,11 @@ class Tube:
         return bool(self.targets.any())
 
     @cached_property
+    def pulls(self) -> FloatArray:
+        """Targets times multiplicities."""
+        return self.counts * self.targets
+
+    @cached_property
     def rounding(self) -> float:
         """How well heights can be known when targets and scores, nearly equal, are subtracted."""
         if not self.has_targets:

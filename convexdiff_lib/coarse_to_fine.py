@@ -195,10 +195,7 @@ def coarsen(tube: Tube, index: np.ndarray) -> Tube:
     if len(index) == len(tube.points):
         return tube
     counts = shared(tube.points, tube.counts, index)
-    if tube.has_targets:
-        targets = shared(tube.points, tube.counts * tube.targets, index) / counts
-    else:
-        targets = np.zeros(len(index))
+    targets = shared(tube.points, tube.pulls, index) / counts if tube.has_targets else np.zeros(len(index))
     return replace(
         tube,
         points=tube.points[index],

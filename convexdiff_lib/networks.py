@@ -224,34 +224,7 @@ def _expect(activation: Activation, wanted: Activation, method: str) -> None:
         raise ValueError(f"{method} needs a network with activation {wanted!r}; got {activation!r}")
 
 
-def hinge_sum(x: FloatArray, kinks: FloatArray, weights: FloatArray) -> FloatArray:
-    r"""Evaluate :math:`\sum_j y_j (x_i - t_j)_+` at every point in :math:`O((n+m)\log(n+m))`.
-
-    The sum is accumulated interval by interval, never as a difference of large numbers, so that a far-away
-    origin costs no accuracy.
-
-    Parameters
-    ----------
-    x : array of shape (n,)
-    kinks : array of shape (m,)
-        The positions :math:`t_j`, in any order.
-    weights : array of shape (m,)
-        The weights :math:`y_j`.
-
-    Returns
-    -------
-    array of shape (n,)
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> hinge_sum(np.array([0.0, 2.0, 5.0]), np.array([1.0, 2.0]), np.array([1.0, -1.0])).tolist()
-    [0.0, 1.0, 1.0]
-    """
-    return _hinges(x, kinks, weights, np.zeros(len(kinks)))
-
-
-def _hinges(
+def hinge_sum(
     x: FloatArray,
     kinks: FloatArray,
     right: FloatArray,
@@ -260,7 +233,34 @@ def _hinges(
     slope: float = 0.0,
     origin: float = 0.0,
 ) -> FloatArray:
-    """Evaluate an affine function and hinges, each with a weight on either side, as lines between kinks."""
+    r"""Evaluate hinges on either side and an affine function at every point in :math:`O((n+m)\log(n+m))`.
+
+    .. math:: \sum_j \big[ r_j (x_i - t_j)_+ + l_j (t_j - x_i)_+ \big] + v (x_i - x_0) + c
+
+    Between two kinks this is a line.  The lines are accumulated interval by interval, never as a difference
+    of large numbers, so that a far-away origin costs no accuracy.
+
+    Parameters
+    ----------
+    x : array of shape (n,)
+    kinks : array of shape (m,)
+        The positions :math:`t_j`, in any order.
+    right, left : arrays of shape (m,)
+        The weights :math:`r_j` and :math:`l_j`.
+    constant, slope, origin : float
+        The affine part.
+
+    Returns
+    -------
+    array of shape (n,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> right, left = np.array([1.0, -1.0]), np.array([0.0, 2.0])
+    >>> hinge_sum(np.array([0.0, 2.0, 5.0]), np.array([1.0, 2.0]), right, left).tolist()
+    [4.0, 1.0, 1.0]
+    """
     if not len(kinks):
         return constant + slope * (x - origin)
     order = np.argsort(kinks, kind="stable")
@@ -381,7 +381,7 @@ class KinkNetwork:
         """Return s at points that need no checks; fast where they are sorted."""
         both = self.activation == "abs"
         right, left = (np.where(both | (self.facing == side), self.weights, 0.0) for side in (1, -1))
-        return _hinges(points, self.kinks, right, left, self.constant, self.slope, self.origin)
+        return hinge_sum(points, self.kinks, right, left, self.constant, self.slope, self.origin)
 
     def derivative(self, x: ArrayLike) -> FloatArray:
         """Return s'(x), shape (n,), with the conventions at a kink and the limits of ``beyond``."""

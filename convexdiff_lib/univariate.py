@@ -316,9 +316,10 @@ def denoising_score_matching(
     _check_distances(points)
     mean_target = _check_targets(aims)
     labels, apart = aims[order], aims - mean_target
+    apart_on_line = apart[order]
 
     def certify(network: KinkNetwork, dual: DualVariable, beta: float) -> Certificate:
-        z = labels - mean_target + dual.on_line(ordered)
+        z = apart_on_line + dual.on_line(ordered)
         return certify_denoising(ordered, labels, network, z, beta, activation=activation, skip=skip)
 
     if len(points) == 1:
@@ -327,7 +328,7 @@ def denoising_score_matching(
         return UnivariateScore(decay, certify(network, dual, decay), network, dual)
     # The best fit to tied points is that to their mean.
     place = np.repeat(np.arange(len(points)), counts)
-    means = np.bincount(place, labels - mean_target) / weight
+    means = np.bincount(place, apart_on_line) / weight
     tube = denoising_tube(points, weight, means, decay, activation=activation, skip=skip)
     task = _Task(sample, apart, mean_target, decay, activation, skip, certify)
     return _finish(task, tube, task.pair(tube, Candidate.from_solution(solve_by_levels(tube))))

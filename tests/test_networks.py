@@ -176,10 +176,11 @@ def test_hinge_sum_is_the_dense_sum_at_any_offset(offset: float) -> None:
     for _ in range(20):
         x = offset + rng.choice(rng.normal(size=20), 30)
         kinks = np.append(rng.choice(x, 8), offset + rng.normal(size=4))
-        weights = rng.normal(size=12)
-        dense = np.maximum(x[:, None] - kinks, 0.0) @ weights  # differences of near numbers are exact
+        right, left = rng.normal(size=(2, 12))
+        apart = x[:, None] - kinks  # differences of near numbers are exact
+        dense = np.maximum(apart, 0.0) @ right + np.maximum(-apart, 0.0) @ left
         # 42 additions of numbers of order ten; a difference of numbers of order 1e6 would cost 1e-9.
-        assert np.max(np.abs(hinge_sum(x, kinks, weights) - dense)) <= ROUNDING
+        assert np.max(np.abs(hinge_sum(x, kinks, right, left) - dense)) <= ROUNDING
 
 
 @every_activation
@@ -206,7 +207,7 @@ def test_order_does_not_change_a_value(activation: Activation, m: int) -> None:
 
 def test_hinge_sum_without_kinks_is_zero() -> None:
     none = np.zeros(0)
-    assert hinge_sum(np.array([1.0, 2.0]), none, none).tolist() == [0.0, 0.0]
+    assert hinge_sum(np.array([1.0, 2.0]), none, none, none).tolist() == [0.0, 0.0]
 
 
 def test_a_far_affine_part_costs_no_accuracy() -> None:
