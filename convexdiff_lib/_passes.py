@@ -100,7 +100,7 @@ def worst_outside(
     values: FloatArray,
     rise: tuple[float, float],
     tolerance: float,
-) -> tuple[int, np.ndarray, np.ndarray, FloatArray]:
+) -> tuple[int, np.ndarray, FloatArray, FloatArray]:
     """Compare the beam of a spline with its tube, whose walls are moved by ``rise`` (bottom, top).
 
     Returns how many points between the knots are outside by more than the tolerance; and for every piece and
@@ -109,7 +109,7 @@ def worst_outside(
     pieces = len(knots) - 1
     number, found = 0, 2 * pieces
     where = np.empty(found, dtype=np.int64)
-    side = np.empty(found, dtype=np.int8)
+    side = np.empty(found)
     excess = np.empty(found)
     height = moment = 0.0  # from the right end, where both are nil
     per_unit = 1 / unit
@@ -136,6 +136,6 @@ def worst_outside(
             if i >= 0:
                 found -= 1
                 where[found] = i
-                side[found] = 1 if i == at_top else -1
+                side[found] = 1.0 if i == at_top else -1.0
                 excess[found] = highest if i == at_top else lowest
     return number, where[found:], side[found:], excess[found:]

@@ -16,26 +16,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg.lapack import dptsv
 
-from ._passes import functional, interpolated, second_moments, shared, worst_outside
+from ._exchange import Problem, Sums, best_values, changed, gathered, leap, lift, move_of_end, wrongs
+from ._passes import interpolated
 from ._validation import FloatArray
 from .beam import Beam, Tube
 
-__all__ = ["End", "Spline", "descend", "end_states", "first_spline", "polish"]
+__all__ = ["Conflicts", "End", "Spline", "descend", "end_states", "first_spline", "nearest_state", "polish"]
 
 _MAX_ROUNDS = 2000
-_MAX_LEAPS = 100
-_MAX_STALLED = 10
-_MAX_HEIGHTS = 30
 
 
-@dataclass(frozen=True)
-class End:
+class End(NamedTuple):
     """A state of the beam's end: g_1 - level lies in [low, high], and ReLU kinks lean with sign ``lean``.
 
     Examples
@@ -86,8 +83,10 @@ class Spline:
     Parameters
     ----------
     tube : Tube
-    side : int array of shape (m - 2,)
-        For every interior point +1 where the beam touches the top of the tube, -1 at the bottom, else 0.
+    touching : int array of shape (K,)
+        The interior points that touch, in increasing order.
+    sign : array of shape (K,)
+        For each of them +1 where the beam touches the top of the tube, -1 at the bottom.
     chain : list of End
         From `end_states`.
     state : int
@@ -100,25 +99,46 @@ class Spline:
     >>> import numpy as np
     >>> from convexdiff_lib.beam import score_matching_tube
     >>> tube = score_matching_tube(np.arange(3.0), np.ones(3), 2.0, activation="relu", skip=False)
-    >>> spline = Spline(tube, np.zeros(1, dtype=np.int8), end_states(tube), 0)
+    >>> spline = Spline.on_sides(tube, np.zeros(1, dtype=np.int8), end_states(tube), 0)
     >>> values, offset = spline.minimise()
     >>> values.round(6).tolist(), offset
     ([0.75, -0.75], -2.0)
     """
 
-    def __init__(self, tube: Tube, side: np.ndarray, chain: list[End], state: int) -> None:
-        self.tube, self.side, self.chain, self.state = tube, side, chain, state
-        self.touching = np.flatnonzero(side != 0) + 1
-        self.knots = np.concatenate([[0], self.touching, [len(tube.points) - 1]])
-        self.sign = side[self.touching - 1].astype(np.float64)
-        self.spans = tube.distance(self.knots[:-1], self.knots[1:])
+    def __init__(
+        self, tube: Tube, touching: np.ndarray, sign: FloatArray, chain: list[End], state: int
+    ) -> None:
+        self.tube, self.sign, self.chain, self.state = tube, sign, chain, state
+        self.knots = np.concatenate([[0], touching, [len(tube.points) - 1]])
+
+    @classmethod
+    def on_sides(cls, tube: Tube, side: np.ndarray, chain: list[End], state: int) -> Spline:
+        """From the sides: for every interior point +1 at the top, -1 at the bottom, else 0."""
+        touching = np.flatnonzero(side) + 1
+        return cls(tube, touching, side[touching - 1].astype(np.float64), chain, state)
 
     def again(self, tube: Tube, chain: list[End], state: int) -> Spline:
-        """The same touching points in another tube of the same points, or with another end."""
+        """The same touching points in another tube of the same points and targets, or with another end."""
         twin = copy(self)
         twin.tube, twin.chain, twin.state = tube, chain, state
-        twin.__dict__.pop("guards", None)
         return twin
+
+    def changed(self, leaving: np.ndarray, entering: np.ndarray, side: FloatArray) -> Spline:
+        """Let go of what is marked among the touching points, and add others, on their sides."""
+        knots, sign = changed(self.knots, self.sign, leaving, entering, side)
+        return Spline(self.tube, knots[1:-1], sign, self.chain, self.state)
+
+    @property
+    def touching(self) -> np.ndarray:
+        """The interior points that touch."""
+        return self.knots[1:-1]
+
+    @property
+    def side(self) -> np.ndarray:
+        """For every interior point the side on which it touches, or 0."""
+        side = np.zeros(len(self.tube.points) - 2, dtype=np.int8)
+        side[self.touching - 1] = self.sign
+        return side
 
     @property
     def end(self) -> End:
@@ -126,11 +146,16 @@ class Spline:
         return self.chain[self.state]
 
     @cached_property
-    def moments(self) -> tuple[FloatArray, FloatArray]:
-        """Diagonal and off-diagonal of the matrix of the sum of squares."""
-        return second_moments(self.tube.points, self.tube.counts, self.knots)
+    def spans(self) -> FloatArray:
+        """Lengths of the pieces."""
+        return self.tube.distance(self.knots[:-1], self.knots[1:])
 
     @cached_property
+    def sums(self) -> Sums:
+        """What the loss needs of the data."""
+        return gathered(self.tube.problem, self.knots)
+
+    @property
     def guards(self) -> dict[int, FloatArray]:
         """What must not become negative for a fixed end to stay, by the step that it would make.
 
@@ -144,13 +169,11 @@ class Spline:
 
     def lift(self, lean: int) -> FloatArray:
         """The slope that is left for the neurons at the two ends, as a functional of the knot values."""
-        if len(self.tube.tilts) == 1:
-            return functional(self.spans, 1.0, np.full(len(self.sign), self.tube.tilts[0]))
-        return functional(self.spans, 1.0, (self.sign * lean < 0).astype(np.float64))
+        return lift(self.tube.problem, self.knots, self.sign, float(lean))
 
     def slopes(self, values: FloatArray) -> FloatArray:
         """Slopes between the knots."""
-        return _diff(values) / self.spans
+        return np.diff(values) / self.spans
 
     def at_data(self, values: FloatArray) -> FloatArray:
         """Values at all distinct points."""
@@ -168,20 +191,53 @@ class Spline:
 
     def minimise(self) -> tuple[FloatArray, float]:
         """Return the knot values of the best spline, and the height of the beam's end."""
-        tube = self.tube
-        kink_cost = tube.centre[self.touching] + self.sign * tube.half_width[self.touching]
-        lift = self.lift(self.end.lean)
-        sides = np.empty((len(self.knots), 2), order="F")
-        sides[:, 0] = -functional(self.spans, tube.level, kink_cost)
-        sides[:, 1] = -lift
-        if tube.has_targets:
-            sides[:, 0] += shared(tube.points, tube.pulls, self.knots)
-        *_, solution, failed = dptsv(*self.moments, sides)
-        base, response = solution.T if not failed else np.full((2, len(self.knots)), np.nan)
-        if self.end.fixed:
-            return base + self.end.low * response, self.end.low
-        offset = -float(lift @ base) / float(lift @ response)
-        return base + offset * response, offset
+        end = np.array(self.end, dtype=np.float64)
+        values, height = best_values(self.tube.problem, self.knots, self.sign, end, self.sums)
+        return values, float(height)
+
+    def conflicts(self, values: FloatArray, height: float) -> Conflicts:
+        """Compare the signs of the kinks, the beam with its tube, and its end with its state."""
+        problem, parts = self.tube.problem, (self.knots, self.sign, values, height)
+        number, turned, where, side, excess = wrongs(problem, *parts)
+        return Conflicts(number, turned, where, side, excess, move_of_end(problem, self._states, self.state, *parts))
+
+    @property
+    def _states(self) -> FloatArray:
+        return np.array(self.chain, dtype=np.float64)
+
+    def leap(self, height: float) -> tuple[bool, Spline, FloatArray, float]:
+        """Change all that is wrong at once, again and again, and move the end by Newton's method.
+
+        Returns whether nothing is wrong in the end, the spline, its knot values and the height.  If something
+        is, the values are no minimiser, but no kink has the wrong sign.
+        """
+        right, knots, sign, state, sums, values, height, turned = leap(
+            self.tube.problem, self._states, self.knots, self.sign, self.state, float(height), self.sums
+        )
+        found = Spline(self.tube, knots[1:-1], sign, self.chain, state)
+        found.sums = sums
+        if right:
+            return True, found, values, height
+        none = np.zeros(0, dtype=np.int64)
+        tame = found.changed(turned, none, none.astype(np.float64))
+        return False, tame, _starting_values(tame, found.beam(values)), height
+
+
+@dataclass(frozen=True)
+class Conflicts:
+    """What is wrong with a spline: kinks of the wrong sign, points outside the tube, and its end.
+
+    ``turned`` marks touching points.  Of those outside, between neighbouring kinks and on either side, only
+    the worst enters, on its ``side``, being outside by ``excess``; ``number`` counts all, and the kinks.
+    ``move`` says where the state of the end has to go: down, up or nowhere.
+    """
+
+    number: int
+    turned: np.ndarray
+    entering: np.ndarray
+    side: FloatArray
+    excess: FloatArray
+    move: int
 
 
 def polish(tube: Tube, start: Beam, offset: float) -> Iterator[Beam]:
@@ -226,7 +282,7 @@ def first_spline(tube: Tube, start: Beam, offset: float) -> Spline:
     """
     chain = end_states(tube)
     state = nearest_state(chain, offset, tube.scale)
-    return Spline(tube, _touching(tube, start, offset), chain, state)
+    return Spline.on_sides(tube, _touching(tube, start, offset), chain, state)
 
 
 def descend(spline: Spline, height: float) -> Iterator[tuple[Spline, FloatArray, float]]:
@@ -252,7 +308,7 @@ def descend(spline: Spline, height: float) -> Iterator[tuple[Spline, FloatArray,
     >>> [values.round(6).tolist() for _, values, _ in descend(start, -2.0)]
     [[0.75, -0.75]]
     """
-    right, spline, values, height = _leap(spline, height)
+    right, spline, values, height = spline.leap(height)
     if right:
         yield spline, values, height
     else:
@@ -261,171 +317,32 @@ def descend(spline: Spline, height: float) -> Iterator[tuple[Spline, FloatArray,
 
 def _walk(spline: Spline, values: FloatArray) -> Iterator[tuple[Spline, FloatArray, float]]:
     """Go downhill, one thing at a time where need be; no kink may have the wrong sign to begin with."""
-    tube, chain, state, side = spline.tube, spline.chain, spline.state, spline.side
     careful, caution = 0, 4  # rounds left in which one thing is changed at a time
     for _ in range(_MAX_ROUNDS):
         target, offset = spline.minimise()
-        step, blocked, move = _longest_step(spline, values, target)
+        step, leaving, move = _longest_step(spline, values, target)
+        entering, side = np.zeros(0, dtype=np.int64), np.zeros(0)
         if step < 1:
             if step == 0:
                 caution *= 2  # in the end this lasts for ever, so that no circle does
                 careful = caution
             values = values + step * (target - values)
-            side = side.copy()
-            side[spline.touching[blocked] - 1] = 0
-            state += move
         else:
             values = target
             yield spline, values, offset
-            found = conflicts(spline, values, offset)
-            entering, its_side = found.entering, found.side
+            found = spline.conflicts(values, offset)
+            move = 0 if spline.end.fixed else found.move
+            if not len(found.entering) and not move:
+                return
+            if not (careful and move):  # one change at a time, or two could undo each other for ever
+                entering, side = found.entering, found.side
             if careful and len(entering):
                 worst = [int(np.argmax(found.excess))]
-                entering, its_side = entering[worst], its_side[worst]
-            move = 0 if spline.end.fixed else move_of_end(spline, values, offset)
-            if not len(entering) and not move:
-                return
-            side = side.copy()
-            if not (careful and move):  # one change at a time, or two could undo each other for ever
-                side[entering] = its_side
-            state += move
+                entering, side = entering[worst], side[worst]
             careful = max(0, careful - 1)
-        before, spline = spline, Spline(tube, side, chain, state)
+        before = spline
+        spline = before.changed(leaving, entering, side).again(before.tube, before.chain, before.state + move)
         values = before.at(values, spline.knots)
-
-
-def _leap(spline: Spline, height: float) -> tuple[bool, Spline, FloatArray, float]:
-    """Find the height of the beam's end by Newton's method, and at each height what touches.
-
-    The optimum is a concave function of the height at which the end is held, and its slope there is the lift.
-    What touches at one height proposes the next: the height at which its own lift is nil.  The proposal is
-    kept between heights of opposite lift.
-
-    Returns whether nothing is wrong, the spline, its knot values and the height.  If something is wrong, the
-    values are no minimiser, but no kink has the wrong sign.
-    """
-    tube, chain, state = spline.tube, spline.chain, spline.state
-    low, high = chain[0].low, chain[-1].high
-    low_state, high_state = 0, len(chain) - 1
-    for attempt in range(_MAX_HEIGHTS):
-        values, proposal = spline.minimise()
-        if _is_right(spline, values, proposal):
-            return True, spline, values, proposal
-        if attempt and not spline.end.fixed:
-            height = proposal
-            if height >= spline.end.high and state < high_state:
-                state += 1
-            elif height <= spline.end.low and state > low_state:
-                state -= 1
-        end = chain[state]
-        if end.fixed:
-            height = end.low
-        else:
-            low, high = max(low, end.low), min(high, end.high)
-            height = height if low < height < high else (low + high) / 2
-        held, values, wrong = _settle(spline.again(tube, [replace(end, low=height, high=height)], 0))
-        if wrong is not None:
-            side = held.side.copy()
-            side[wrong] = 0
-            spline = Spline(tube, side, chain, state)
-            break
-        spline = held.again(tube, chain, state)
-        if end.fixed:
-            move = move_of_end(spline, values, height)
-        else:
-            move = 1 if spline.lift(end.lean) @ values > 0 else -1
-        if not move:
-            return True, spline, values, height
-        if move > 0:
-            low, low_state = height, state + int(end.fixed)
-        else:
-            high, high_state = height, state - int(end.fixed)
-        if end.fixed:
-            state += move
-            spline = held.again(tube, chain, state)
-    return False, spline, _starting_values(spline, held.beam(values)), height
-
-
-def _is_right(spline: Spline, values: FloatArray, height: float) -> bool:
-    """Whether no kink has the wrong sign, no point is outside the tube, and the end may stay."""
-    return not (move_of_end(spline, values, height) or conflicts(spline, values, height).number)
-
-
-def _diff(values: np.ndarray) -> np.ndarray:
-    """What np.diff returns, without its overhead, which a few hundred rounds would feel."""
-    return values[1:] - values[:-1]
-
-
-def _settle(spline: Spline) -> tuple[Spline, FloatArray, np.ndarray | None]:
-    """Change all kinks that are wrong at once, as long as that makes less and less of it.
-
-    Between neighbouring kinks one point at most enters on either side, as in Remez' exchange.  Returns the
-    best spline, its knot values, and its kinks of the wrong sign; or None if nothing at all is wrong.
-    """
-    fewest, stalled = np.inf, 0
-    for _ in range(_MAX_LEAPS):
-        target, offset = spline.minimise()
-        found = conflicts(spline, target, offset)
-        if not found.number:
-            return spline, target, None
-        stalled += 1
-        if found.number < fewest:
-            fewest, stalled = found.number, 0
-            best = spline, target, found.wrong
-        if stalled > _MAX_STALLED:
-            break
-        spline = found.mended(spline)
-    return best
-
-
-@dataclass(frozen=True)
-class Conflicts:
-    """What is wrong with a spline: kinks of the wrong sign, and points outside the tube.
-
-    ``wrong`` and ``entering`` are interior points.  Of those outside, between neighbouring kinks and on
-    either side, only the worst enters, from its ``side``, being outside by ``excess``; ``number`` counts all.
-    """
-
-    wrong: np.ndarray
-    entering: np.ndarray
-    side: np.ndarray
-    excess: FloatArray
-    number: int
-
-    def mended(self, spline: Spline) -> Spline:
-        """Drop what is wrong and let in what enters."""
-        side = spline.side.copy()
-        side[self.wrong] = 0
-        side[self.entering] = self.side
-        return Spline(spline.tube, side, spline.chain, spline.state)
-
-
-def conflicts(spline: Spline, target: FloatArray, offset: float) -> Conflicts:
-    """Compare the signs of the kinks, and the beam with its tube."""
-    tube = spline.tube
-    wrong = spline.touching[spline.sign * _diff(spline.slopes(target)) < 0] - 1
-    held = min(max(offset, tube.end[0]), tube.end[1])
-    shift = [tilt * held for tilt in tube.tilts]
-    number, entering, side, excess = worst_outside(
-        tube.points,
-        tube.counts,
-        tube.targets,
-        tube.centre,
-        tube.half_width,
-        tube.unit,
-        spline.knots,
-        target,
-        (max(shift), min(shift)),
-        1e-10 * tube.scale + tube.rounding,  # above rounding, below what a certificate forgives
-    )
-    return Conflicts(wrong, entering - 1, side, excess, number + len(wrong))
-
-
-def move_of_end(spline: Spline, target: FloatArray, offset: float) -> int:
-    """Where the state of the end has to go: down, up or nowhere."""
-    if spline.end.fixed:
-        return next((step for step, guard in spline.guards.items() if guard @ target < 0), 0)
-    return int(offset > spline.end.high) - int(offset < spline.end.low)
 
 
 def nearest_state(chain: list[End], offset: float, scale: float) -> int:

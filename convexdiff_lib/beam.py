@@ -30,6 +30,7 @@ import clarabel
 import numpy as np
 import scipy.sparse as sp
 
+from ._exchange import Problem
 from ._validation import Activation, FloatArray
 
 __all__ = ["Beam", "Tube", "denoising_tube", "score_matching_threshold", "score_matching_tube", "solve_beam"]
@@ -112,6 +113,27 @@ class Tube:
     def pulls(self) -> FloatArray:
         """Targets times multiplicities."""
         return self.counts * self.targets
+
+    @cached_property
+    def problem(self) -> Problem:
+        """What the rounds of the active set read."""
+        return Problem(
+            points=self.points,
+            counts=self.counts,
+            targets=self.targets,
+            pulls=self.pulls,
+            centre=self.centre,
+            half_width=self.half_width,
+            has_targets=self.has_targets,
+            unit=self.unit,
+            level=self.level,
+            low=self.end[0],
+            high=self.end[1],
+            flat=self.tilts[0],
+            steep=self.tilts[-1],
+            # Above rounding, below what a certificate forgives.
+            tolerance=1e-10 * self.scale + self.rounding,
+        )
 
     @cached_property
     def rounding(self) -> float:

@@ -17,7 +17,7 @@ import numpy as np
 
 from ._passes import shared
 from ._validation import FloatArray
-from .active_set import Spline, conflicts, descend, end_states, move_of_end, nearest_state
+from .active_set import Spline, descend, end_states, nearest_state
 from .beam import Beam, Tube, straight_beam
 
 __all__ = ["Solution", "coarsen", "solve_by_levels"]
@@ -122,14 +122,15 @@ def _solved(spline: Spline, height: float) -> Solution:
     tube = spline.tube
     for _ in range(_LOOKS if _is_large(tube) else 0):
         values, height = spline.minimise()
-        outside = conflicts(spline, values, height)
-        if not outside.number and not move_of_end(spline, values, height):
+        found = spline.conflicts(values, height)
+        if not found.number and not found.move:
             return Solution(spline, values, height)
-        if 0 < outside.number == len(outside.wrong) + len(outside.entering):
-            spline = outside.mended(spline)  # by a hair: a smaller problem is too coarse to tell
+        if 0 < found.number == found.turned.sum() + len(found.entering):
+            # By a hair: a smaller problem is too coarse to tell.
+            spline = spline.changed(found.turned, found.entering, found.side)
             continue
         seen = Solution(spline, values, height).contacts
-        contacts = _among_nearby(tube, seen, np.concatenate([seen.touching, outside.entering + 1]))
+        contacts = _among_nearby(tube, seen, np.concatenate([seen.touching, found.entering]))
         spline, height = _posed(tube, contacts), contacts.height
         if np.array_equal(seen.touching, contacts.touching):
             break
@@ -139,10 +140,8 @@ def _solved(spline: Spline, height: float) -> Solution:
 
 def _posed(tube: Tube, start: _Contacts) -> Spline:
     """Pose the problem in which these points touch."""
-    side = np.zeros(len(tube.points) - 2, dtype=np.int8)
-    side[start.touching - 1] = start.side
     chain = end_states(tube)
-    return Spline(tube, side, chain, min(start.state, len(chain) - 1))
+    return Spline(tube, start.touching, start.side, chain, min(start.state, len(chain) - 1))
 
 
 def _among_nearby(tube: Tube, start: _Contacts, places: np.ndarray) -> _Contacts:

@@ -397,7 +397,7 @@ def _state_at(problem: _Problem, side: np.ndarray, end: int, beta: float) -> tup
     """Minimise for one active set, and measure what must not become negative, with all rates below beta."""
     tube, rate = problem.tube(beta), problem.rate(beta)
     chain = end_states(tube)
-    spline, moving = Spline(tube, side, chain, end), Spline(rate, side, end_states(rate), end)
+    spline, moving = Spline.on_sides(tube, side, chain, end), Spline.on_sides(rate, side, end_states(rate), end)
     values, offset = spline.minimise()
     rates, drift = moving.minimise()
     now, size = _slacks(spline, values, offset, chain[end].lean)
@@ -469,7 +469,7 @@ def _search(problem: _Problem, state: _State, beta: float) -> tuple[_State, _Sla
     for stride in _STRIDES:
         below = beta * (1 - stride)
         tube = problem.tube(below)
-        start = Spline(tube, state.spline.side, end_states(tube), state.spline.state)
+        start = Spline.on_sides(tube, state.spline.side, end_states(tube), state.spline.state)
         for spline, _, _ in descend(start, start.minimise()[1]):
             side, end = spline.side, spline.state
         found, slack = _state_at(problem, side, end, below)
