@@ -165,14 +165,13 @@ def bandwidth(case: Case) -> Record:
     found = fit(instance)
     tube, _ = tube_of(instance)
     knots = np.searchsorted(tube.points, found.knots)
-    side = np.zeros(instance.n - 2, dtype=np.int8)
     bends = np.diff(found(tube.points[np.concatenate([[0], knots, [instance.n - 1]])]) / tube.score_unit)
     spans = tube.distance(np.concatenate([[0], knots]), np.append(knots, instance.n - 1))
-    side[knots - 1] = np.sign(np.diff(bends / spans))
+    side = np.sign(np.diff(bends / spans))
 
     def one_round() -> int:
         """Minimise with the right touching points, and see that nothing is wrong."""
-        return len(list(descend(Spline(tube, side, end_states(tube), 0), 0.0)))
+        return len(list(descend(Spline(tube, knots, side, end_states(tube), 0), 0.0)))
 
     seconds, rounds = best_time(one_round)
     floor = 41 * instance.n / copy

@@ -11,9 +11,154 @@ import numpy as np
 from ._compiled import compiled
 from ._validation import FloatArray
 
-__all__ = ["functional", "interpolated", "second_moments", "shared", "worst_outside"]
+__all__ = [
+    "centred",
+    "functional",
+    "highest",
+    "interpolated",
+    "less_line",
+    "near",
+    "rank_line",
+    "second_moments",
+    "shared",
+    "spread",
+    "tallied",
+    "thinned",
+    "walls",
+    "worst_outside",
+]
 
 _BLOCK = 256  # so many terms are added one by one, then their sums: rounding grows with the larger number
+
+
+@compiled
+def tallied(ordered: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the distinct numbers of a sorted sample, and how often each occurs."""
+    points, counts = np.empty(len(ordered)), np.empty(len(ordered))
+    number = 0
+    for i in range(len(ordered)):
+        if number > 0 and ordered[i] == points[number - 1]:
+            counts[number - 1] += 1
+        else:
+            points[number], counts[number] = ordered[i], 1.0
+            number += 1
+    return points[:number], counts[:number]
+
+
+@compiled
+def spread(points: FloatArray, counts: FloatArray) -> float:
+    """The distance between the quartiles, each read off the line through the middles of the steps."""
+    total = counts.sum()
+    quartiles = np.empty(2)
+    i, below = 0, 0.0
+    for q in range(2):
+        share = (1 + 2 * q) * total / 4
+        while i < len(points) and below + counts[i] / 2 < share:
+            below += counts[i]
+            i += 1
+        if i == 0 or i == len(points):
+            quartiles[q] = points[max(i - 1, 0)]
+        else:
+            before = below - counts[i - 1] / 2
+            weight = (share - before) / ((counts[i - 1] + counts[i]) / 2)
+            quartiles[q] = points[i - 1] + weight * (points[i] - points[i - 1])
+    return quartiles[1] - quartiles[0]
+
+
+@compiled
+def rank_line(counts: FloatArray) -> FloatArray:
+    """Return for every point how many stand above it, plus half of those at it."""
+    middle = np.empty(len(counts))
+    above = 0.0
+    for i in range(len(counts) - 1, -1, -1):
+        middle[i] = above + counts[i] / 2
+        above += counts[i]
+    return middle
+
+
+@compiled
+def walls(counts: FloatArray, radius: float) -> tuple[FloatArray, int]:
+    """Return half the width of a tube that the counts make narrower, and where it is narrowest inside."""
+    half_width = np.empty(len(counts))
+    narrowest = min(1, len(counts) - 1)
+    for i in range(len(counts)):
+        half_width[i] = radius - counts[i] / 2
+        if half_width[i] < half_width[narrowest] and 0 < i < len(counts) - 1:
+            narrowest = i
+    return half_width, narrowest
+
+
+@compiled
+def centred(counts: FloatArray, targets: FloatArray) -> tuple[FloatArray, float]:
+    """Take the mean off the targets; return the rest, and its root mean square."""
+    total, mean, square = counts.sum(), 0.0, 0.0
+    for i in range(len(targets)):
+        mean += counts[i] * targets[i]
+    mean /= total
+    rest = targets - mean
+    for i in range(len(targets)):
+        square += counts[i] * rest[i] ** 2
+    return rest, np.sqrt(square / total)
+
+
+@compiled
+def less_line(
+    points: FloatArray, counts: FloatArray, targets: FloatArray, unit: float, pull: float
+) -> tuple[FloatArray, float]:
+    """Take the best line through zero at the mean point off the targets; return the rest, and its slope.
+
+    ``pull`` is what its slope costs.
+    """
+    mean = across = along = 0.0
+    for i in range(len(points)):
+        mean += counts[i] * ((points[i] - points[0]) / unit)
+    mean /= counts.sum()
+    for i in range(len(points)):
+        lever = (points[i] - points[0]) / unit - mean
+        across += counts[i] * lever * targets[i]
+        along += counts[i] * lever * lever
+    slope = (across - pull) / along
+    rest = np.empty(len(points))
+    for i in range(len(points)):
+        rest[i] = targets[i] - slope * ((points[i] - points[0]) / unit - mean)
+    return rest, slope
+
+
+@compiled
+def highest(points: FloatArray, counts: FloatArray, z: FloatArray, unit: float) -> float:
+    """The largest height of a beam of curvature z in size; it is nil at the right end, and so is its slope."""
+    moment = height = largest = 0.0
+    for i in range(len(points) - 1, 0, -1):
+        moment += counts[i] * z[i]
+        height += moment * ((points[i] - points[i - 1]) / unit)
+        largest = max(largest, abs(height))
+    return largest
+
+
+@compiled
+def near(places: np.ndarray, number: int, around: int, elsewhere: int) -> np.ndarray:
+    """Return which of a number of points are near some places or near the ends, and some elsewhere."""
+    kept = np.zeros(number, dtype=np.bool_)
+    kept[::elsewhere] = True
+    kept[:around] = True
+    kept[max(number - around, 0) :] = True
+    for place in places:
+        kept[max(place - around, 0) : place + around + 1] = True
+    return np.flatnonzero(kept)
+
+
+@compiled
+def thinned(
+    points: FloatArray,
+    masses: FloatArray,
+    pulls: FloatArray,
+    has_targets: bool,
+    index: np.ndarray,
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Keep some points only; return them, and the masses and the targets as these points share them."""
+    kept = shared(points, masses, index)
+    targets = shared(points, pulls, index) / kept if has_targets else np.zeros(len(index))
+    return points[index], kept, targets
 
 
 @compiled

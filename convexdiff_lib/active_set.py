@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._exchange import Problem, Sums, best_values, changed, gathered, leap, lift, move_of_end, wrongs
+from ._exchange import Sums, best_values, changed, gathered, leap, lift, move_of_end, wrongs
 from ._passes import interpolated
 from ._validation import FloatArray
 from .beam import Beam, Tube
@@ -199,7 +199,9 @@ class Spline:
         """Compare the signs of the kinks, the beam with its tube, and its end with its state."""
         problem, parts = self.tube.problem, (self.knots, self.sign, values, height)
         number, turned, where, side, excess = wrongs(problem, *parts)
-        return Conflicts(number, turned, where, side, excess, move_of_end(problem, self._states, self.state, *parts))
+        return Conflicts(
+            number, turned, where, side, excess, move_of_end(problem, self._states, self.state, *parts)
+        )
 
     @property
     def _states(self) -> FloatArray:
@@ -304,7 +306,7 @@ def descend(spline: Spline, height: float) -> Iterator[tuple[Spline, FloatArray,
     >>> import numpy as np
     >>> from convexdiff_lib.beam import score_matching_tube
     >>> tube = score_matching_tube(np.arange(3.0), np.ones(3), 2.0, activation="relu", skip=False)
-    >>> start = Spline(tube, np.zeros(1, dtype=np.int8), end_states(tube), 0)
+    >>> start = Spline.on_sides(tube, np.zeros(1, dtype=np.int8), end_states(tube), 0)
     >>> [values.round(6).tolist() for _, values, _ in descend(start, -2.0)]
     [[0.75, -0.75]]
     """

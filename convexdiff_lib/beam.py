@@ -31,6 +31,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from ._exchange import Problem
+from ._passes import centred, highest, less_line, rank_line, spread, walls
 from ._validation import Activation, FloatArray
 
 __all__ = ["Beam", "Tube", "denoising_tube", "score_matching_threshold", "score_matching_tube", "solve_beam"]
@@ -99,20 +100,15 @@ class Tube:
         """Distances between neighbouring points, shape (m - 1,)."""
         return np.diff(self.points) / self.unit
 
-    @cached_property
-    def half_counts(self) -> FloatArray:
-        """Half of the multiplicities."""
-        return self.counts / 2
-
-    @cached_property
+    @property
     def has_targets(self) -> bool:
-        """Whether any target is not zero."""
-        return bool(self.targets.any())
+        """Whether targets are not zero: in denoising, where the beam's end is level at 0."""
+        return self.level == 0
 
     @cached_property
     def pulls(self) -> FloatArray:
         """Targets times multiplicities."""
-        return self.counts * self.targets
+        return self.counts * self.targets if self.has_targets else self.targets
 
     @cached_property
     def problem(self) -> Problem:
@@ -227,15 +223,15 @@ def score_matching_tube(
     total = like.level if like else float(counts.sum())
     ends = float(max(counts[0], counts[-1]))
     relu = activation == "relu"
-    half_width = (beta if relu else beta / 2) - (like.half_counts if like else counts / 2)
+    half_width, narrowest = walls(counts, beta if relu else beta / 2)
     tilts = (0.0,) if skip else (0.0, 1.0) if relu else (0.5,)
     end = (0.0, 0.0) if skip else (-beta, beta - (ends if relu else 2 * ends))
     pair = None
     if len(tilts) == 2 and len(points) > 2:
         # The two bounds of a point cross when |g_1 - n| exceeds the width of the tube there.
-        width = 2 * float(half_width[1:-1].min())
+        width = 2 * float(half_width[narrowest])
         if width < beta:
-            pair = 1 + int(half_width[1:-1].argmin())
+            pair = narrowest
             end = (max(end[0], -width), min(end[1], width))
     unit = like.unit if like else _unit(points, counts)
     return Tube(
@@ -243,8 +239,7 @@ def score_matching_tube(
         unit=unit,
         score_unit=1 / unit,
         counts=counts,
-        # Above a point stand all but it, those tied with it and those below.
-        centre=like.centre if like else total - np.cumsum(counts) + counts / 2,
+        centre=like.centre if like else rank_line(counts),
         half_width=half_width,
         targets=like.targets if like else np.zeros(len(points)),
         level=total,
@@ -276,9 +271,8 @@ def denoising_tube(
     ([0.0, 0.0, 0.0], 0.0, True)
     """
     unit = _unit(points, counts)
-    weight = counts / counts.sum()
-    centred = targets - weight @ targets
-    score_unit = float(np.sqrt(weight @ centred**2)) or 1.0
+    apart, deviation = centred(counts, targets)
+    score_unit = deviation or 1.0
     radius = beta / unit / score_unit
     relu = activation == "relu"
     tube = Tube(
@@ -288,24 +282,22 @@ def denoising_tube(
         counts=counts,
         centre=np.zeros(len(points)),
         half_width=np.full(len(points), radius if relu else radius / 2),
-        targets=centred / score_unit,
+        targets=apart / score_unit,
         level=0.0,
         scale=radius,
         tilts=(0.0,) if skip else (0.0, 1.0) if relu else (0.5,),
         end=(0.0, 0.0) if skip else (-radius, radius),
     )
-    free = float(np.abs(tube.heights(straight_beam(tube).z)).max())
+    free = highest(points, counts, straight_beam(tube).z, unit)
     return replace(tube, scale=min(radius, free or radius))
 
 
 def straight_beam(tube: Tube) -> Beam:
     """The best score without kinks: a constant, or a line where a skip connection clamps the beam's end."""
-    position = (tube.points - tube.points[0]) / tube.unit
-    centred = position - np.average(position, weights=tube.counts)
-    lever = tube.counts * centred
-    clamped = tube.end[0] == tube.end[1] == 0
-    slope = float((lever @ tube.targets - tube.level) / (lever @ centred)) if clamped else 0.0
-    return Beam(np.zeros(0, dtype=np.int64), np.zeros(0), slope, tube.targets - slope * centred)
+    z, slope = tube.targets, 0.0
+    if tube.end[0] == tube.end[1] == 0:
+        z, slope = less_line(tube.points, tube.counts, tube.targets, tube.unit, tube.level)
+    return Beam(np.zeros(0, dtype=np.int64), np.zeros(0), slope, z)
 
 
 def _excess(tube: Tube, beam: Beam) -> float:
@@ -320,8 +312,7 @@ def _excess(tube: Tube, beam: Beam) -> float:
 
 def _unit(points: FloatArray, counts: FloatArray) -> float:
     """The spread of the middle half of the sample; of all of it where that rounds to zero."""
-    low, high = np.interp([0.25, 0.75], (np.cumsum(counts) - counts / 2) / counts.sum(), points)
-    return float(high - low) or float(np.ptp(points))
+    return spread(points, counts) or float(points[-1] - points[0])
 
 
 def solve_beam(tube: Tube) -> tuple[Beam, float]:

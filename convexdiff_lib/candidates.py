@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
+from ._compiled import compiled
 from ._passes import interpolated
 from ._validation import Activation, FloatArray
 from .active_set import Spline
@@ -130,91 +132,112 @@ def network_from_candidate(
     >>> network_from_candidate(tube, score, "relu", True, 0.0)(np.array([0.0, 2.0])).tolist()
     [1.5, -1.5]
     """
-    if skip:
-        kinks, facing, weights, slope = _with_skip(score, activation)
-    else:
-        kinks, facing, weights = _without_skip(tube, score, activation)
-        slope = 0.0
-    # What is below rounding of slopes of order one (the unit of length is the spread of the data) is zero.
-    kept = np.abs(weights) > 1e-14 * max(1.0, float(np.abs(weights).sum()))
-    kinks, facing, weights = kinks[kept], facing[kept], weights[kept]
+    relu, slope_unit = activation == "relu", tube.score_unit / tube.unit
+    first, last = 0, len(tube.points) - 1
+    pair = first if tube.pair is None else tube.pair
+    carriers = _Carriers(
+        pair=pair,
+        down=tube.pair is not None and abs(tube.end[0]) >= 2 * tube.half_width[pair],
+        up=tube.pair is not None and abs(tube.end[1]) >= 2 * tube.half_width[pair],
+        # Of the two ends of the data the cheaper one carries a lift; both, where they cost the same.
+        share=(1.0 + np.sign(tube.half_width[last] - tube.half_width[first])) / 2,
+    )
+    index, facing, weights, slope = _neurons(
+        score.knots, score.first_slope, score.kinks, relu, skip, carriers
+    )
     # Where slopes are counted, a ReLU neuron that raises the slope should act late, one that lowers it early;
     # see KinkNetwork.beyond.
-    counted = tube.level != 0 and activation == "relu"
-    late = facing * weights > 0 if counted else np.zeros(len(weights), dtype=bool)
-    slope_unit = tube.score_unit / tube.unit
-    network = KinkNetwork(
-        tube.points[kinks],
-        facing,
-        weights * slope_unit,
-        late,
-        float(tube.points[0]),
-        0.0,
-        slope * slope_unit,
-        activation,
-    )
-    middle = tube.points[len(tube.points) // 2]  # where slopes have not added up to much
+    late = facing * weights > 0 if relu and not tube.has_targets else np.zeros(len(weights), dtype=np.bool_)
+    kinks, weights, slope = tube.points[index], weights * slope_unit, slope * slope_unit
+    origin, middle = float(tube.points[0]), tube.points[last // 2]  # there slopes have not added up to much
     there = mean_target + float(np.interp(middle, tube.points[score.knots], score.values)) * tube.score_unit
-    constant = there - float(network.on_line(np.array([middle]))[0])
-    return replace(network, constant=constant)
+    constant = there - _without_constant(float(middle), kinks, facing, weights, slope, origin, relu)
+    return KinkNetwork(kinks, facing, weights, late, origin, constant, slope, activation)
 
 
-def _with_skip(score: Candidate, activation: Activation) -> tuple[np.ndarray, FloatArray, FloatArray, float]:
-    """With a skip connection every neuron can face where it likes; the skip carries the rest of the slope."""
-    if activation == "relu":
-        return score.knots[1:-1], np.ones(len(score.kinks)), score.kinks, score.first_slope
-    weights = score.kinks / 2
-    return score.knots[1:-1], _cheaper_side(weights), weights, score.first_slope + float(weights.sum())
+class _Carriers(NamedTuple):
+    """Which two neurons, one facing right and one left, carry a lift most cheaply.
+
+    They stand back to back at ``pair``, if ``up`` or ``down`` says so for a lift of this sign.  Otherwise at
+    the two ends of the data, the first with this ``share`` of an upward lift, and with half of a downward.
+    """
+
+    pair: int
+    down: bool
+    up: bool
+    share: float
 
 
-def _without_skip(
-    tube: Tube, score: Candidate, activation: Activation
-) -> tuple[np.ndarray, FloatArray, FloatArray]:
-    """Choose where the neurons face, and put the slope that they cannot carry on the two extreme points."""
-    if activation == "abs":
-        inner = (score.knots[1:-1], _cheaper_side(score.kinks / 2), score.kinks / 2)
-        lift = score.first_slope + float(score.kinks.sum()) / 2
+@compiled
+def _neurons(
+    knots: np.ndarray, first_slope: float, kinks: FloatArray, relu: bool, skip: bool, carriers: _Carriers
+) -> tuple[np.ndarray, FloatArray, FloatArray, float]:
+    """Return where the neurons stand and face, their weights, and the slope of the skip connection."""
+    inner, slope = knots[1:-1].copy(), 0.0
+    if skip:
+        # Every neuron can face where it likes; the skip carries the rest of the slope.
+        index, weights, facing, slope = inner, kinks.copy(), np.ones(len(kinks)), first_slope
+        if not relu:
+            weights = kinks / 2
+            facing, slope = _cheaper_side(weights), first_slope + weights.sum()
     else:
-        inner, lift = _face(score)
-    place, share = _lift_carriers(tube, lift)
-    ends = lift * share * np.array([1.0, -1.0])
-    side = _cheaper_side(ends) if activation == "abs" else np.array([1.0, -1.0])
-    return (
-        np.concatenate([inner[0], place]),
-        np.concatenate([inner[1], side]),
-        np.concatenate([inner[2], ends]),
-    )
+        if relu:
+            index, facing, weights, lift = _facing(inner, kinks, first_slope)
+        else:
+            index, weights, lift = inner, kinks / 2, first_slope + kinks.sum() / 2
+            facing = _cheaper_side(weights)
+        at_pair, share = (carriers.up, carriers.share) if lift > 0 else (carriers.down, 0.5)
+        place, ends = np.array([knots[0], knots[-1]]), np.array([lift * share, -lift * (1 - share)])
+        if at_pair:
+            place[:] = carriers.pair
+            ends[0], ends[1] = lift, -lift
+        index, weights = np.concatenate((index, place)), np.concatenate((weights, ends))
+        facing = np.concatenate((facing, np.array([1.0, -1.0]) if relu else _cheaper_side(ends)))
+    # What is below rounding of slopes of order one (the unit of length is the spread of the data) is zero.
+    kept = np.abs(weights) > 1e-14 * max(1.0, np.abs(weights).sum())
+    return index[kept], facing[kept], weights[kept], slope
 
 
+@compiled
 def _cheaper_side(weights: FloatArray) -> FloatArray:
     """At its kink |x - t| has slope +1 facing right, -1 facing left; take the one that lowers the loss."""
     return np.where(weights > 0, -1.0, 1.0)
 
 
-def _lift_carriers(tube: Tube, lift: float) -> tuple[np.ndarray, FloatArray]:
-    """Where a right- and a left-facing neuron carry the lift most cheaply, and their shares of it."""
-    first, last = tube.half_width[0], tube.half_width[-1]
-    if tube.pair is not None and abs(tube.end[int(lift > 0)]) >= 2 * tube.half_width[tube.pair]:
-        return np.array([tube.pair, tube.pair]), np.array([1.0, 1.0])
-    share = np.array([0.5, 0.5])
-    if lift > 0 and first != last:
-        share = np.array([1.0, 0.0]) if first < last else np.array([0.0, 1.0])
-    return np.array([0, len(tube.counts) - 1]), share
-
-
-def _face(score: Candidate) -> tuple[tuple[np.ndarray, FloatArray, FloatArray], float]:
+@compiled
+def _facing(
+    inner: np.ndarray, kinks: FloatArray, first_slope: float
+) -> tuple[np.ndarray, FloatArray, FloatArray, float]:
     """Let just enough ReLU neurons face left to carry the first slope; return them and the slope left over.
 
     On the first interval only left-facing neurons act, with slope minus the sum of their weights.  So their
     weights should sum to minus the first slope: neurons of one sign are turned, from the left, until they do.
     """
-    wanted = -score.first_slope
-    useful = score.kinks * np.sign(wanted) > 0
-    before = np.concatenate([[0.0], np.cumsum(np.abs(np.where(useful, score.kinks, 0.0)))])[:-1]
-    turned = np.clip(abs(wanted) - before, 0.0, np.where(useful, np.abs(score.kinks), 0.0))
-    left = np.sign(wanted) * turned
-    right = score.kinks - left
-    index = np.concatenate([score.knots[1:-1], score.knots[1:-1]])
-    facing = np.repeat([1.0, -1.0], len(score.kinks))
-    weights = np.concatenate([right, left])
-    return (index, facing, weights), score.first_slope + float(left.sum())
+    number, sign, missing = len(kinks), -np.sign(first_slope), abs(first_slope)
+    weights, lift = np.empty(2 * number), first_slope
+    for k in range(number):
+        turned = min(missing, max(kinks[k] * sign, 0.0))
+        missing -= turned
+        weights[k], weights[number + k] = kinks[k] - sign * turned, sign * turned
+        lift += sign * turned
+    facing = np.ones(2 * number)
+    facing[number:] = -1.0
+    return np.concatenate((inner, inner)), facing, weights, lift
+
+
+@compiled
+def _without_constant(
+    x: float,
+    kinks: FloatArray,
+    facing: FloatArray,
+    weights: FloatArray,
+    slope: float,
+    origin: float,
+    relu: bool,
+) -> float:
+    """Evaluate the neurons and the skip connection at one point."""
+    value = slope * (x - origin)
+    for k in range(len(kinks)):
+        ahead = facing[k] * (x - kinks[k])
+        value += weights[k] * (max(ahead, 0.0) if relu else abs(ahead))
+    return value

@@ -33,6 +33,7 @@ __all__ = [
     "ScoreMatchingCertifier",
     "certify_denoising",
     "certify_score_matching",
+    "denoising_certificate",
     "dual_violation",
 ]
 
@@ -198,8 +199,6 @@ class ScoreMatchingCertifier:
         self.x, self.activation, self.skip = as_sample(x), as_activation(activation), as_flag(skip, "skip")
         self._order = _order(self.x)
         self._line = _Line(self.x if self._order is None else self.x[self._order])
-        variance = float(np.var(self._line.points))
-        self._gaussian = len(self.x) / (2 * variance) if variance > 0 else 0.0
 
     def __call__(self, network: KinkNetwork, z: ArrayLike, beta: float) -> Certificate:
         """Certify a network and z, in the order of x; raises ValueError as `certify_score_matching` does."""
@@ -215,7 +214,8 @@ class ScoreMatchingCertifier:
         primal = float(fit + beta * network.total_weight)
         dual = float(-0.5 * (z @ z))
         violation = _violation(self._line, z, beta, self.activation, self.skip)
-        return Certificate(primal, dual, violation / len(points), max(abs(primal), abs(dual), self._gaussian))
+        scale = max(abs(primal), abs(dual), self._line.size_of_gaussian)
+        return Certificate(primal, dual, violation / len(points), scale)
 
 
 def _sum_of_derivatives(points: FloatArray, network: KinkNetwork) -> float:
@@ -292,32 +292,29 @@ def _sorted(points: FloatArray, *others: FloatArray) -> tuple[FloatArray, ...]:
 
 @dataclass(frozen=True)
 class _Line:
-    """Sorted data, and what the constraints of the dual compare z with."""
+    """Sorted data, and what depends on them only."""
 
     points: FloatArray
-
-    @cached_property
-    def ranks(self) -> tuple[FloatArray, FloatArray]:
-        """The middle of #{x >= t} and #{x > t}, and half their distance, for all points t."""
-        starts = np.flatnonzero(self.points[1:] > self.points[:-1]) + 1
-        edges = np.concatenate([[0], starts, [len(self.points)]])
-        counts = np.diff(edges)
-        half = np.repeat(counts / 2, counts)
-        return np.repeat(len(self.points) - edges[1:], counts) + half, half
 
     @cached_property
     def lever(self) -> FloatArray:
         """Distances from the mean."""
         return self.points - self.points.mean()
 
+    @cached_property
+    def size_of_gaussian(self) -> float:
+        """The size of the loss of the fitted Gaussian, n/(2v) with v the variance; 0 if that is 0."""
+        squares = float(self.lever @ self.lever)
+        return len(self.points) ** 2 / (2 * squares) if squares > 0 else 0.0
+
 
 def _violation(line: _Line, z: FloatArray, beta: float, activation: Activation, skip: bool) -> float:
     """Return the violation for sorted points."""
     points = line.points
-    largest = _largest_residual(points, z, *line.ranks, activation == "relu")
     balance = [z.sum() * float(points[-1] - points[0])]
     if skip:
         balance.append(z @ line.lever - len(points))
+    largest = _largest_residual(points, z, 1.0, activation == "relu")
     return float(np.max([0.0, largest - beta, *np.abs(balance)]))
 
 
@@ -330,39 +327,47 @@ def _one_each(values: ArrayLike, name: str, x: ArrayLike) -> FloatArray:
 
 
 @compiled
-def _against_hinges(points: FloatArray, z: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return z^T (x - t)_+ and z^T (t - x)_+ for every data point t; the points are sorted."""
-    n = len(points)
-    right, left = np.zeros(n), np.zeros(n)
-    from_left = from_right = on_left = on_right = 0.0
-    for i in range(n - 1):
-        from_left += z[i]
-        on_left += from_left * (points[i + 1] - points[i])
-        left[i + 1] = on_left
-        j = n - 1 - i
-        from_right += z[j]
-        on_right += from_right * (points[j] - points[j - 1])
-        right[j - 1] = on_right
-    return right, left
+def _largest_residual(points: FloatArray, z: FloatArray, count: float, relu: bool) -> float:
+    """Compare z^T (x - t)_+ and z^T (t - x)_+ with what counts on either side, at every data point t.
 
-
-@compiled
-def _largest_residual(
-    points: FloatArray, z: FloatArray, middle: FloatArray, half: FloatArray, relu: bool
-) -> float:
-    """Compare the hinges with the counts on either side, in both readings of the indicator at the point.
-
-    With both readings a residual is |r - a| and |r - b|; the larger of the two is the distance of r from the
+    The points are sorted, and each counts for ``count``: 1, or 0 in denoising.  With both readings of the
+    indicator at t a residual is |r - a| and |r - b|; the larger of the two is the distance of r from the
     middle of a and b plus half their distance.
     """
-    right, left = _against_hinges(points, z)
-    n, largest = len(points), 0.0
-    for i in range(n):
+    n = len(points)
+    on_left = np.empty(0 if relu else n)
+    largest = moment = hinge = 0.0
+    first = 0
+    while first < n:
+        beyond = first + 1
+        while beyond < n and points[beyond] == points[first]:
+            beyond += 1
+        if first > 0:
+            hinge += moment * (points[first] - points[first - 1])
         if relu:
-            residual = max(abs(right[i] - middle[i]), abs(left[i] + n - middle[i])) + half[i]
+            middle, half = count * (first + beyond) / 2, count * (beyond - first) / 2
+            largest = max(largest, abs(hinge + middle) + half)
         else:
-            residual = abs(left[i] + right[i] - (2 * middle[i] - n)) + 2 * half[i]
-        largest = max(largest, residual)
+            on_left[first] = hinge
+        for i in range(first, beyond):
+            moment += z[i]
+        first = beyond
+    moment = hinge = 0.0
+    beyond = n
+    while beyond > 0:
+        first = beyond - 1
+        while first > 0 and points[first - 1] == points[first]:
+            first -= 1
+        if beyond < n:
+            hinge += moment * (points[beyond] - points[first])
+        middle, half = count * (n - (first + beyond) / 2), count * (beyond - first) / 2
+        if relu:
+            largest = max(largest, abs(hinge - middle) + half)
+        else:
+            largest = max(largest, abs(hinge + on_left[first] - (2 * middle - count * n)) + 2 * half)
+        for i in range(beyond - 1, first - 1, -1):
+            moment += z[i]
+        beyond = first
     return largest
 
 
@@ -428,13 +433,30 @@ def certify_denoising(
     as_flag(skip, "skip")
     _check_class(network, activation, skip)
     points, labels, dual_vector = _sorted(points, labels, dual_vector)
-    feasible, residue = _into_the_tube(points, dual_vector, decay, activation, skip)
+    return denoising_certificate(points, labels, network, dual_vector, decay, skip=skip)
+
+
+def denoising_certificate(
+    points: FloatArray, labels: FloatArray, network: KinkNetwork, z: FloatArray, beta: float, *, skip: bool
+) -> Certificate:
+    """Do what `certify_denoising` does, with sorted data, without checking the form of anything.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> none = np.zeros(0)
+    >>> flat = KinkNetwork(none, none, none, none)
+    >>> denoising_certificate(np.arange(2.0), np.zeros(2), flat, np.zeros(2), 1.0, skip=False).holds
+    True
+    """
+    feasible, residue = _into_the_tube(points, z, beta, network.activation, skip)
     # Constants do not change z^T l, and without them it keeps its digits when the targets are far from zero.
     apart = labels - labels.mean()
-    primal = float(0.5 * np.sum((network(points) - labels) ** 2) + decay * network.total_weight)
-    dual = float(feasible @ apart - 0.5 * np.sum(feasible**2))
+    rest = network.on_line(points) - labels
+    primal = float(0.5 * (rest @ rest) + beta * network.total_weight)
+    dual = float(feasible @ apart - 0.5 * (feasible @ feasible))
     rounding = len(labels) * (1e-11 * float(np.abs(labels).max())) ** 2
-    scale = max(abs(primal), abs(dual), 0.5 * float(np.sum(apart**2)), rounding)
+    scale = max(abs(primal), abs(dual), 0.5 * float(apart @ apart), rounding)
     # The sum of n targets of root-mean-square size r has size n r; scale is about n r^2.
     infeasibility = residue / float(np.sqrt(len(labels) * scale)) if scale > 0 else 0.0
     return Certificate(primal, dual, infeasibility, scale)
@@ -449,9 +471,7 @@ def _into_the_tube(
     if skip and lever.any():
         moved = moved - lever * (lever @ moved) / (lever @ lever)
         moved -= moved.mean()
-    right, left = _against_hinges(points, moved)
-    hinges = np.concatenate([right, left]) if activation == "relu" else right + left
-    steepest = float(np.abs(hinges).max())
+    steepest = _largest_residual(points, moved, 0.0, activation == "relu")
     moved *= min(1.0, beta / steepest) if steepest > 0 else 1.0
     equations = [moved.sum()] + ([(lever / np.abs(lever).max()) @ moved] if skip and lever.any() else [])
     return moved, float(np.abs(equations).max())

@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ._passes import shared
+from ._passes import near, thinned
 from ._validation import FloatArray
 from .active_set import Spline, descend, end_states, nearest_state
-from .beam import Beam, Tube, straight_beam
+from .beam import Tube
 
 __all__ = ["Solution", "coarsen", "solve_by_levels"]
 
@@ -100,10 +100,9 @@ def solve_by_levels(tube: Tube, before: Solution | None = None) -> Solution:
             before.spline.again(tube, chain, min(before.spline.state, len(chain) - 1)), before.height
         )
     *finer, level = _levels(tube)
-    straight = straight_beam(level)
-    height = _height(level, straight)
+    height = _height_of_constant(level)
     state = nearest_state(end_states(level), height, level.scale)
-    start = _Contacts(straight.knots, straight.kinks, height, state)
+    start = _Contacts(np.zeros(0, dtype=np.int64), np.zeros(0), height, state)
     for finer_level in reversed(finer):
         contacts = _solved(_posed(level, start), start.height).contacts
         start = replace(contacts, touching=contacts.touching * _FACTOR)
@@ -112,9 +111,9 @@ def solve_by_levels(tube: Tube, before: Solution | None = None) -> Solution:
     return _solved(_posed(tube, start), start.height)
 
 
-def _height(tube: Tube, beam: Beam) -> float:
-    """The height of the beam's end less its level, but for rounding."""
-    return float((tube.counts * beam.z) @ (tube.points - tube.points[0])) / tube.unit - tube.level
+def _height_of_constant(tube: Tube) -> float:
+    """The height of the beam's end less its level, if the score is constant."""
+    return float(tube.pulls @ (tube.points - tube.points[0])) / tube.unit - tube.level
 
 
 def _solved(spline: Spline, height: float) -> Solution:
@@ -146,13 +145,8 @@ def _posed(tube: Tube, start: _Contacts) -> Spline:
 
 def _among_nearby(tube: Tube, start: _Contacts, places: np.ndarray) -> _Contacts:
     """Solve the problem with all points near these places and the ends, and every hundredth elsewhere."""
-    window = places[:, None] + np.arange(-_AROUND, _AROUND + 1)
-    kept = np.zeros(len(tube.points), dtype=bool)
-    kept[::_ELSEWHERE] = True
-    kept[np.clip(window, 0, len(kept) - 1)] = True
-    kept[:_AROUND] = kept[-_AROUND:] = True  # in the tails points stand far apart
-    index = np.flatnonzero(kept)
-    if len(index) > len(kept) / 2:
+    index = near(places, len(tube.points), _AROUND, _ELSEWHERE)  # in the tails points stand far apart
+    if len(index) > len(tube.points) / 2:
         return start
     at = np.searchsorted(index, start.touching)
     level = coarsen(tube, index)
@@ -193,11 +187,10 @@ def coarsen(tube: Tube, index: np.ndarray) -> Tube:
     """
     if len(index) == len(tube.points):
         return tube
-    counts = shared(tube.points, tube.counts, index)
-    targets = shared(tube.points, tube.pulls, index) / counts if tube.has_targets else np.zeros(len(index))
+    points, counts, targets = thinned(tube.points, tube.counts, tube.pulls, tube.has_targets, index)
     return replace(
         tube,
-        points=tube.points[index],
+        points=points,
         counts=counts,
         centre=tube.centre[index],
         half_width=tube.half_width[index],

@@ -265,18 +265,42 @@ def hinge_sum(
         return constant + slope * (x - origin)
     order = np.argsort(kinks, kind="stable")
     knots = kinks[order]
-    gaps = np.diff(knots)
-    from_left, from_right = np.cumsum(right[order]), np.cumsum(left[order][::-1])[::-1]
-    on_left = np.concatenate([[0.0], np.cumsum(from_left[:-1] * gaps)])
-    on_right = np.concatenate([np.cumsum((from_right[1:] * gaps)[::-1])[::-1], [0.0]])
-    heights = on_left + on_right + (constant + slope * (knots - origin))
-    slopes = slope + np.concatenate([[0.0], from_left]) - np.concatenate([from_right, [0.0]])
-    # One more line than kinks: the first two start at the first kink.
-    starts, heights = (np.concatenate([values[:1], values]) for values in (knots, heights))
+    starts, slopes, heights = _lines(knots, right[order], left[order], constant, slope, origin)
     if _is_sorted(x):
         return _between_edges(x, np.searchsorted(x, knots), starts, slopes, heights)
     piece = np.searchsorted(knots, x, side="right")
     return heights[piece] + slopes[piece] * (x - starts[piece])
+
+
+@compiled
+def _lines(
+    knots: FloatArray, right: FloatArray, left: FloatArray, constant: float, slope: float, origin: float
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return starts, slopes and heights there of the lines between sorted kinks.
+
+    There is one more line than kinks: the first two start at the first kink.
+    """
+    m = len(knots)
+    starts, slopes, heights = np.empty(m + 1), np.empty(m + 1), np.empty(m + 1)
+    from_left = on_left = from_right = on_right = 0.0
+    for k in range(m):
+        starts[k + 1] = knots[k]
+        heights[k + 1] = constant + slope * (knots[k] - origin)
+        if k > 0:
+            on_left += from_left * (knots[k] - knots[k - 1])
+        heights[k + 1] += on_left
+        slopes[k] = slope + from_left
+        from_left += right[k]
+    slopes[m] = slope + from_left
+    for k in range(m - 1, -1, -1):
+        if k < m - 1:
+            on_right += from_right * (knots[k + 1] - knots[k])
+        heights[k + 1] += on_right
+        slopes[k + 1] -= from_right
+        from_right += left[k]
+    slopes[0] -= from_right
+    starts[0], heights[0] = starts[1], heights[1]
+    return starts, slopes, heights
 
 
 @compiled

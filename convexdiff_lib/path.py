@@ -397,7 +397,10 @@ def _state_at(problem: _Problem, side: np.ndarray, end: int, beta: float) -> tup
     """Minimise for one active set, and measure what must not become negative, with all rates below beta."""
     tube, rate = problem.tube(beta), problem.rate(beta)
     chain = end_states(tube)
-    spline, moving = Spline.on_sides(tube, side, chain, end), Spline.on_sides(rate, side, end_states(rate), end)
+    spline, moving = (
+        Spline.on_sides(tube, side, chain, end),
+        Spline.on_sides(rate, side, end_states(rate), end),
+    )
     values, offset = spline.minimise()
     rates, drift = moving.minimise()
     now, size = _slacks(spline, values, offset, chain[end].lean)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ._memory import keep_freed_memory
+from ._passes import tallied
 from ._validation import Activation, FloatArray, as_activation, as_flag, as_sample, as_weight_decay
 from .active_set import polish
 from .beam import (
@@ -31,7 +32,7 @@ from .certificates import (
     Certificate,
     NotCertifiedError,
     ScoreMatchingCertifier,
-    certify_denoising,
+    denoising_certificate,
 )
 from .coarse_to_fine import Solution, solve_by_levels
 from .networks import KinkNetwork, TwoLayerNetwork
@@ -174,7 +175,8 @@ def score_matching(
     ...
     ValueError: beta = 0.5 is below 1, the smallest weight decay at which ... finite ...
     """
-    return score_matching_path(x, [as_weight_decay(beta)], activation=activation, skip=skip)[0]
+    sample, decay = as_sample(x), as_weight_decay(beta)
+    return _fits(sample, [decay], as_activation(activation), as_flag(skip, "skip"))[0]
 
 
 def score_matching_path(
@@ -212,12 +214,16 @@ def score_matching_path(
     [True, True, True]
     """
     sample, decays = as_sample(x), [as_weight_decay(beta) for beta in as_sample(betas, "betas").tolist()]
-    as_activation(activation)
-    as_flag(skip, "skip")
+    return _fits(sample, decays, as_activation(activation), as_flag(skip, "skip"))
+
+
+def _fits(
+    sample: FloatArray, decays: list[float], activation: Activation, skip: bool
+) -> list[UnivariateScore]:
+    """Sort the data, check the problems, and solve them one after the other."""
     keep_freed_memory()
     ordered = np.sort(sample)
-    points, counts = np.unique(ordered, return_counts=True)
-    weight = counts.astype(np.float64)
+    points, weight = tallied(ordered)
     _check_distances(points)
     for decay in decays:
         _check_problem(len(points), weight, decay, activation, skip)
@@ -311,24 +317,24 @@ def denoising_score_matching(
     keep_freed_memory()
     order = np.argsort(sample)
     ordered = sample[order]
-    points, counts = np.unique(ordered, return_counts=True)
-    weight = counts.astype(np.float64)
+    points, weight = tallied(ordered)
     _check_distances(points)
     mean_target = _check_targets(aims)
     labels, apart = aims[order], aims - mean_target
-    apart_on_line = apart[order]
+    apart_on_line = labels - mean_target
 
     def certify(network: KinkNetwork, dual: DualVariable, beta: float) -> Certificate:
         z = apart_on_line + dual.on_line(ordered)
-        return certify_denoising(ordered, labels, network, z, beta, activation=activation, skip=skip)
+        return denoising_certificate(ordered, labels, network, z, beta, skip=skip)
 
     if len(points) == 1:
         network = replace(_constant(points[0], activation), constant=mean_target)
         dual = DualVariable(sample, apart, points, np.zeros(1))
         return UnivariateScore(decay, certify(network, dual, decay), network, dual)
-    # The best fit to tied points is that to their mean.
-    place = np.repeat(np.arange(len(points)), counts)
-    means = np.bincount(place, apart_on_line) / weight
+    means = apart_on_line
+    if len(points) < len(ordered):  # the best fit to tied points is that to their mean
+        place = np.repeat(np.arange(len(points)), weight.astype(np.int64))
+        means = np.bincount(place, apart_on_line) / weight
     tube = denoising_tube(points, weight, means, decay, activation=activation, skip=skip)
     task = _Task(sample, apart, mean_target, decay, activation, skip, certify)
     return _finish(task, tube, task.pair(tube, Candidate.from_solution(solve_by_levels(tube))))

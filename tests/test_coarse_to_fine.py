@@ -19,7 +19,7 @@ from convexdiff_lib import (
     univariate,
 )
 from convexdiff_lib._validation import Activation, FloatArray
-from convexdiff_lib.active_set import Spline, conflicts, descend, end_states, first_spline, polish
+from convexdiff_lib.active_set import Spline, descend, end_states, first_spline, polish
 from convexdiff_lib.beam import Tube, denoising_tube, score_matching_tube, solve_beam
 from convexdiff_lib.coarse_to_fine import coarsen, solve_by_levels
 from convexdiff_lib.networks import KinkNetwork
@@ -196,7 +196,7 @@ def test_a_point_that_touches_is_not_outside() -> None:
     _, high = tube.bounds(0.0)
     inside = (tube.heights(tube.targets - spline.at_data(off)) - tube.centre)[1:-1]
     assert max(inside[spline.touching - 1] - high[spline.touching - 1]) >= 1e-3
-    assert not set(conflicts(spline, off, 0.0).entering.tolist()) & set((spline.touching - 1).tolist())
+    assert not set(spline.conflicts(off, 0.0).entering.tolist()) & set(spline.touching.tolist())
 
 
 @every_network
@@ -248,16 +248,17 @@ def test_another_end_has_other_guards() -> None:
     tube = tube_of(x, 30.0, "relu", False)
     chain, side = end_states(tube), np.zeros(48, dtype=np.int8)
     assert len(chain) == 5
-    spline = Spline(tube, side, chain, 0)
+    spline = Spline.on_sides(tube, side, chain, 0)
     spline.minimise()
     assert spline.guards.keys() == {1}
     for state in (0, 1, 2, 4):
         again, plain = (
-            made.guards for made in (spline.again(tube, chain, state), Spline(tube, side, chain, state))
+            made.guards
+            for made in (spline.again(tube, chain, state), Spline.on_sides(tube, side, chain, state))
         )
         assert again.keys() == plain.keys()
         assert all(again[step].tolist() == plain[step].tolist() for step in plain)
-        assert spline.again(tube, chain, state).moments is spline.moments  # worked out once
+        assert spline.again(tube, chain, state).sums is spline.sums  # worked out once
 
 
 def test_a_path_with_an_uncertified_fit_is_not_returned(monkeypatch: pytest.MonkeyPatch) -> None:
