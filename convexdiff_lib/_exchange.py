@@ -13,10 +13,10 @@ from typing import NamedTuple
 import numpy as np
 
 from ._compiled import compiled
-from ._passes import functional, second_moments, shared, worst_outside
+from ._passes import functional, second_moments, shared, thinned, worst_outside
 from ._validation import FloatArray
 
-__all__ = ["Problem", "Sums", "best_values", "changed", "gathered", "leap", "lift", "move_of_end", "wrongs"]
+__all__ = ["Problem", "Sums", "best_values", "changed", "gathered", "leap", "leap_by_levels", "lift", "move_of_end", "wrongs"]
 
 _MAX_LEAPS = 100
 _MAX_STALLED = 10
@@ -289,3 +289,45 @@ def leap(
         if fixed:
             state += move
     return False, knots, sign, state, sums, values, height, turned
+
+
+@compiled
+def leap_by_levels(
+    problem: Problem, chain: FloatArray, strides: np.ndarray, state: int, height: float
+) -> tuple[bool, np.ndarray, FloatArray, int, Sums, FloatArray, float, np.ndarray]:
+    """Leap from nothing: first among few of the points, then among more, in the end among all.
+
+    Every stride is a multiple of the next; the last is 1.
+    """
+    last = len(problem.points) - 1
+    knots, sign = np.array([0, last]), np.empty(0)
+    for stride in strides:
+        knots //= stride
+        level = problem
+        if stride > 1:
+            index = np.append(np.arange(0, last, stride), last)
+            knots[-1] = len(index) - 1
+            points, counts, targets = thinned(
+                problem.points, problem.counts, problem.pulls, problem.has_targets, index
+            )
+            level = Problem(
+                points,
+                counts,
+                targets,
+                counts * targets,
+                problem.centre[index],
+                problem.half_width[index],
+                problem.has_targets,
+                problem.unit,
+                problem.level,
+                problem.low,
+                problem.high,
+                problem.flat,
+                problem.steep,
+                problem.tolerance,
+            )
+        found = leap(level, chain, knots, sign, state, height, gathered(level, knots))
+        if stride > 1:
+            knots, sign, state, height = found[1] * stride, found[2], found[3], found[6]
+            knots[-1] = last
+    return found

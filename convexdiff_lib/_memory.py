@@ -6,6 +6,8 @@ out again.  Arrays of a hundred thousand numbers then cost more to allocate than
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 __all__ = ["keep_freed_memory"]
@@ -13,9 +15,10 @@ __all__ = ["keep_freed_memory"]
 _JUST_BELOW_32_MIB = 2**25 - 2**15
 
 
+@cache
 def keep_freed_memory() -> None:
     """Make the allocator keep blocks of up to 32 MiB, where it learns from what is freed, as glibc's does.
 
-    Freeing one untouched block teaches it the size; elsewhere this does nothing, at no cost either.
+    Freeing one untouched block teaches it the size, for good; elsewhere this does nothing, at no cost either.
     """
     np.empty(_JUST_BELOW_32_MIB, dtype=np.uint8)

@@ -32,17 +32,20 @@ _BLOCK = 256  # so many terms are added one by one, then their sums: rounding gr
 
 
 @compiled
-def tallied(ordered: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the distinct numbers of a sorted sample, and how often each occurs."""
+def tallied(ordered: FloatArray) -> tuple[FloatArray, FloatArray, float]:
+    """Return the distinct numbers of a sorted sample, how often each occurs, and their smallest distance."""
     points, counts = np.empty(len(ordered)), np.empty(len(ordered))
-    number = 0
-    for i in range(len(ordered)):
-        if number > 0 and ordered[i] == points[number - 1]:
-            counts[number - 1] += 1
-        else:
+    points[0], counts[0] = ordered[0], 1.0
+    number, closest = 1, np.inf
+    for i in range(1, len(ordered)):
+        gap = ordered[i] - ordered[i - 1]
+        if gap > 0:
             points[number], counts[number] = ordered[i], 1.0
             number += 1
-    return points[:number], counts[:number]
+            closest = min(closest, gap)
+        else:
+            counts[number - 1] += 1
+    return points[:number], counts[:number], closest
 
 
 @compiled

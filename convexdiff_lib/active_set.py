@@ -22,7 +22,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._exchange import Sums, best_values, changed, gathered, leap, lift, move_of_end, wrongs
+from ._exchange import (
+    Sums,
+    best_values,
+    changed,
+    gathered,
+    leap,
+    leap_by_levels,
+    lift,
+    move_of_end,
+    wrongs,
+)
 from ._passes import interpolated
 from ._validation import FloatArray
 from .beam import Beam, Tube
@@ -200,30 +210,13 @@ class Spline:
         problem, parts = self.tube.problem, (self.knots, self.sign, values, height)
         number, turned, where, side, excess = wrongs(problem, *parts)
         return Conflicts(
-            number, turned, where, side, excess, move_of_end(problem, self._states, self.state, *parts)
+            number, turned, where, side, excess, move_of_end(problem, self.states, self.state, *parts)
         )
 
     @property
-    def _states(self) -> FloatArray:
+    def states(self) -> FloatArray:
+        """The chain as an array, one row for each state."""
         return np.array(self.chain, dtype=np.float64)
-
-    def leap(self, height: float) -> tuple[bool, Spline, FloatArray, float]:
-        """Change all that is wrong at once, again and again, and move the end by Newton's method.
-
-        Returns whether nothing is wrong in the end, the spline, its knot values and the height.  If something
-        is, the values are no minimiser, but no kink has the wrong sign.
-        """
-        right, knots, sign, state, sums, values, height, turned = leap(
-            self.tube.problem, self._states, self.knots, self.sign, self.state, float(height), self.sums
-        )
-        found = Spline(self.tube, knots[1:-1], sign, self.chain, state)
-        found.sums = sums
-        if right:
-            return True, found, values, height
-        none = np.zeros(0, dtype=np.int64)
-        tame = found.changed(turned, none, none.astype(np.float64))
-        return False, tame, _starting_values(tame, found.beam(values)), height
-
 
 @dataclass(frozen=True)
 class Conflicts:
@@ -287,7 +280,9 @@ def first_spline(tube: Tube, start: Beam, offset: float) -> Spline:
     return Spline.on_sides(tube, _touching(tube, start, offset), chain, state)
 
 
-def descend(spline: Spline, height: float) -> Iterator[tuple[Spline, FloatArray, float]]:
+def descend(
+    spline: Spline, height: float, strides: np.ndarray | None = None
+) -> Iterator[tuple[Spline, FloatArray, float]]:
     """Walk downhill from one spline to the next; the last one is exact to rounding, as for `polish`.
 
     Parameters
@@ -296,6 +291,9 @@ def descend(spline: Spline, height: float) -> Iterator[tuple[Spline, FloatArray,
         Where to start.
     height : float
         About where the beam's end is, less its level.
+    strides : int array, optional
+        Start among few of the points, every fiftieth say, then go on among more.  Every stride is a multiple
+        of the next, and the last is 1; for a spline without touching points only.
 
     Yields
     ------
@@ -310,11 +308,22 @@ def descend(spline: Spline, height: float) -> Iterator[tuple[Spline, FloatArray,
     >>> [values.round(6).tolist() for _, values, _ in descend(start, -2.0)]
     [[0.75, -0.75]]
     """
-    right, spline, values, height = spline.leap(height)
-    if right:
-        yield spline, values, height
+    tube, chain, height = spline.tube, spline.chain, float(height)
+    if strides is None:
+        found = leap(
+            tube.problem, spline.states, spline.knots, spline.sign, spline.state, height, spline.sums
+        )
     else:
-        yield from _walk(spline, values)
+        found = leap_by_levels(tube.problem, spline.states, strides, spline.state, height)
+    right, knots, sign, state, sums, values, height, turned = found
+    landed = Spline(tube, knots[1:-1], sign, chain, state)
+    landed.sums = sums
+    if right:
+        yield landed, values, height
+    else:
+        none = np.zeros(0, dtype=np.int64)
+        tame = landed.changed(turned, none, none.astype(np.float64))
+        yield from _walk(tame, _starting_values(tame, landed.beam(values)))
 
 
 def _walk(spline: Spline, values: FloatArray) -> Iterator[tuple[Spline, FloatArray, float]]:

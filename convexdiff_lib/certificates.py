@@ -210,7 +210,15 @@ class ScoreMatchingCertifier:
         """Certify a network and z, which is in the order of the sorted data, without checking their form."""
         points = self._line.points
         scores = network.on_line(points)
-        fit = 0.5 * (scores @ scores) + _sum_of_derivatives(points, network)
+        fit = 0.5 * (scores @ scores) + _sum_of_derivatives(
+            points,
+            network.kinks,
+            network.facing,
+            network.weights,
+            network.beyond,
+            network.slope,
+            self.activation == "relu",
+        )
         primal = float(fit + beta * network.total_weight)
         dual = float(-0.5 * (z @ z))
         violation = _violation(self._line, z, beta, self.activation, self.skip)
@@ -218,14 +226,27 @@ class ScoreMatchingCertifier:
         return Certificate(primal, dual, violation / len(points), scale)
 
 
-def _sum_of_derivatives(points: FloatArray, network: KinkNetwork) -> float:
+@compiled
+def _sum_of_derivatives(
+    points: FloatArray,
+    kinks: FloatArray,
+    facing: FloatArray,
+    weights: FloatArray,
+    beyond: np.ndarray,
+    slope: float,
+    relu: bool,
+) -> float:
     """Sum s' over sorted points, by counting the points at which each neuron acts."""
-    n = len(points)
-    up_to, below = (np.searchsorted(points, network.kinks, side=side) for side in ("right", "left"))
-    beyond = network.beyond
-    acts = np.where(network.facing > 0, n - np.where(beyond, up_to, below), np.where(beyond, below, up_to))
-    slopes = acts if network.activation == "relu" else 2 * acts - n
-    return float(n * network.slope + (network.weights * network.facing) @ slopes)
+    n, total = len(points), len(points) * slope
+    for j in range(len(kinks)):
+        right = facing[j] > 0
+        if beyond[j] == right:  # what stands at the kink is on the left of the change
+            before = np.searchsorted(points, kinks[j], side="right")
+        else:
+            before = np.searchsorted(points, kinks[j], side="left")
+        acts = n - before if right else before
+        total += facing[j] * weights[j] * (acts if relu else 2 * acts - n)
+    return total
 
 
 def _check_class(network: KinkNetwork, activation: Activation, skip: bool) -> None:

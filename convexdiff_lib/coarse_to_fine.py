@@ -22,8 +22,8 @@ from .beam import Tube
 
 __all__ = ["Solution", "coarsen", "solve_by_levels"]
 
-_COARSEST = 200
-_FACTOR = 10
+_LARGE, _FACTOR = 15_000, 10
+_COARSEST, _STRIDES = 200, np.array([27, 9, 3, 1])
 _AROUND, _ELSEWHERE = 50, 100
 _LOOKS = 6
 
@@ -101,14 +101,22 @@ def solve_by_levels(tube: Tube, before: Solution | None = None) -> Solution:
         )
     *finer, level = _levels(tube)
     height = _height_of_constant(level)
-    state = nearest_state(end_states(level), height, level.scale)
-    start = _Contacts(np.zeros(0, dtype=np.int64), np.zeros(0), height, state)
+    none = np.zeros(0, dtype=np.int64)
+    start = _Contacts(none, none.astype(np.float64), height, nearest_state(end_states(level), height, level.scale))
+    strides = _STRIDES[_STRIDES <= max(1, len(level.points) // _COARSEST)]
+    found = _descended(_posed(level, start), height, strides)
     for finer_level in reversed(finer):
-        contacts = _solved(_posed(level, start), start.height).contacts
-        start = replace(contacts, touching=contacts.touching * _FACTOR)
-        level = finer_level
-        start = _among_nearby(level, start, start.touching)
-    return _solved(_posed(tube, start), start.height)
+        seen = found.contacts
+        start = replace(seen, touching=seen.touching * _FACTOR)
+        start = _among_nearby(finer_level, start, start.touching)
+        found = _solved(_posed(finer_level, start), start.height)
+    return found
+
+
+def _descended(spline: Spline, height: float, strides: np.ndarray | None = None) -> Solution:
+    """The end of a descent."""
+    ever_better = deque(descend(spline, height, strides), maxlen=1)
+    return Solution(*(ever_better[0] if ever_better else (spline, *spline.minimise())))
 
 
 def _height_of_constant(tube: Tube) -> float:
@@ -133,8 +141,7 @@ def _solved(spline: Spline, height: float) -> Solution:
         spline, height = _posed(tube, contacts), contacts.height
         if np.array_equal(seen.touching, contacts.touching):
             break
-    ever_better = deque(descend(spline, height), maxlen=1)
-    return Solution(*(ever_better[0] if ever_better else (spline, *spline.minimise())))
+    return _descended(spline, height)
 
 
 def _posed(tube: Tube, start: _Contacts) -> Spline:
@@ -146,7 +153,7 @@ def _posed(tube: Tube, start: _Contacts) -> Spline:
 def _among_nearby(tube: Tube, start: _Contacts, places: np.ndarray) -> _Contacts:
     """Solve the problem with all points near these places and the ends, and every hundredth elsewhere."""
     index = near(places, len(tube.points), _AROUND, _ELSEWHERE)  # in the tails points stand far apart
-    if len(index) > len(tube.points) / 2:
+    if len(index) > len(tube.points) / 4:
         return start
     at = np.searchsorted(index, start.touching)
     level = coarsen(tube, index)
@@ -163,7 +170,7 @@ def _levels(tube: Tube) -> list[Tube]:
 
 
 def _is_large(tube: Tube) -> bool:
-    return len(tube.points) > _FACTOR * _COARSEST
+    return len(tube.points) > _LARGE
 
 
 def _every_tenth(tube: Tube) -> np.ndarray:

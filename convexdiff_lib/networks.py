@@ -264,10 +264,10 @@ def hinge_sum(
     if not len(kinks):
         return constant + slope * (x - origin)
     order = np.argsort(kinks, kind="stable")
-    knots = kinks[order]
-    starts, slopes, heights = _lines(knots, right[order], left[order], constant, slope, origin)
+    knots, right, left = kinks[order], right[order], left[order]
     if _is_sorted(x):
-        return _between_edges(x, np.searchsorted(x, knots), starts, slopes, heights)
+        return _along_sorted(x, knots, right, left, constant, slope, origin)
+    starts, slopes, heights = _lines(knots, right, left, constant, slope, origin)
     piece = np.searchsorted(knots, x, side="right")
     return heights[piece] + slopes[piece] * (x - starts[piece])
 
@@ -304,21 +304,32 @@ def _lines(
 
 
 @compiled
-def _between_edges(
-    x: FloatArray, edges: NDArray[np.intp], starts: FloatArray, slopes: FloatArray, heights: FloatArray
+def _along_sorted(
+    x: FloatArray,
+    knots: FloatArray,
+    right: FloatArray,
+    left: FloatArray,
+    constant: float,
+    slope: float,
+    origin: float,
 ) -> FloatArray:
-    """Evaluate at sorted points, line by line; ``edges`` says before which points the kinks lie."""
+    """Evaluate at sorted points, line by line."""
+    starts, slopes, heights = _lines(knots, right, left, constant, slope, origin)
     out = np.empty(len(x))
-    for k in range(len(starts)):
-        first = edges[k - 1] if k > 0 else 0
-        last = edges[k] if k < len(edges) else len(x)
-        for i in range(first, last):
-            out[i] = heights[k] + slopes[k] * (x[i] - starts[k])
+    k = 0
+    for i in range(len(x)):
+        while k < len(knots) and knots[k] <= x[i]:
+            k += 1
+        out[i] = heights[k] + slopes[k] * (x[i] - starts[k])
     return out
 
 
+@compiled
 def _is_sorted(x: FloatArray) -> bool:
-    return bool((x[1:] >= x[:-1]).all())
+    for i in range(1, len(x)):
+        if not x[i] >= x[i - 1]:
+            return False
+    return True
 
 
 def _kinks_before(knots: FloatArray, x: FloatArray, side: Literal["left", "right"]) -> NDArray[np.intp]:
@@ -403,8 +414,9 @@ class KinkNetwork:
 
     def on_line(self, points: FloatArray) -> FloatArray:
         """Return s at points that need no checks; fast where they are sorted."""
-        both = self.activation == "abs"
-        right, left = (np.where(both | (self.facing == side), self.weights, 0.0) for side in (1, -1))
+        right = left = self.weights
+        if self.activation == "relu":
+            right, left = np.where(self.facing > 0, right, 0.0), np.where(self.facing < 0, left, 0.0)
         return hinge_sum(points, self.kinks, right, left, self.constant, self.slope, self.origin)
 
     def derivative(self, x: ArrayLike) -> FloatArray:

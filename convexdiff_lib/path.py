@@ -338,7 +338,7 @@ def denoising_path(
 def _check_points(points: FloatArray) -> None:
     if len(points) < 2:
         raise ValueError("a path needs at least two distinct points; got one")
-    _check_distances(points)
+    _check_distances(points, float(np.diff(points).min()))
 
 
 def _follow(problem: _Problem, stop: float, points: FloatArray) -> SolutionPath:

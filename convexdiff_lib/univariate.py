@@ -223,8 +223,8 @@ def _fits(
     """Sort the data, check the problems, and solve them one after the other."""
     keep_freed_memory()
     ordered = np.sort(sample)
-    points, weight = tallied(ordered)
-    _check_distances(points)
+    points, weight, closest = tallied(ordered)
+    _check_distances(points, closest)
     for decay in decays:
         _check_problem(len(points), weight, decay, activation, skip)
     certifier = ScoreMatchingCertifier(ordered, activation=activation, skip=skip)
@@ -317,8 +317,8 @@ def denoising_score_matching(
     keep_freed_memory()
     order = np.argsort(sample)
     ordered = sample[order]
-    points, weight = tallied(ordered)
-    _check_distances(points)
+    points, weight, closest = tallied(ordered)
+    _check_distances(points, closest)
     mean_target = _check_targets(aims)
     labels, apart = aims[order], aims - mean_target
     apart_on_line = labels - mean_target
@@ -397,12 +397,11 @@ def _check_targets(targets: FloatArray) -> float:
     return float(np.mean(targets))
 
 
-def _check_distances(points: FloatArray) -> None:
+def _check_distances(points: FloatArray, shortest: float) -> None:
     """Slopes are of the order of one over length squared, which double precision must be able to hold."""
+    longest = float(points[-1]) - float(points[0])  # as Python's numbers, which overflow in silence
     if len(points) == 1:
         return
-    with np.errstate(over="ignore"):
-        shortest, longest = float(np.diff(points).min()), float(points[-1] - points[0])
     if not (shortest >= _SHORTEST and longest <= _LONGEST):
         raise ValueError(
             f"the distances between distinct points must lie between {_SHORTEST:g} and {_LONGEST:g}; these "
