@@ -21,6 +21,7 @@ __all__ = ["Problem", "Sums", "best_values", "changed", "gathered", "leap", "lea
 _MAX_LEAPS = 100
 _MAX_STALLED = 10
 _MAX_HEIGHTS = 30
+_NEAR = 8  # an eighth of the way to the next knot
 
 
 class Problem(NamedTuple):
@@ -182,6 +183,42 @@ def changed(
 
 
 @compiled
+def _slid(
+    knots: np.ndarray,
+    sign: FloatArray,
+    turned: np.ndarray,
+    where: np.ndarray,
+    side: FloatArray,
+    excess: FloatArray,
+) -> tuple[np.ndarray, np.ndarray, FloatArray]:
+    """Let what touches slide: a point that enters near it, on its side, replaces it; the worst, if two do.
+
+    Two points that touch side by side would bend the spline wildly.  Returns which inner knots leave, and
+    the points that enter, with their sides.
+    """
+    leaving, kept = turned.copy(), np.ones(len(where), dtype=np.bool_)
+    instead = np.full(len(sign), -1)
+    k = 0
+    for e in range(len(where)):
+        while knots[k + 1] < where[e]:
+            k += 1
+        near = (knots[k + 1] - knots[k]) / _NEAR
+        # The inner knot j is knot j + 1.
+        j = k - 1 if where[e] - knots[k] <= near else k if knots[k + 1] - where[e] <= near else -1
+        if j < 0 or j == len(sign) or turned[j] or sign[j] != side[e]:
+            continue
+        other = instead[j]
+        if other < 0 or excess[e] > excess[other]:
+            instead[j] = e
+            leaving[j] = True
+            if other >= 0:
+                kept[other] = False
+        else:
+            kept[e] = False
+    return leaving, where[kept], side[kept]
+
+
+@compiled
 def move_of_end(
     problem: Problem,
     chain: FloatArray,
@@ -210,21 +247,25 @@ def _settled(
 ) -> tuple[bool, np.ndarray, FloatArray, Sums, FloatArray, np.ndarray]:
     """Change all kinks that are wrong at once, as long as that makes less and less of it.
 
-    Between neighbouring kinks one point at most enters on either side, as in Remez' exchange.  Returns
+    Between neighbouring kinks one point at most enters on either side, as in Remez' exchange, and as long as
+    there is progress it replaces a kink near it.  Returns
     whether nothing is wrong any more; the best spline, its sums and knot values, and which kinks are turned.
     """
     best = (False, knots, sign, sums, np.empty(0), np.empty(0, dtype=np.bool_))
     fewest, stalled = -1, 0
     for _ in range(_MAX_LEAPS):
         values, height = best_values(problem, knots, sign, end, sums)
-        number, turned, where, side, _excess = wrongs(problem, knots, sign, values, height)
+        number, turned, where, side, excess = wrongs(problem, knots, sign, values, height)
         stalled += 1
         if number < fewest or fewest < 0:
             fewest, stalled = number, 0
             best = (number == 0, knots, sign, sums, values, turned)
         if number == 0 or stalled > _MAX_STALLED:
             break
-        knots, sign = changed(knots, sign, turned, where, side)
+        leaving = turned
+        if stalled == 0:  # where neighbours do touch side by side, sliding may go to and fro
+            leaving, where, side = _slid(knots, sign, turned, where, side, excess)
+        knots, sign = changed(knots, sign, leaving, where, side)
         sums = gathered(problem, knots)
     return best
 

@@ -23,7 +23,7 @@ from .beam import Tube
 __all__ = ["Solution", "coarsen", "solve_by_levels"]
 
 _LARGE, _FACTOR = 15_000, 10
-_COARSEST, _STRIDES = 200, np.array([27, 9, 3, 1])
+_COARSEST, _STRIDES = 200, np.array([9, 1])
 _AROUND, _ELSEWHERE = 50, 100
 _LOOKS = 6
 
