@@ -158,7 +158,7 @@ def bandwidth(case: Case) -> Record:
     A round has to read, for every point, its position, multiplicity, target, the middle and the half-width of
     the tube there (8 bytes each) and the side on which the beam touches (1 byte).
     """
-    from convexdiff_lib.active_set import Spline, descend, end_states
+    from convexdiff_lib.active_set import Spline, descend
 
     copy, triad = _memory_speed()
     instance = case.instance
@@ -171,7 +171,7 @@ def bandwidth(case: Case) -> Record:
 
     def one_round() -> int:
         """Minimise with the right touching points, and see that nothing is wrong."""
-        return len(list(descend(Spline(tube, knots, side, end_states(tube), 0), 0.0)))
+        return len(list(descend(Spline(tube, knots, side, 0), 0.0)))
 
     seconds, rounds = best_time(one_round)
     floor = 41 * instance.n / copy

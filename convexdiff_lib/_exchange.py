@@ -16,7 +16,18 @@ from ._compiled import compiled
 from ._passes import functional, second_moments, shared, thinned, worst_outside
 from ._validation import FloatArray
 
-__all__ = ["Problem", "Sums", "best_values", "changed", "gathered", "leap", "leap_by_levels", "lift", "move_of_end", "wrongs"]
+__all__ = [
+    "Problem",
+    "Sums",
+    "best_values",
+    "changed",
+    "gathered",
+    "leap",
+    "leap_by_levels",
+    "lift",
+    "move_of_end",
+    "wrongs",
+]
 
 _MAX_LEAPS = 100
 _MAX_STALLED = 10
@@ -44,7 +55,7 @@ class Problem(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """What a spline's loss needs of the data: its matrix, diagonal and off-diagonal, and the targets' share."""
+    """A spline's loss in its knot values: its matrix, diagonal and off-diagonal, and the targets' share."""
 
     diagonal: FloatArray
     off_diagonal: FloatArray

@@ -21,7 +21,6 @@ __all__ = [
     "rank_line",
     "second_moments",
     "shared",
-    "spread",
     "tallied",
     "thinned",
     "walls",
@@ -46,26 +45,6 @@ def tallied(ordered: FloatArray) -> tuple[FloatArray, FloatArray, float]:
         else:
             counts[number - 1] += 1
     return points[:number], counts[:number], closest
-
-
-@compiled
-def spread(points: FloatArray, counts: FloatArray) -> float:
-    """The distance between the quartiles, each read off the line through the middles of the steps."""
-    total = counts.sum()
-    quartiles = np.empty(2)
-    i, below = 0, 0.0
-    for q in range(2):
-        share = (1 + 2 * q) * total / 4
-        while i < len(points) and below + counts[i] / 2 < share:
-            below += counts[i]
-            i += 1
-        if i == 0 or i == len(points):
-            quartiles[q] = points[max(i - 1, 0)]
-        else:
-            before = below - counts[i - 1] / 2
-            weight = (share - before) / ((counts[i - 1] + counts[i]) / 2)
-            quartiles[q] = points[i - 1] + weight * (points[i] - points[i - 1])
-    return quartiles[1] - quartiles[0]
 
 
 @compiled
@@ -129,7 +108,7 @@ def less_line(
 
 @compiled
 def highest(points: FloatArray, counts: FloatArray, z: FloatArray, unit: float) -> float:
-    """The largest height of a beam of curvature z in size; it is nil at the right end, and so is its slope."""
+    """The largest height of a beam of curvature z, in size; at the right end it is nil, and level."""
     moment = height = largest = 0.0
     for i in range(len(points) - 1, 0, -1):
         moment += counts[i] * z[i]

@@ -32,8 +32,9 @@ def as_sample(x: ArrayLike, name: str = "x") -> FloatArray:
         raise ValueError(f"{name} must be one-dimensional, shape (n,); got shape {sample.shape}")
     if sample.size == 0:
         raise ValueError(f"{name} must hold at least one point; got an empty array")
-    bad = ~np.isfinite(sample)
-    if bad.any():
+    finite = np.isfinite(sample)
+    if not finite.all():
+        bad = ~finite
         first = int(np.argmax(bad))
         raise ValueError(
             f"{name} must be finite; {int(bad.sum())} of {sample.size} entries are not, "

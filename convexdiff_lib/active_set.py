@@ -18,7 +18,6 @@ from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 
@@ -35,56 +34,11 @@ from ._exchange import (
 )
 from ._passes import interpolated
 from ._validation import FloatArray
-from .beam import Beam, Tube
+from .beam import Beam, End, Tube
 
-__all__ = ["Conflicts", "End", "Spline", "descend", "end_states", "first_spline", "nearest_state", "polish"]
+__all__ = ["Conflicts", "Spline", "descend", "first_spline", "nearest_state", "polish"]
 
 _MAX_ROUNDS = 2000
-
-
-class End(NamedTuple):
-    """A state of the beam's end: g_1 - level lies in [low, high], and ReLU kinks lean with sign ``lean``.
-
-    Examples
-    --------
-    >>> End(0.0, 0.0, 0).fixed
-    True
-    """
-
-    low: float
-    high: float
-    lean: int
-
-    @property
-    def fixed(self) -> bool:
-        """Whether the interval is a single height."""
-        return self.low == self.high
-
-
-def end_states(tube: Tube) -> list[End]:
-    """Return all states of the end, from low to high.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from convexdiff_lib.beam import score_matching_tube
-    >>> tube = score_matching_tube(np.arange(3.0), np.ones(3), 2.0, activation="abs", skip=False)
-    >>> [(end.low, end.high) for end in end_states(tube)]
-    [(-2.0, -2.0), (-2.0, 0.0), (0.0, 0.0)]
-    """
-    low, high = tube.end
-    if low == high:
-        return [End(low, low, 0)]
-    if len(tube.tilts) == 1:
-        return [End(low, low, 0), End(low, high, 0), End(high, high, 0)]
-    stops = [
-        End(low, low, -1),
-        End(low, 0.0, -1),
-        End(0.0, 0.0, 0),
-        End(0.0, high, 1),
-        End(high, high, 1),
-    ]
-    return [stop for i, stop in enumerate(stops) if i % 2 == 0 or not stop.fixed]
 
 
 class Spline:
@@ -97,10 +51,8 @@ class Spline:
         The interior points that touch, in increasing order.
     sign : array of shape (K,)
         For each of them +1 where the beam touches the top of the tube, -1 at the bottom.
-    chain : list of End
-        From `end_states`.
     state : int
-        Index into the chain.
+        Of the end: an index into the tube's chain.
 
     Examples
     --------
@@ -109,34 +61,32 @@ class Spline:
     >>> import numpy as np
     >>> from convexdiff_lib.beam import score_matching_tube
     >>> tube = score_matching_tube(np.arange(3.0), np.ones(3), 2.0, activation="relu", skip=False)
-    >>> spline = Spline.on_sides(tube, np.zeros(1, dtype=np.int8), end_states(tube), 0)
+    >>> spline = Spline.on_sides(tube, np.zeros(1, dtype=np.int8), 0)
     >>> values, offset = spline.minimise()
     >>> values.round(6).tolist(), offset
     ([0.75, -0.75], -2.0)
     """
 
-    def __init__(
-        self, tube: Tube, touching: np.ndarray, sign: FloatArray, chain: list[End], state: int
-    ) -> None:
-        self.tube, self.sign, self.chain, self.state = tube, sign, chain, state
+    def __init__(self, tube: Tube, touching: np.ndarray, sign: FloatArray, state: int) -> None:
+        self.tube, self.sign, self.state = tube, sign, state
         self.knots = np.concatenate([[0], touching, [len(tube.points) - 1]])
 
     @classmethod
-    def on_sides(cls, tube: Tube, side: np.ndarray, chain: list[End], state: int) -> Spline:
+    def on_sides(cls, tube: Tube, side: np.ndarray, state: int) -> Spline:
         """From the sides: for every interior point +1 at the top, -1 at the bottom, else 0."""
         touching = np.flatnonzero(side) + 1
-        return cls(tube, touching, side[touching - 1].astype(np.float64), chain, state)
+        return cls(tube, touching, side[touching - 1].astype(np.float64), state)
 
-    def again(self, tube: Tube, chain: list[End], state: int) -> Spline:
+    def again(self, tube: Tube, state: int) -> Spline:
         """The same touching points in another tube of the same points and targets, or with another end."""
         twin = copy(self)
-        twin.tube, twin.chain, twin.state = tube, chain, state
+        twin.tube, twin.state = tube, state
         return twin
 
     def changed(self, leaving: np.ndarray, entering: np.ndarray, side: FloatArray) -> Spline:
         """Let go of what is marked among the touching points, and add others, on their sides."""
         knots, sign = changed(self.knots, self.sign, leaving, entering, side)
-        return Spline(self.tube, knots[1:-1], sign, self.chain, self.state)
+        return Spline(self.tube, knots[1:-1], sign, self.state)
 
     @property
     def touching(self) -> np.ndarray:
@@ -153,7 +103,7 @@ class Spline:
     @property
     def end(self) -> End:
         """The state of the end."""
-        return self.chain[self.state]
+        return self.tube.chain[self.state]
 
     @cached_property
     def spans(self) -> FloatArray:
@@ -174,8 +124,8 @@ class Spline:
         if not self.end.fixed:
             return {}
         below, above = self.state - 1, self.state + 1
-        guards = {-1: self.lift(self.chain[below].lean)} if below >= 0 else {}
-        return guards | ({1: -self.lift(self.chain[above].lean)} if above < len(self.chain) else {})
+        guards = {-1: self.lift(self.tube.chain[below].lean)} if below >= 0 else {}
+        return guards | ({1: -self.lift(self.tube.chain[above].lean)} if above < len(self.tube.chain) else {})
 
     def lift(self, lean: int) -> FloatArray:
         """The slope that is left for the neurons at the two ends, as a functional of the knot values."""
@@ -183,7 +133,7 @@ class Spline:
 
     def slopes(self, values: FloatArray) -> FloatArray:
         """Slopes between the knots."""
-        return np.diff(values) / self.spans
+        return (values[1:] - values[:-1]) / self.spans
 
     def at_data(self, values: FloatArray) -> FloatArray:
         """Values at all distinct points."""
@@ -210,13 +160,9 @@ class Spline:
         problem, parts = self.tube.problem, (self.knots, self.sign, values, height)
         number, turned, where, side, excess = wrongs(problem, *parts)
         return Conflicts(
-            number, turned, where, side, excess, move_of_end(problem, self.states, self.state, *parts)
+            number, turned, where, side, excess, move_of_end(problem, self.tube.states, self.state, *parts)
         )
 
-    @property
-    def states(self) -> FloatArray:
-        """The chain as an array, one row for each state."""
-        return np.array(self.chain, dtype=np.float64)
 
 @dataclass(frozen=True)
 class Conflicts:
@@ -275,9 +221,7 @@ def first_spline(tube: Tube, start: Beam, offset: float) -> Spline:
     >>> first_spline(tube, *solve_beam(tube)).knots.tolist()
     [0, 1]
     """
-    chain = end_states(tube)
-    state = nearest_state(chain, offset, tube.scale)
-    return Spline.on_sides(tube, _touching(tube, start, offset), chain, state)
+    return Spline.on_sides(tube, _touching(tube, start, offset), nearest_state(tube, offset))
 
 
 def descend(
@@ -304,19 +248,17 @@ def descend(
     >>> import numpy as np
     >>> from convexdiff_lib.beam import score_matching_tube
     >>> tube = score_matching_tube(np.arange(3.0), np.ones(3), 2.0, activation="relu", skip=False)
-    >>> start = Spline.on_sides(tube, np.zeros(1, dtype=np.int8), end_states(tube), 0)
+    >>> start = Spline.on_sides(tube, np.zeros(1, dtype=np.int8), 0)
     >>> [values.round(6).tolist() for _, values, _ in descend(start, -2.0)]
     [[0.75, -0.75]]
     """
-    tube, chain, height = spline.tube, spline.chain, float(height)
+    tube, height = spline.tube, float(height)
     if strides is None:
-        found = leap(
-            tube.problem, spline.states, spline.knots, spline.sign, spline.state, height, spline.sums
-        )
+        found = leap(tube.problem, tube.states, spline.knots, spline.sign, spline.state, height, spline.sums)
     else:
-        found = leap_by_levels(tube.problem, spline.states, strides, spline.state, height)
+        found = leap_by_levels(tube.problem, tube.states, strides, spline.state, height)
     right, knots, sign, state, sums, values, height, turned = found
-    landed = Spline(tube, knots[1:-1], sign, chain, state)
+    landed = Spline(tube, knots[1:-1], sign, state)
     landed.sums = sums
     if right:
         yield landed, values, height
@@ -352,13 +294,14 @@ def _walk(spline: Spline, values: FloatArray) -> Iterator[tuple[Spline, FloatArr
                 entering, side = entering[worst], side[worst]
             careful = max(0, careful - 1)
         before = spline
-        spline = before.changed(leaving, entering, side).again(before.tube, before.chain, before.state + move)
+        spline = before.changed(leaving, entering, side).again(before.tube, before.state + move)
         values = before.at(values, spline.knots)
 
 
-def nearest_state(chain: list[End], offset: float, scale: float) -> int:
+def nearest_state(tube: Tube, offset: float) -> int:
     """The state of the interior-point answer: a fixed one if it is near, else the free one around it."""
-    near = 1e-6 * (chain[-1].high - chain[0].low) + 1e-12 * scale
+    chain = tube.chain
+    near = 1e-6 * (chain[-1].high - chain[0].low) + 1e-12 * tube.scale
     for i, end in enumerate(chain):
         if end.fixed and abs(offset - end.low) <= near:
             return i

@@ -25,16 +25,45 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import clarabel
 import numpy as np
 import scipy.sparse as sp
 
 from ._exchange import Problem
-from ._passes import centred, highest, less_line, rank_line, spread, walls
+from ._passes import centred, highest, less_line, rank_line, walls
 from ._validation import Activation, FloatArray
 
-__all__ = ["Beam", "Tube", "denoising_tube", "score_matching_threshold", "score_matching_tube", "solve_beam"]
+__all__ = [
+    "Beam",
+    "End",
+    "Tube",
+    "denoising_tube",
+    "end_states",
+    "score_matching_threshold",
+    "score_matching_tube",
+    "solve_beam",
+]
+
+
+class End(NamedTuple):
+    """A state of the beam's end: g_1 - level lies in [low, high], and ReLU kinks lean with sign ``lean``.
+
+    Examples
+    --------
+    >>> End(0.0, 0.0, 0).fixed
+    True
+    """
+
+    low: float
+    high: float
+    lean: int
+
+    @property
+    def fixed(self) -> bool:
+        """Whether the interval is a single height."""
+        return self.low == self.high
 
 
 @dataclass(frozen=True)
@@ -100,6 +129,16 @@ class Tube:
         """Distances between neighbouring points, shape (m - 1,)."""
         return np.diff(self.points) / self.unit
 
+    @cached_property
+    def chain(self) -> list[End]:
+        """All states of the end, from low to high."""
+        return end_states(self)
+
+    @cached_property
+    def states(self) -> FloatArray:
+        """The chain as an array, one row (low, high, lean) for each state."""
+        return np.array(self.chain, dtype=np.float64)
+
     @property
     def has_targets(self) -> bool:
         """Whether targets are not zero: in denoising, where the beam's end is level at 0."""
@@ -149,6 +188,31 @@ class Tube:
         shift = [tilt * offset for tilt in self.tilts]
         radius = self.half_width[1:-1]
         return max(shift) - radius, min(shift) + radius
+
+
+def end_states(tube: Tube) -> list[End]:
+    """Return all states of the end, from low to high.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> tube = score_matching_tube(np.arange(3.0), np.ones(3), 2.0, activation="abs", skip=False)
+    >>> [(end.low, end.high) for end in end_states(tube)]
+    [(-2.0, -2.0), (-2.0, 0.0), (0.0, 0.0)]
+    """
+    low, high = tube.end
+    if low == high:
+        return [End(low, low, 0)]
+    if len(tube.tilts) == 1:
+        return [End(low, low, 0), End(low, high, 0), End(high, high, 0)]
+    stops = [
+        End(low, low, -1),
+        End(low, 0.0, -1),
+        End(0.0, 0.0, 0),
+        End(0.0, high, 1),
+        End(high, high, 1),
+    ]
+    return [stop for i, stop in enumerate(stops) if i % 2 == 0 or not stop.fixed]
 
 
 @dataclass(frozen=True)
@@ -233,13 +297,14 @@ def score_matching_tube(
         if width < beta:
             pair = narrowest
             end = (max(end[0], -width), min(end[1], width))
-    unit = like.unit if like else _unit(points, counts)
+    centre = like.centre if like else rank_line(counts)
+    unit = like.unit if like else _unit(points, centre, total)
     return Tube(
         points=points,
         unit=unit,
         score_unit=1 / unit,
         counts=counts,
-        centre=like.centre if like else rank_line(counts),
+        centre=centre,
         half_width=half_width,
         targets=like.targets if like else np.zeros(len(points)),
         level=total,
@@ -270,7 +335,7 @@ def denoising_tube(
     >>> tube.centre.tolist(), tube.level, bool(np.isclose(tube.end[1], 0.5 / (tube.unit * tube.score_unit)))
     ([0.0, 0.0, 0.0], 0.0, True)
     """
-    unit = _unit(points, counts)
+    unit = _unit(points, rank_line(counts), float(counts.sum()))
     apart, deviation = centred(counts, targets)
     score_unit = deviation or 1.0
     radius = beta / unit / score_unit
@@ -310,9 +375,10 @@ def _excess(tube: Tube, beam: Beam) -> float:
     return max(ends, float((inside - high).max(initial=-np.inf)), float((low - inside).max(initial=-np.inf)))
 
 
-def _unit(points: FloatArray, counts: FloatArray) -> float:
+def _unit(points: FloatArray, ranks: FloatArray, total: float) -> float:
     """The spread of the middle half of the sample; of all of it where that rounds to zero."""
-    return spread(points, counts) or float(points[-1] - points[0])
+    low, high = np.interp([0.25 * total, 0.75 * total], total - ranks, points)
+    return float(high - low) or float(points[-1] - points[0])
 
 
 def solve_beam(tube: Tube) -> tuple[Beam, float]:

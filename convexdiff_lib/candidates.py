@@ -88,7 +88,7 @@ class Candidate:
     def from_spline(cls, spline: Spline, values: FloatArray) -> Candidate:
         """All follows from the values at the knots."""
         slopes = spline.slopes(values)
-        return cls(spline.knots, values, float(slopes[0]), np.diff(slopes))
+        return cls(spline.knots, values, float(slopes[0]), slopes[1:] - slopes[:-1])
 
     @classmethod
     def from_solution(cls, found: Solution) -> Candidate:

@@ -29,12 +29,14 @@ from .networks import KinkNetwork
 
 __all__ = [
     "Certificate",
+    "Line",
     "NotCertifiedError",
     "ScoreMatchingCertifier",
     "certify_denoising",
     "certify_score_matching",
     "denoising_certificate",
     "dual_violation",
+    "score_matching_certificate",
 ]
 
 # A gap of 1e-8 and a violation of 1e-9 leave six digits between what is shown (1e-6 at best) and double
@@ -198,32 +200,67 @@ class ScoreMatchingCertifier:
     def __init__(self, x: ArrayLike, *, activation: Activation = "relu", skip: bool = False) -> None:
         self.x, self.activation, self.skip = as_sample(x), as_activation(activation), as_flag(skip, "skip")
         self._order = _order(self.x)
-        self._line = _Line(self.x if self._order is None else self.x[self._order])
+        self._line = Line(self.x if self._order is None else self.x[self._order])
 
     def __call__(self, network: KinkNetwork, z: ArrayLike, beta: float) -> Certificate:
         """Certify a network and z, in the order of x; raises ValueError as `certify_score_matching` does."""
         dual_vector, decay = _one_each(z, "z", self.x), as_weight_decay(beta)
         _check_class(network, self.activation, self.skip)
-        return self.on_line(network, dual_vector if self._order is None else dual_vector[self._order], decay)
+        on_line = dual_vector if self._order is None else dual_vector[self._order]
+        return score_matching_certificate(self._line, network, on_line, decay, skip=self.skip)
 
-    def on_line(self, network: KinkNetwork, z: FloatArray, beta: float) -> Certificate:
-        """Certify a network and z, which is in the order of the sorted data, without checking their form."""
-        points = self._line.points
-        scores = network.on_line(points)
-        fit = 0.5 * (scores @ scores) + _sum_of_derivatives(
-            points,
-            network.kinks,
-            network.facing,
-            network.weights,
-            network.beyond,
-            network.slope,
-            self.activation == "relu",
-        )
-        primal = float(fit + beta * network.total_weight)
-        dual = float(-0.5 * (z @ z))
-        violation = _violation(self._line, z, beta, self.activation, self.skip)
-        scale = max(abs(primal), abs(dual), self._line.size_of_gaussian)
-        return Certificate(primal, dual, violation / len(points), scale)
+
+@dataclass(frozen=True)
+class Line:
+    """Sorted data, and what depends on them only.
+
+    Parameters
+    ----------
+    points : array of shape (n,)
+        In increasing order.
+
+    Examples
+    --------
+    >>> Line(np.array([-1.0, 1.0])).size_of_gaussian
+    1.0
+    """
+
+    points: FloatArray
+
+    @cached_property
+    def lever(self) -> FloatArray:
+        """Distances from the mean."""
+        return self.points - self.points.mean()
+
+    @cached_property
+    def size_of_gaussian(self) -> float:
+        """The size of the loss of the fitted Gaussian, n/(2v) with v the variance; 0 if that is 0."""
+        squares = float(self.lever @ self.lever)
+        return len(self.points) ** 2 / (2 * squares) if squares > 0 else 0.0
+
+
+def score_matching_certificate(
+    line: Line, network: KinkNetwork, z: FloatArray, beta: float, *, skip: bool
+) -> Certificate:
+    """Do what `certify_score_matching` does, with sorted data, without checking the form of anything.
+
+    Examples
+    --------
+    >>> none = np.zeros(0)
+    >>> flat = KinkNetwork(none, none, none, none)
+    >>> score_matching_certificate(Line(np.array([-1.0, 1.0])), flat, np.zeros(2), 2.0, skip=False).holds
+    True
+    """
+    points, relu = line.points, network.activation == "relu"
+    scores = network.on_line(points)
+    derivatives = _sum_of_derivatives(
+        points, network.kinks, network.facing, network.weights, network.beyond, network.slope, relu
+    )
+    primal = float(0.5 * (scores @ scores) + derivatives + beta * network.total_weight)
+    dual = float(-0.5 * (z @ z))
+    violation = _violation(line, z, beta, relu, skip)
+    scale = max(abs(primal), abs(dual), line.size_of_gaussian)
+    return Certificate(primal, dual, violation / len(points), scale)
 
 
 @compiled
@@ -297,7 +334,7 @@ def dual_violation(
     as_flag(skip, "skip")
     as_weight_decay(beta)
     points, dual_vector = _sorted(points, dual_vector)
-    return _violation(_Line(points), dual_vector, beta, activation, skip)
+    return _violation(Line(points), dual_vector, beta, activation == "relu", skip)
 
 
 def _order(points: FloatArray) -> np.ndarray | None:
@@ -311,31 +348,13 @@ def _sorted(points: FloatArray, *others: FloatArray) -> tuple[FloatArray, ...]:
     return (points, *others) if order is None else (points[order], *(values[order] for values in others))
 
 
-@dataclass(frozen=True)
-class _Line:
-    """Sorted data, and what depends on them only."""
-
-    points: FloatArray
-
-    @cached_property
-    def lever(self) -> FloatArray:
-        """Distances from the mean."""
-        return self.points - self.points.mean()
-
-    @cached_property
-    def size_of_gaussian(self) -> float:
-        """The size of the loss of the fitted Gaussian, n/(2v) with v the variance; 0 if that is 0."""
-        squares = float(self.lever @ self.lever)
-        return len(self.points) ** 2 / (2 * squares) if squares > 0 else 0.0
-
-
-def _violation(line: _Line, z: FloatArray, beta: float, activation: Activation, skip: bool) -> float:
+def _violation(line: Line, z: FloatArray, beta: float, relu: bool, skip: bool) -> float:
     """Return the violation for sorted points."""
     points = line.points
     balance = [z.sum() * float(points[-1] - points[0])]
     if skip:
         balance.append(z @ line.lever - len(points))
-    largest = _largest_residual(points, z, 1.0, activation == "relu")
+    largest = _largest_residual(points, z, 1.0, relu)
     return float(np.max([0.0, largest - beta, *np.abs(balance)]))
 
 
@@ -356,39 +375,38 @@ def _largest_residual(points: FloatArray, z: FloatArray, count: float, relu: boo
     middle of a and b plus half their distance.
     """
     n = len(points)
-    on_left = np.empty(0 if relu else n)
-    largest = moment = hinge = 0.0
-    first = 0
+    on_left, on_right = np.zeros(0 if relu else n), np.zeros(0 if relu else n)
+    largest = left = right = moment_left = moment_right = 0.0
+    first, beyond = 0, n  # from both sides at once, one group of tied points after the other
     while first < n:
-        beyond = first + 1
-        while beyond < n and points[beyond] == points[first]:
-            beyond += 1
+        after, start = first + 1, beyond - 1
+        while after < n and points[after] == points[first]:
+            after += 1
+        while start > 0 and points[start - 1] == points[start]:
+            start -= 1
         if first > 0:
-            hinge += moment * (points[first] - points[first - 1])
+            left += moment_left * (points[first] - points[first - 1])
+            right += moment_right * (points[beyond] - points[start])
         if relu:
-            middle, half = count * (first + beyond) / 2, count * (beyond - first) / 2
-            largest = max(largest, abs(hinge + middle) + half)
+            up_to, half = count * (first + after) / 2, count * (after - first) / 2
+            largest = max(largest, abs(left + up_to) + half)
+            above, half = count * (n - (start + beyond) / 2), count * (beyond - start) / 2
+            largest = max(largest, abs(right - above) + half)
         else:
-            on_left[first] = hinge
-        for i in range(first, beyond):
-            moment += z[i]
-        first = beyond
-    moment = hinge = 0.0
-    beyond = n
-    while beyond > 0:
-        first = beyond - 1
-        while first > 0 and points[first - 1] == points[first]:
-            first -= 1
-        if beyond < n:
-            hinge += moment * (points[beyond] - points[first])
-        middle, half = count * (n - (first + beyond) / 2), count * (beyond - first) / 2
-        if relu:
-            largest = max(largest, abs(hinge - middle) + half)
-        else:
-            largest = max(largest, abs(hinge + on_left[first] - (2 * middle - count * n)) + 2 * half)
-        for i in range(beyond - 1, first - 1, -1):
-            moment += z[i]
-        beyond = first
+            on_left[first], on_right[start] = left, right
+        for i in range(first, after):
+            moment_left += z[i]
+        for i in range(start, beyond):
+            moment_right += z[i]
+        first, beyond = after, start
+    first = 0
+    while first < (0 if relu else n):
+        after = first + 1
+        while after < n and points[after] == points[first]:
+            after += 1
+        signs = count * (n - (first + after))
+        largest = max(largest, abs(on_left[first] + on_right[first] - signs) + count * (after - first))
+        first = after
     return largest
 
 

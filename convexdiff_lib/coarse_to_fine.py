@@ -17,13 +17,13 @@ import numpy as np
 
 from ._passes import near, thinned
 from ._validation import FloatArray
-from .active_set import Spline, descend, end_states, nearest_state
+from .active_set import Spline, descend, nearest_state
 from .beam import Tube
 
 __all__ = ["Solution", "coarsen", "solve_by_levels"]
 
 _LARGE, _FACTOR = 15_000, 10
-_COARSEST, _STRIDES = 200, np.array([9, 1])
+_SMALL, _FEW_FIRST = 2000, np.array([9, 1])
 _AROUND, _ELSEWHERE = 50, 100
 _LOOKS = 6
 
@@ -33,7 +33,7 @@ class _Contacts:
     """Which points of a tube its beam touches, and where the beam ends.
 
     ``touching`` are indices of interior points, ``side`` is +1 where the beam touches the top and -1 at the
-    bottom; the end has a height above its level and a state, see `convexdiff_lib.active_set.end_states`.
+    bottom; the end has a height above its level and a state, see `convexdiff_lib.beam.end_states`.
     """
 
     touching: np.ndarray
@@ -95,16 +95,12 @@ def solve_by_levels(tube: Tube, before: Solution | None = None) -> Solution:
     True
     """
     if before is not None:
-        chain = end_states(tube)
-        return _solved(
-            before.spline.again(tube, chain, min(before.spline.state, len(chain) - 1)), before.height
-        )
+        state = min(before.spline.state, len(tube.chain) - 1)
+        return _solved(before.spline.again(tube, state), before.height)
     *finer, level = _levels(tube)
-    height = _height_of_constant(level)
-    none = np.zeros(0, dtype=np.int64)
-    start = _Contacts(none, none.astype(np.float64), height, nearest_state(end_states(level), height, level.scale))
-    strides = _STRIDES[_STRIDES <= max(1, len(level.points) // _COARSEST)]
-    found = _descended(_posed(level, start), height, strides)
+    height, none = _height_of_constant(level), np.zeros(0, dtype=np.int64)
+    bare = Spline(level, none, none.astype(np.float64), nearest_state(level, height))
+    found = _descended(bare, height, _FEW_FIRST if len(level.points) >= _SMALL else None)
     for finer_level in reversed(finer):
         seen = found.contacts
         start = replace(seen, touching=seen.touching * _FACTOR)
@@ -121,7 +117,9 @@ def _descended(spline: Spline, height: float, strides: np.ndarray | None = None)
 
 def _height_of_constant(tube: Tube) -> float:
     """The height of the beam's end less its level, if the score is constant."""
-    return float(tube.pulls @ (tube.points - tube.points[0])) / tube.unit - tube.level
+    if not tube.has_targets:
+        return -tube.level
+    return float(tube.pulls @ (tube.points - tube.points[0])) / tube.unit
 
 
 def _solved(spline: Spline, height: float) -> Solution:
@@ -146,8 +144,7 @@ def _solved(spline: Spline, height: float) -> Solution:
 
 def _posed(tube: Tube, start: _Contacts) -> Spline:
     """Pose the problem in which these points touch."""
-    chain = end_states(tube)
-    return Spline(tube, start.touching, start.side, chain, min(start.state, len(chain) - 1))
+    return Spline(tube, start.touching, start.side, min(start.state, len(tube.chain) - 1))
 
 
 def _among_nearby(tube: Tube, start: _Contacts, places: np.ndarray) -> _Contacts:

@@ -326,10 +326,10 @@ def _along_sorted(
 
 @compiled
 def _is_sorted(x: FloatArray) -> bool:
+    in_order = True
     for i in range(1, len(x)):
-        if not x[i] >= x[i - 1]:
-            return False
-    return True
+        in_order &= x[i] >= x[i - 1]
+    return in_order
 
 
 def _kinks_before(knots: FloatArray, x: FloatArray, side: Literal["left", "right"]) -> NDArray[np.intp]:
@@ -393,8 +393,10 @@ class KinkNetwork:
         for name in ("kinks", "facing", "weights"):
             object.__setattr__(self, name, np.array(getattr(self, name), dtype=np.float64))
         object.__setattr__(self, "beyond", np.array(self.beyond, dtype=np.bool_))
-        shapes = {name: getattr(self, name).shape for name in ("kinks", "facing", "weights", "beyond")}
-        if self.kinks.ndim != 1 or len(set(shapes.values())) > 1:
+        vectors = (self.kinks, self.facing, self.weights, self.beyond)
+        if self.kinks.ndim != 1 or any(vector.shape != self.kinks.shape for vector in vectors):
+            names = ("kinks", "facing", "weights", "beyond")
+            shapes = {name: vector.shape for name, vector in zip(names, vectors, strict=True)}
             raise ValueError(f"kinks, facing, weights and beyond must be vectors of one length; got {shapes}")
         if not (np.abs(self.facing) == 1).all():
             raise ValueError(f"facing must hold only +1 and -1; got {np.unique(self.facing)}")

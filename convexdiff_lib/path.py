@@ -29,7 +29,7 @@ from ._validation import (
     as_sample,
     as_weight_decay,
 )
-from .active_set import Spline, descend, end_states
+from .active_set import Spline, descend
 from .beam import Tube, denoising_tube, score_matching_tube
 from .candidates import Candidate, network_from_candidate
 from .certificates import Certificate, NotCertifiedError, ScoreMatchingCertifier, certify_denoising
@@ -360,7 +360,7 @@ def _follow(problem: _Problem, stop: float, points: FloatArray) -> SolutionPath:
 
 def _name(spline: Spline) -> int:
     """The state of the end on the scale from -2 to 2."""
-    return (spline.state - len(spline.chain) // 2) * (2 if len(spline.chain) == 3 else 1)
+    return (spline.state - len(spline.tube.chain) // 2) * (2 if len(spline.tube.chain) == 3 else 1)
 
 
 def _walk(problem: _Problem, stop: float) -> Iterator[tuple[_State, float]]:
@@ -384,9 +384,8 @@ def _straight(problem: _Problem, stop: float) -> tuple[_State, _Slack]:
     for _ in range(_MAX_DOUBLINGS):
         beta *= 2
         tube = problem.tube(beta)
-        chain = end_states(tube)
-        for state, end in enumerate(chain):
-            if len(chain) == 1 or not end.fixed:
+        for state, end in enumerate(tube.chain):
+            if len(tube.chain) == 1 or not end.fixed:
                 found, slack = _state_at(problem, np.zeros(len(tube.points) - 2, np.int8), state, beta)
                 if slack.fits(beta) and not np.any(found.rates):
                     return found, slack
@@ -396,15 +395,11 @@ def _straight(problem: _Problem, stop: float) -> tuple[_State, _Slack]:
 def _state_at(problem: _Problem, side: np.ndarray, end: int, beta: float) -> tuple[_State, _Slack]:
     """Minimise for one active set, and measure what must not become negative, with all rates below beta."""
     tube, rate = problem.tube(beta), problem.rate(beta)
-    chain = end_states(tube)
-    spline, moving = (
-        Spline.on_sides(tube, side, chain, end),
-        Spline.on_sides(rate, side, end_states(rate), end),
-    )
+    spline, moving = Spline.on_sides(tube, side, end), Spline.on_sides(rate, side, end)
     values, offset = spline.minimise()
     rates, drift = moving.minimise()
-    now, size = _slacks(spline, values, offset, chain[end].lean)
-    change, _ = _slacks(moving, rates, drift, chain[end].lean)
+    now, size = _slacks(spline, values, offset, tube.chain[end].lean)
+    change, _ = _slacks(moving, rates, drift, tube.chain[end].lean)
     return _State(spline, beta, values, rates), _Slack(now, change, _ROUNDING * size)
 
 
@@ -460,7 +455,7 @@ def _next(problem: _Problem, state: _State, ends: FloatArray, beta: float) -> tu
             end += move
         else:
             side[point] = touches
-    if end in range(len(spline.chain)):
+    if end in range(len(spline.tube.chain)):
         found, slack = _state_at(problem, side, end, beta)
         if slack.fits(beta) and slack.reach(beta, -1).max(initial=0.0) < beta * (1 - _SAME):
             return found, slack
@@ -472,7 +467,7 @@ def _search(problem: _Problem, state: _State, beta: float) -> tuple[_State, _Sla
     for stride in _STRIDES:
         below = beta * (1 - stride)
         tube = problem.tube(below)
-        start = Spline.on_sides(tube, state.spline.side, end_states(tube), state.spline.state)
+        start = Spline.on_sides(tube, state.spline.side, state.spline.state)
         for spline, _, _ in descend(start, start.minimise()[1]):
             side, end = spline.side, spline.state
         found, slack = _state_at(problem, side, end, below)

@@ -30,9 +30,10 @@ from .beam import (
 from .candidates import Candidate, DualVariable, network_from_candidate
 from .certificates import (
     Certificate,
+    Line,
     NotCertifiedError,
-    ScoreMatchingCertifier,
     denoising_certificate,
+    score_matching_certificate,
 )
 from .coarse_to_fine import Solution, solve_by_levels
 from .networks import KinkNetwork, TwoLayerNetwork
@@ -227,10 +228,10 @@ def _fits(
     _check_distances(points, closest)
     for decay in decays:
         _check_problem(len(points), weight, decay, activation, skip)
-    certifier = ScoreMatchingCertifier(ordered, activation=activation, skip=skip)
+    line = Line(ordered)
 
     def certify(network: KinkNetwork, dual: DualVariable, beta: float) -> Certificate:
-        return certifier.on_line(network, dual.on_line(ordered), beta)
+        return score_matching_certificate(line, network, dual.on_line(ordered), beta, skip=skip)
 
     if len(points) == 1:
         network, dual = _constant(points[0], activation), DualVariable(sample, 0.0, points, np.zeros(1))
@@ -367,7 +368,7 @@ def _finish(task: _Task, tube: Tube, quick: _Pair) -> UnivariateScore:
     def best_of(pairs: Iterable[_Pair]) -> UnivariateScore | None:
         best: UnivariateScore | None = None
         for network, dual in pairs:
-            if not np.isfinite([network.constant, *dual.values]).all():
+            if not (np.isfinite(network.constant) and np.isfinite(dual.values).all()):
                 break
             certificate = task.certify(network, dual, task.beta)
             if best is None or _flaw(certificate) < _flaw(best.certificate):

@@ -23,7 +23,13 @@ from strategies import (
 
 from convexdiff_lib import Certificate, UnivariateScore, score_matching
 from convexdiff_lib._validation import Activation, FloatArray
-from convexdiff_lib.certificates import ScoreMatchingCertifier, certify_score_matching, dual_violation
+from convexdiff_lib.certificates import (
+    Line,
+    ScoreMatchingCertifier,
+    certify_score_matching,
+    dual_violation,
+    score_matching_certificate,
+)
 from convexdiff_lib.networks import KinkNetwork
 
 ROUNDING = 1e-12  # relative to n: sums of a few dozen terms
@@ -238,7 +244,8 @@ def test_a_prepared_certifier_is_the_plain_one(activation: Activation, skip: boo
         plain = certify(x, fit, skip=skip, z=z)
         assert certifier(fit.kink_network, z, fit.beta) == plain
         # Sums in another order, where points are tied.
-        sorted_z = certifier.on_line(fit.kink_network, z[order], fit.beta)
+        line = Line(x[order])
+        sorted_z = score_matching_certificate(line, fit.kink_network, z[order], fit.beta, skip=skip)
         assert abs(sorted_z.primal - plain.primal) <= ROUNDING * plain.scale
         assert abs(sorted_z.infeasibility - plain.infeasibility) <= ROUNDING
         assert sorted_z.holds is plain.holds is (z is fit.z)
@@ -247,15 +254,15 @@ def test_a_prepared_certifier_is_the_plain_one(activation: Activation, skip: boo
 
 @every_network
 @pytest.mark.parametrize("entry", [0, 4, 8])
-def test_a_certifier_without_checks_rejects_what_is_no_number(
+def test_a_certificate_without_checks_rejects_what_is_no_number(
     activation: Activation, skip: bool, entry: int
 ) -> None:
     x, fit = optimum(activation, skip)
-    certifier = ScoreMatchingCertifier(np.sort(x), activation=activation, skip=skip)
     for bad in (np.nan, np.inf, -np.inf):
         z = fit.z[np.argsort(x)]
         z[entry] = bad
-        assert_rejected(certifier.on_line(fit.kink_network, z, fit.beta))
+        line = Line(np.sort(x))
+        assert_rejected(score_matching_certificate(line, fit.kink_network, z, fit.beta, skip=skip))
 
 
 def test_a_prepared_certifier_says_what_is_wrong() -> None:

@@ -19,7 +19,7 @@ from convexdiff_lib import (
     univariate,
 )
 from convexdiff_lib._validation import Activation, FloatArray
-from convexdiff_lib.active_set import Spline, descend, end_states, first_spline, polish
+from convexdiff_lib.active_set import Spline, descend, first_spline, polish
 from convexdiff_lib.beam import Tube, denoising_tube, score_matching_tube, solve_beam
 from convexdiff_lib.coarse_to_fine import coarsen, solve_by_levels
 from convexdiff_lib.networks import KinkNetwork
@@ -246,19 +246,18 @@ def test_the_quick_route_needs_no_other(
 def test_another_end_has_other_guards() -> None:
     x = np.sort(np.random.default_rng(4).normal(size=50))
     tube = tube_of(x, 30.0, "relu", False)
-    chain, side = end_states(tube), np.zeros(48, dtype=np.int8)
-    assert len(chain) == 5
-    spline = Spline.on_sides(tube, side, chain, 0)
+    side = np.zeros(48, dtype=np.int8)
+    assert len(tube.chain) == 5
+    spline = Spline.on_sides(tube, side, 0)
     spline.minimise()
     assert spline.guards.keys() == {1}
     for state in (0, 1, 2, 4):
         again, plain = (
-            made.guards
-            for made in (spline.again(tube, chain, state), Spline.on_sides(tube, side, chain, state))
+            made.guards for made in (spline.again(tube, state), Spline.on_sides(tube, side, state))
         )
         assert again.keys() == plain.keys()
         assert all(again[step].tolist() == plain[step].tolist() for step in plain)
-        assert spline.again(tube, chain, state).sums is spline.sums  # worked out once
+        assert spline.again(tube, state).sums is spline.sums  # worked out once
 
 
 def test_a_path_with_an_uncertified_fit_is_not_returned(monkeypatch: pytest.MonkeyPatch) -> None:
