@@ -61,13 +61,11 @@ def rank_line(counts: FloatArray) -> FloatArray:
 @compiled
 def walls(counts: FloatArray, radius: float) -> tuple[FloatArray, int]:
     """Return half the width of a tube that the counts make narrower, and where it is narrowest inside."""
-    half_width = np.empty(len(counts))
     narrowest = min(1, len(counts) - 1)
-    for i in range(len(counts)):
-        half_width[i] = radius - counts[i] / 2
-        if half_width[i] < half_width[narrowest] and 0 < i < len(counts) - 1:
+    for i in range(1, len(counts) - 1):
+        if counts[i] > counts[narrowest]:
             narrowest = i
-    return half_width, narrowest
+    return radius - counts / 2, narrowest
 
 
 @compiled
@@ -207,9 +205,9 @@ def interpolated(points: FloatArray, knots: np.ndarray, values: FloatArray) -> F
     out = np.empty(len(points))
     for k in range(len(knots) - 1):
         start = points[knots[k]]
-        span = points[knots[k + 1]] - start
+        per_span = 1 / (points[knots[k + 1]] - start)
         for i in range(knots[k], knots[k + 1]):
-            weight = (points[i] - start) / span
+            weight = (points[i] - start) * per_span
             out[i] = values[k] * (1 - weight) + values[k + 1] * weight
     out[knots[-1] :] = values[-1]
     return out

@@ -23,7 +23,7 @@ answer. Nothing here certifies anything; `convexdiff_lib.certificates` does.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
@@ -340,21 +340,21 @@ def denoising_tube(
     score_unit = deviation or 1.0
     radius = beta / unit / score_unit
     relu = activation == "relu"
-    tube = Tube(
+    scaled = apart / score_unit
+    free = highest(points, counts, less_line(points, counts, scaled, unit, 0.0)[0] if skip else scaled, unit)
+    return Tube(
         points=points,
         unit=unit,
         score_unit=score_unit,
         counts=counts,
         centre=np.zeros(len(points)),
         half_width=np.full(len(points), radius if relu else radius / 2),
-        targets=apart / score_unit,
+        targets=scaled,
         level=0.0,
-        scale=radius,
+        scale=min(radius, free or radius),  # the beam of a straight score would be free to reach so high
         tilts=(0.0,) if skip else (0.0, 1.0) if relu else (0.5,),
         end=(0.0, 0.0) if skip else (-radius, radius),
     )
-    free = highest(points, counts, straight_beam(tube).z, unit)
-    return replace(tube, scale=min(radius, free or radius))
 
 
 def straight_beam(tube: Tube) -> Beam:

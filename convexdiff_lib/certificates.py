@@ -372,42 +372,30 @@ def _largest_residual(points: FloatArray, z: FloatArray, count: float, relu: boo
 
     The points are sorted, and each counts for ``count``: 1, or 0 in denoising.  With both readings of the
     indicator at t a residual is |r - a| and |r - b|; the larger of the two is the distance of r from the
-    middle of a and b plus half their distance.
+    middle of a and b plus half their distance.  Tied points are split one by one: what lies between the two
+    readings is never larger than both.
     """
     n = len(points)
-    on_left, on_right = np.zeros(0 if relu else n), np.zeros(0 if relu else n)
-    largest = left = right = moment_left = moment_right = 0.0
-    first, beyond = 0, n  # from both sides at once, one group of tied points after the other
-    while first < n:
-        after, start = first + 1, beyond - 1
-        while after < n and points[after] == points[first]:
-            after += 1
-        while start > 0 and points[start - 1] == points[start]:
-            start -= 1
-        if first > 0:
-            left += moment_left * (points[first] - points[first - 1])
-            right += moment_right * (points[beyond] - points[start])
+    on_left, on_right = np.empty(n), np.empty(n)
+    left = right = moment_left = moment_right = 0.0
+    for i in range(n):
+        j = n - 1 - i
+        if i > 0:
+            left += moment_left * (points[i] - points[i - 1])
+            right += moment_right * (points[j + 1] - points[j])
+        on_left[i], on_right[j] = left, right
+        moment_left += z[i]
+        moment_right += z[j]
+    largest = 0.0
+    for i in range(n):
+        above = n - i - 0.5
         if relu:
-            up_to, half = count * (first + after) / 2, count * (after - first) / 2
-            largest = max(largest, abs(left + up_to) + half)
-            above, half = count * (n - (start + beyond) / 2), count * (beyond - start) / 2
-            largest = max(largest, abs(right - above) + half)
+            residual = max(abs(on_right[i] - count * above), abs(on_left[i] + count * (n - above)))
         else:
-            on_left[first], on_right[start] = left, right
-        for i in range(first, after):
-            moment_left += z[i]
-        for i in range(start, beyond):
-            moment_right += z[i]
-        first, beyond = after, start
-    first = 0
-    while first < (0 if relu else n):
-        after = first + 1
-        while after < n and points[after] == points[first]:
-            after += 1
-        signs = count * (n - (first + after))
-        largest = max(largest, abs(on_left[first] + on_right[first] - signs) + count * (after - first))
-        first = after
-    return largest
+            residual = abs(on_left[i] + on_right[i] - count * (2 * above - n)) + count / 2
+        if residual > largest:
+            largest = residual
+    return largest + count / 2
 
 
 def certify_denoising(
@@ -506,11 +494,11 @@ def _into_the_tube(
 ) -> tuple[FloatArray, float]:
     """Make z, at sorted points, feasible for the denoising dual; and say what rounding leaves of that."""
     moved = z - z.mean()
-    lever = points - points.mean()
-    if skip and lever.any():
-        moved = moved - lever * (lever @ moved) / (lever @ lever)
+    lever = points - points.mean() if skip else np.zeros(0)
+    if lever.any():
+        moved -= lever * ((lever @ moved) / (lever @ lever))
         moved -= moved.mean()
     steepest = _largest_residual(points, moved, 0.0, activation == "relu")
     moved *= min(1.0, beta / steepest) if steepest > 0 else 1.0
-    equations = [moved.sum()] + ([(lever / np.abs(lever).max()) @ moved] if skip and lever.any() else [])
+    equations = [moved.sum()] + ([(lever / np.abs(lever).max()) @ moved] if lever.any() else [])
     return moved, float(np.abs(equations).max())

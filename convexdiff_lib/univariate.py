@@ -395,7 +395,7 @@ def _check_targets(targets: FloatArray) -> float:
         raise ValueError(
             f"targets must be at most {_LONGEST:g} in size; the largest is {largest:g}: rescale them"
         )
-    return float(np.mean(targets))
+    return float(targets.sum()) / len(targets)
 
 
 def _check_distances(points: FloatArray, shortest: float) -> None:
