@@ -164,10 +164,9 @@ def bandwidth(case: Case) -> Record:
     instance = case.instance
     found = fit(instance)
     tube, _ = tube_of(instance)
-    knots = np.searchsorted(tube.points, found.knots)
-    bends = np.diff(found(tube.points[np.concatenate([[0], knots, [instance.n - 1]])]) / tube.score_unit)
-    spans = tube.distance(np.concatenate([[0], knots]), np.append(knots, instance.n - 1))
-    side = np.sign(np.diff(bends / spans))
+    knots = np.concatenate([[0], np.searchsorted(tube.points, found.knots), [instance.n - 1]])
+    slopes = np.diff(found(tube.points[knots]) / tube.score_unit) / tube.distance(knots[:-1], knots[1:])
+    side = np.sign(np.diff(slopes))
 
     def one_round() -> int:
         """Minimise with the right touching points, and see that nothing is wrong."""

@@ -26,6 +26,7 @@ __all__ = [
     "leap_by_levels",
     "lift",
     "move_of_end",
+    "spans",
     "wrongs",
 ]
 
@@ -72,12 +73,12 @@ def gathered(problem: Problem, knots: np.ndarray) -> Sums:
 
 
 @compiled
-def _spans(problem: Problem, knots: np.ndarray) -> FloatArray:
+def spans(problem: Problem, knots: np.ndarray) -> FloatArray:
     """Lengths of the pieces."""
-    spans = np.empty(len(knots) - 1)
-    for k in range(len(spans)):
-        spans[k] = (problem.points[knots[k + 1]] - problem.points[knots[k]]) / problem.unit
-    return spans
+    lengths = np.empty(len(knots) - 1)
+    for k in range(len(lengths)):
+        lengths[k] = (problem.points[knots[k + 1]] - problem.points[knots[k]]) / problem.unit
+    return lengths
 
 
 @compiled
@@ -86,7 +87,7 @@ def lift(problem: Problem, knots: np.ndarray, sign: FloatArray, lean: float) -> 
     on_kinks = np.empty(len(sign))
     for k in range(len(sign)):
         on_kinks[k] = problem.steep if sign[k] * lean < 0 else problem.flat
-    return functional(_spans(problem, knots), 1.0, on_kinks)
+    return functional(spans(problem, knots), 1.0, on_kinks)
 
 
 @compiled
@@ -128,7 +129,7 @@ def best_values(
     for k in range(len(sign)):
         i = knots[k + 1]
         kink_cost[k] = problem.centre[i] + sign[k] * problem.half_width[i]
-    values = sums.pulled - functional(_spans(problem, knots), problem.level, kink_cost)
+    values = sums.pulled - functional(spans(problem, knots), problem.level, kink_cost)
     leaning = lift(problem, knots, sign, end[2])
     response = -leaning
     _solve(sums.diagonal, sums.off_diagonal, values, response)
@@ -162,10 +163,11 @@ def wrongs(
         (max(one, other), min(one, other)),
         problem.tolerance,
     )
-    spans = _spans(problem, knots)
+    lengths = spans(problem, knots)
     turned = np.zeros(len(sign), dtype=np.bool_)
     for k in range(len(sign)):
-        before, after = (values[k + 1] - values[k]) / spans[k], (values[k + 2] - values[k + 1]) / spans[k + 1]
+        before = (values[k + 1] - values[k]) / lengths[k]
+        after = (values[k + 2] - values[k + 1]) / lengths[k + 1]
         if sign[k] * (after - before) < 0:
             turned[k] = True
             number += 1

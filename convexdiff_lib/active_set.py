@@ -30,6 +30,7 @@ from ._exchange import (
     leap_by_levels,
     lift,
     move_of_end,
+    spans,
     wrongs,
 )
 from ._passes import interpolated
@@ -47,10 +48,10 @@ class Spline:
     Parameters
     ----------
     tube : Tube
-    touching : int array of shape (K,)
-        The interior points that touch, in increasing order.
+    knots : int array of shape (K + 2,)
+        The points that touch, in increasing order, between the first point and the last.
     sign : array of shape (K,)
-        For each of them +1 where the beam touches the top of the tube, -1 at the bottom.
+        For each that touches +1 where the beam touches the top of the tube, -1 at the bottom.
     state : int
         Of the end: an index into the tube's chain.
 
@@ -67,15 +68,15 @@ class Spline:
     ([0.75, -0.75], -2.0)
     """
 
-    def __init__(self, tube: Tube, touching: np.ndarray, sign: FloatArray, state: int) -> None:
-        self.tube, self.sign, self.state = tube, sign, state
-        self.knots = np.concatenate([[0], touching, [len(tube.points) - 1]])
+    def __init__(self, tube: Tube, knots: np.ndarray, sign: FloatArray, state: int) -> None:
+        self.tube, self.knots, self.sign, self.state = tube, knots, sign, state
 
     @classmethod
     def on_sides(cls, tube: Tube, side: np.ndarray, state: int) -> Spline:
         """From the sides: for every interior point +1 at the top, -1 at the bottom, else 0."""
-        touching = np.flatnonzero(side) + 1
-        return cls(tube, touching, side[touching - 1].astype(np.float64), state)
+        touching = np.flatnonzero(side)
+        knots = np.concatenate([[0], touching + 1, [len(side) + 1]])
+        return cls(tube, knots, side[touching].astype(np.float64), state)
 
     def again(self, tube: Tube, state: int) -> Spline:
         """The same touching points in another tube of the same points and targets, or with another end."""
@@ -86,7 +87,7 @@ class Spline:
     def changed(self, leaving: np.ndarray, entering: np.ndarray, side: FloatArray) -> Spline:
         """Let go of what is marked among the touching points, and add others, on their sides."""
         knots, sign = changed(self.knots, self.sign, leaving, entering, side)
-        return Spline(self.tube, knots[1:-1], sign, self.state)
+        return Spline(self.tube, knots, sign, self.state)
 
     @property
     def touching(self) -> np.ndarray:
@@ -108,7 +109,7 @@ class Spline:
     @cached_property
     def spans(self) -> FloatArray:
         """Lengths of the pieces."""
-        return self.tube.distance(self.knots[:-1], self.knots[1:])
+        return spans(self.tube.problem, self.knots)
 
     @cached_property
     def sums(self) -> Sums:
@@ -258,7 +259,7 @@ def descend(
     else:
         found = leap_by_levels(tube.problem, tube.states, strides, spline.state, height)
     right, knots, sign, state, sums, values, height, turned = found
-    landed = Spline(tube, knots[1:-1], sign, state)
+    landed = Spline(tube, knots, sign, state)
     landed.sums = sums
     if right:
         yield landed, values, height

@@ -132,65 +132,103 @@ def network_from_candidate(
     >>> network_from_candidate(tube, score, "relu", True, 0.0)(np.array([0.0, 2.0])).tolist()
     [1.5, -1.5]
     """
-    relu, slope_unit = activation == "relu", tube.score_unit / tube.unit
-    first, last = 0, len(tube.points) - 1
-    pair = first if tube.pair is None else tube.pair
+    pair = 0 if tube.pair is None else tube.pair
+    wide = np.inf if tube.pair is None else 2 * float(tube.half_width[pair])
     carriers = _Carriers(
         pair=pair,
-        down=tube.pair is not None and abs(tube.end[0]) >= 2 * tube.half_width[pair],
-        up=tube.pair is not None and abs(tube.end[1]) >= 2 * tube.half_width[pair],
-        # Of the two ends of the data the cheaper one carries a lift; both, where they cost the same.
-        share=(1.0 + np.sign(tube.half_width[last] - tube.half_width[first])) / 2,
+        down=abs(tube.end[0]) >= wide,
+        up=abs(tube.end[1]) >= wide,
+        costs=(float(tube.half_width[0]), float(tube.half_width[-1])),
     )
-    index, facing, weights, slope = _neurons(
-        score.knots, score.first_slope, score.kinks, relu, skip, carriers
+    kinks, facing, weights, late, constant, slope = _network(
+        tube.points,
+        (tube.unit, tube.score_unit),
+        score.knots,
+        score.values,
+        score.first_slope,
+        score.kinks,
+        activation == "relu",
+        skip,
+        not tube.has_targets,
+        carriers,
     )
-    # Where slopes are counted, a ReLU neuron that raises the slope should act late, one that lowers it early;
-    # see KinkNetwork.beyond.
-    late = facing * weights > 0 if relu and not tube.has_targets else np.zeros(len(weights), dtype=np.bool_)
-    kinks, weights, slope = tube.points[index], weights * slope_unit, slope * slope_unit
-    origin, middle = float(tube.points[0]), tube.points[last // 2]  # there slopes have not added up to much
-    there = mean_target + float(np.interp(middle, tube.points[score.knots], score.values)) * tube.score_unit
-    constant = there - _without_constant(float(middle), kinks, facing, weights, slope, origin, relu)
-    return KinkNetwork(kinks, facing, weights, late, origin, constant, slope, activation)
+    origin = float(tube.points[0])
+    return KinkNetwork(kinks, facing, weights, late, origin, mean_target + constant, slope, activation)
 
 
 class _Carriers(NamedTuple):
     """Which two neurons, one facing right and one left, carry a lift most cheaply.
 
-    They stand back to back at ``pair``, if ``up`` or ``down`` says so for a lift of this sign.  Otherwise at
-    the two ends of the data, the first with this ``share`` of an upward lift, and with half of a downward.
+    They stand back to back at ``pair``, if ``up`` or ``down`` says so for a lift of this sign; otherwise at
+    the two ends of the data, where they share it, or the cheaper one has all of it.
     """
 
     pair: int
     down: bool
     up: bool
-    share: float
+    costs: tuple[float, float]
+
+
+@compiled
+def _network(
+    points: FloatArray,
+    units: tuple[float, float],
+    knots: np.ndarray,
+    values: FloatArray,
+    first_slope: float,
+    bends: FloatArray,
+    relu: bool,
+    skip: bool,
+    counted: bool,
+    carriers: _Carriers,
+) -> tuple[FloatArray, FloatArray, FloatArray, np.ndarray, float, float]:
+    """Return kinks, facing, weights, what is beyond, constant and slope of a network; but for the mean."""
+    index, facing, weights, slope = _neurons(knots, first_slope, bends, relu, skip, carriers)
+    late = np.zeros(len(weights), dtype=np.bool_)
+    if relu and counted:
+        # A neuron that raises the slope should act late, one that lowers it early; see KinkNetwork.beyond.
+        late = facing * weights > 0
+    unit, score_unit = units
+    kinks, weights, slope = points[index], weights * (score_unit / unit), slope * (score_unit / unit)
+    middle = len(points) // 2  # where slopes have not added up to much
+    k = 0
+    while k < len(knots) - 2 and knots[k + 1] <= middle:
+        k += 1
+    ahead = (points[middle] - points[knots[k]]) / (points[knots[k + 1]] - points[knots[k]])
+    constant = (values[k] + ahead * (values[k + 1] - values[k])) * score_unit
+    constant -= slope * (points[middle] - points[0])
+    for j in range(len(kinks)):
+        reach = facing[j] * (points[middle] - kinks[j])
+        constant -= weights[j] * (max(reach, 0.0) if relu else abs(reach))
+    return kinks, facing, weights, late, constant, slope
 
 
 @compiled
 def _neurons(
-    knots: np.ndarray, first_slope: float, kinks: FloatArray, relu: bool, skip: bool, carriers: _Carriers
+    knots: np.ndarray, first_slope: float, bends: FloatArray, relu: bool, skip: bool, carriers: _Carriers
 ) -> tuple[np.ndarray, FloatArray, FloatArray, float]:
     """Return where the neurons stand and face, their weights, and the slope of the skip connection."""
     inner, slope = knots[1:-1].copy(), 0.0
     if skip:
         # Every neuron can face where it likes; the skip carries the rest of the slope.
-        index, weights, facing, slope = inner, kinks.copy(), np.ones(len(kinks)), first_slope
+        index, weights, facing, slope = inner, bends.copy(), np.ones(len(bends)), first_slope
         if not relu:
-            weights = kinks / 2
+            weights = bends / 2
             facing, slope = _cheaper_side(weights), first_slope + weights.sum()
     else:
         if relu:
-            index, facing, weights, lift = _facing(inner, kinks, first_slope)
+            index, facing, weights, lift = _facing(inner, bends, first_slope)
         else:
-            index, weights, lift = inner, kinks / 2, first_slope + kinks.sum() / 2
+            index, weights, lift = inner, bends / 2, first_slope + bends.sum() / 2
             facing = _cheaper_side(weights)
-        at_pair, share = (carriers.up, carriers.share) if lift > 0 else (carriers.down, 0.5)
-        place, ends = np.array([knots[0], knots[-1]]), np.array([lift * share, -lift * (1 - share)])
-        if at_pair:
+        place, ends = np.array([knots[0], knots[-1]]), np.array([lift / 2, -lift / 2])
+        if carriers.up if lift > 0 else carriers.down:
             place[:] = carriers.pair
-            ends[0], ends[1] = lift, -lift
+            ends *= 2
+        elif lift > 0 and carriers.costs[0] < carriers.costs[1]:
+            ends[0], ends[1] = lift, 0.0
+        elif lift > 0 and carriers.costs[0] > carriers.costs[1]:
+            ends[0], ends[1] = 0.0, -lift
         index, weights = np.concatenate((index, place)), np.concatenate((weights, ends))
         facing = np.concatenate((facing, np.array([1.0, -1.0]) if relu else _cheaper_side(ends)))
     # What is below rounding of slopes of order one (the unit of length is the spread of the data) is zero.
@@ -206,38 +244,20 @@ def _cheaper_side(weights: FloatArray) -> FloatArray:
 
 @compiled
 def _facing(
-    inner: np.ndarray, kinks: FloatArray, first_slope: float
+    inner: np.ndarray, bends: FloatArray, first_slope: float
 ) -> tuple[np.ndarray, FloatArray, FloatArray, float]:
     """Let just enough ReLU neurons face left to carry the first slope; return them and the slope left over.
 
     On the first interval only left-facing neurons act, with slope minus the sum of their weights.  So their
     weights should sum to minus the first slope: neurons of one sign are turned, from the left, until they do.
     """
-    number, sign, missing = len(kinks), -np.sign(first_slope), abs(first_slope)
+    number, sign, missing = len(bends), -np.sign(first_slope), abs(first_slope)
     weights, lift = np.empty(2 * number), first_slope
     for k in range(number):
-        turned = min(missing, max(kinks[k] * sign, 0.0))
+        turned = min(missing, max(bends[k] * sign, 0.0))
         missing -= turned
-        weights[k], weights[number + k] = kinks[k] - sign * turned, sign * turned
+        weights[k], weights[number + k] = bends[k] - sign * turned, sign * turned
         lift += sign * turned
     facing = np.ones(2 * number)
     facing[number:] = -1.0
     return np.concatenate((inner, inner)), facing, weights, lift
-
-
-@compiled
-def _without_constant(
-    x: float,
-    kinks: FloatArray,
-    facing: FloatArray,
-    weights: FloatArray,
-    slope: float,
-    origin: float,
-    relu: bool,
-) -> float:
-    """Evaluate the neurons and the skip connection at one point."""
-    value = slope * (x - origin)
-    for k in range(len(kinks)):
-        ahead = facing[k] * (x - kinks[k])
-        value += weights[k] * (max(ahead, 0.0) if relu else abs(ahead))
-    return value

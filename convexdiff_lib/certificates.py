@@ -351,11 +351,11 @@ def _sorted(points: FloatArray, *others: FloatArray) -> tuple[FloatArray, ...]:
 def _violation(line: Line, z: FloatArray, beta: float, relu: bool, skip: bool) -> float:
     """Return the violation for sorted points."""
     points = line.points
-    balance = [z.sum() * float(points[-1] - points[0])]
+    largest, total, moment = _residuals(points, z, 1.0, relu)
+    worst = max(largest - beta, abs(total * float(points[-1] - points[0])), 0.0)
     if skip:
-        balance.append(z @ line.lever - len(points))
-    largest = _largest_residual(points, z, 1.0, relu)
-    return float(np.max([0.0, largest - beta, *np.abs(balance)]))
+        worst = max(worst, abs(moment + float(line.lever[0]) * total - len(points)))
+    return worst + 0 * total  # no number, if z is none
 
 
 def _one_each(values: ArrayLike, name: str, x: ArrayLike) -> FloatArray:
@@ -367,13 +367,13 @@ def _one_each(values: ArrayLike, name: str, x: ArrayLike) -> FloatArray:
 
 
 @compiled
-def _largest_residual(points: FloatArray, z: FloatArray, count: float, relu: bool) -> float:
+def _residuals(points: FloatArray, z: FloatArray, count: float, relu: bool) -> tuple[float, float, float]:
     """Compare z^T (x - t)_+ and z^T (t - x)_+ with what counts on either side, at every data point t.
 
     The points are sorted, and each counts for ``count``: 1, or 0 in denoising.  With both readings of the
     indicator at t a residual is |r - a| and |r - b|; the larger of the two is the distance of r from the
     middle of a and b plus half their distance.  Tied points are split one by one: what lies between the two
-    readings is never larger than both.
+    readings is never larger than both.  Returns the largest residual, the sum of z, and z^T (x - x_1).
     """
     n = len(points)
     on_left, on_right = np.empty(n), np.empty(n)
@@ -395,7 +395,7 @@ def _largest_residual(points: FloatArray, z: FloatArray, count: float, relu: boo
             residual = abs(on_left[i] + on_right[i] - count * (2 * above - n)) + count / 2
         if residual > largest:
             largest = residual
-    return largest + count / 2
+    return largest + count / 2, moment_left, right
 
 
 def certify_denoising(
@@ -498,7 +498,7 @@ def _into_the_tube(
     if lever.any():
         moved -= lever * ((lever @ moved) / (lever @ lever))
         moved -= moved.mean()
-    steepest = _largest_residual(points, moved, 0.0, activation == "relu")
+    steepest, *_ = _residuals(points, moved, 0.0, activation == "relu")
     moved *= min(1.0, beta / steepest) if steepest > 0 else 1.0
     equations = [moved.sum()] + ([(lever / np.abs(lever).max()) @ moved] if lever.any() else [])
     return moved, float(np.abs(equations).max())

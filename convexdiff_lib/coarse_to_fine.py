@@ -98,8 +98,8 @@ def solve_by_levels(tube: Tube, before: Solution | None = None) -> Solution:
         state = min(before.spline.state, len(tube.chain) - 1)
         return _solved(before.spline.again(tube, state), before.height)
     *finer, level = _levels(tube)
-    height, none = _height_of_constant(level), np.zeros(0, dtype=np.int64)
-    bare = Spline(level, none, none.astype(np.float64), nearest_state(level, height))
+    height, ends = _height_of_constant(level), np.array([0, len(level.points) - 1])
+    bare = Spline(level, ends, np.zeros(0), nearest_state(level, height))
     found = _descended(bare, height, _FEW_FIRST if len(level.points) >= _SMALL else None)
     for finer_level in reversed(finer):
         seen = found.contacts
@@ -144,7 +144,8 @@ def _solved(spline: Spline, height: float) -> Solution:
 
 def _posed(tube: Tube, start: _Contacts) -> Spline:
     """Pose the problem in which these points touch."""
-    return Spline(tube, start.touching, start.side, min(start.state, len(tube.chain) - 1))
+    knots = np.concatenate([[0], start.touching, [len(tube.points) - 1]])
+    return Spline(tube, knots, start.side, min(start.state, len(tube.chain) - 1))
 
 
 def _among_nearby(tube: Tube, start: _Contacts, places: np.ndarray) -> _Contacts:

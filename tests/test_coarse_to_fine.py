@@ -66,11 +66,11 @@ def test_a_level_keeps_mass_moments_and_bounds(kept: str) -> None:
 
 
 def test_levels_are_nested() -> None:
-    x = np.sort(np.random.default_rng(0).normal(size=25003))
+    x = np.sort(np.random.default_rng(0).normal(size=250_003))
     levels = [
         set(level.points.tolist()) for level in coarse_to_fine._levels(tube_of(x, 700.0, "relu", False))
     ]
-    assert [len(level) for level in levels] == [25003, 2502, 252]
+    assert [len(level) for level in levels] == [250_003, 25_002, 2502]
     assert levels[2] < levels[1] < levels[0]
 
 
