@@ -19,6 +19,7 @@ from ._validation import FloatArray
 __all__ = [
     "Problem",
     "Sums",
+    "bends",
     "best_values",
     "changed",
     "gathered",
@@ -79,6 +80,18 @@ def spans(problem: Problem, knots: np.ndarray) -> FloatArray:
     for k in range(len(lengths)):
         lengths[k] = (problem.points[knots[k + 1]] - problem.points[knots[k]]) / problem.unit
     return lengths
+
+
+@compiled
+def bends(problem: Problem, knots: np.ndarray, values: FloatArray) -> tuple[float, FloatArray]:
+    """Return the slope on the first piece, and by how much it changes at every inner knot."""
+    lengths, changes = spans(problem, knots), np.empty(len(knots) - 2)
+    first = before = (values[1] - values[0]) / lengths[0]
+    for k in range(len(changes)):
+        after = (values[k + 2] - values[k + 1]) / lengths[k + 1]
+        changes[k] = after - before
+        before = after
+    return first, changes
 
 
 @compiled
@@ -163,14 +176,8 @@ def wrongs(
         (max(one, other), min(one, other)),
         problem.tolerance,
     )
-    lengths = spans(problem, knots)
-    turned = np.zeros(len(sign), dtype=np.bool_)
-    for k in range(len(sign)):
-        before = (values[k + 1] - values[k]) / lengths[k]
-        after = (values[k + 2] - values[k + 1]) / lengths[k + 1]
-        if sign[k] * (after - before) < 0:
-            turned[k] = True
-            number += 1
+    turned = sign * bends(problem, knots, values)[1] < 0
+    number += turned.sum()
     return number, turned, where, side, excess
 
 
@@ -307,18 +314,19 @@ def leap(
     held, turned = np.empty(3), np.zeros(len(sign), dtype=np.bool_)
     values = np.empty(0)
     for attempt in range(_MAX_HEIGHTS):
-        values, proposal = best_values(problem, knots, sign, chain[state], sums)
-        if (
-            move_of_end(problem, chain, state, knots, sign, values, proposal) == 0
-            and wrongs(problem, knots, sign, values, proposal)[0] == 0
-        ):
-            return True, knots, sign, state, sums, values, proposal, turned
-        if attempt > 0 and chain[state, 0] < chain[state, 1]:
-            height = proposal
-            if height >= chain[state, 1] and state < high_state:
-                state += 1
-            elif height <= chain[state, 0] and state > low_state:
-                state -= 1
+        if chain[state, 0] < chain[state, 1]:
+            values, proposal = best_values(problem, knots, sign, chain[state], sums)
+            if (
+                move_of_end(problem, chain, state, knots, sign, values, proposal) == 0
+                and wrongs(problem, knots, sign, values, proposal)[0] == 0
+            ):
+                return True, knots, sign, state, sums, values, proposal, turned
+            if attempt > 0:
+                height = proposal
+                if height >= chain[state, 1] and state < high_state:
+                    state += 1
+                elif height <= chain[state, 0] and state > low_state:
+                    state -= 1
         fixed = chain[state, 0] == chain[state, 1]
         if fixed:
             height = chain[state, 0]

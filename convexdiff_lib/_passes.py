@@ -21,6 +21,7 @@ __all__ = [
     "rank_line",
     "second_moments",
     "shared",
+    "spread",
     "tallied",
     "thinned",
     "walls",
@@ -33,18 +34,36 @@ _BLOCK = 256  # so many terms are added one by one, then their sums: rounding gr
 @compiled
 def tallied(ordered: FloatArray) -> tuple[FloatArray, FloatArray, float]:
     """Return the distinct numbers of a sorted sample, how often each occurs, and their smallest distance."""
-    points, counts = np.empty(len(ordered)), np.empty(len(ordered))
-    points[0], counts[0] = ordered[0], 1.0
+    points, counts = np.empty(len(ordered)), np.ones(len(ordered))
+    points[0] = ordered[0]
     number, closest = 1, np.inf
     for i in range(1, len(ordered)):
         gap = ordered[i] - ordered[i - 1]
         if gap > 0:
-            points[number], counts[number] = ordered[i], 1.0
+            points[number] = ordered[i]
             number += 1
             closest = min(closest, gap)
         else:
             counts[number - 1] += 1
     return points[:number], counts[:number], closest
+
+
+@compiled
+def spread(points: FloatArray, ranks: FloatArray, total: float) -> float:
+    """The distance between the quartiles, each read off the line through all points and their ranks."""
+    quartiles = np.empty(2)
+    for q in range(2):
+        rank = (0.25 + 0.5 * q) * total  # as many stand above
+        low, high = 0, len(points) - 1  # ranks fall
+        while high - low > 1:
+            middle = (low + high) // 2
+            if ranks[middle] > rank:
+                low = middle
+            else:
+                high = middle
+        share = min(max((ranks[low] - rank) / (ranks[low] - ranks[high]), 0.0), 1.0)
+        quartiles[q] = points[low] + share * (points[high] - points[low])
+    return quartiles[0] - quartiles[1]
 
 
 @compiled

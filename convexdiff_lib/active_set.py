@@ -23,6 +23,7 @@ import numpy as np
 
 from ._exchange import (
     Sums,
+    bends,
     best_values,
     changed,
     gathered,
@@ -132,9 +133,9 @@ class Spline:
         """The slope that is left for the neurons at the two ends, as a functional of the knot values."""
         return lift(self.tube.problem, self.knots, self.sign, float(lean))
 
-    def slopes(self, values: FloatArray) -> FloatArray:
-        """Slopes between the knots."""
-        return (values[1:] - values[:-1]) / self.spans
+    def bends(self, values: FloatArray) -> FloatArray:
+        """Changes of slope at the touching points."""
+        return bends(self.tube.problem, self.knots, values)[1]
 
     def at_data(self, values: FloatArray) -> FloatArray:
         """Values at all distinct points."""
@@ -146,9 +147,8 @@ class Spline:
 
     def beam(self, values: FloatArray) -> Beam:
         """The beam whose score has these knot values."""
-        slopes = self.slopes(values)
-        z = self.tube.targets - self.at_data(values)
-        return Beam(self.touching, np.diff(slopes), float(slopes[0]), z)
+        first_slope, changes = bends(self.tube.problem, self.knots, values)
+        return Beam(self.touching, changes, first_slope, self.tube.targets - self.at_data(values))
 
     def minimise(self) -> tuple[FloatArray, float]:
         """Return the knot values of the best spline, and the height of the beam's end."""
@@ -358,5 +358,5 @@ def _longest_step(spline: Spline, values: FloatArray, target: FloatArray) -> tup
 
 def _guarded(spline: Spline, values: FloatArray, steps: list[int]) -> FloatArray:
     """Everything that must not become negative: kinks times their sign, then the guards of the end."""
-    kinks = spline.sign * np.diff(spline.slopes(values))
+    kinks = spline.sign * spline.bends(values)
     return np.concatenate([kinks, [float(spline.guards[step] @ values) for step in steps]])

@@ -32,7 +32,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from ._exchange import Problem
-from ._passes import centred, highest, less_line, rank_line, walls
+from ._passes import centred, highest, less_line, rank_line, spread, walls
 from ._validation import Activation, FloatArray
 
 __all__ = [
@@ -377,8 +377,7 @@ def _excess(tube: Tube, beam: Beam) -> float:
 
 def _unit(points: FloatArray, ranks: FloatArray, total: float) -> float:
     """The spread of the middle half of the sample; of all of it where that rounds to zero."""
-    low, high = np.interp([0.25 * total, 0.75 * total], total - ranks, points)
-    return float(high - low) or float(points[-1] - points[0])
+    return spread(points, ranks, total) or float(points[-1] - points[0])
 
 
 def solve_beam(tube: Tube) -> tuple[Beam, float]:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ._compiled import compiled
+from ._exchange import bends
 from ._passes import interpolated
 from ._validation import Activation, FloatArray
 from .active_set import Spline
@@ -87,8 +88,7 @@ class Candidate:
     @classmethod
     def from_spline(cls, spline: Spline, values: FloatArray) -> Candidate:
         """All follows from the values at the knots."""
-        slopes = spline.slopes(values)
-        return cls(spline.knots, values, float(slopes[0]), slopes[1:] - slopes[:-1])
+        return cls(spline.knots, values, *bends(spline.tube.problem, spline.knots, values))
 
     @classmethod
     def from_solution(cls, found: Solution) -> Candidate:
@@ -176,14 +176,14 @@ def _network(
     knots: np.ndarray,
     values: FloatArray,
     first_slope: float,
-    bends: FloatArray,
+    changes: FloatArray,
     relu: bool,
     skip: bool,
     counted: bool,
     carriers: _Carriers,
 ) -> tuple[FloatArray, FloatArray, FloatArray, np.ndarray, float, float]:
     """Return kinks, facing, weights, what is beyond, constant and slope of a network; but for the mean."""
-    index, facing, weights, slope = _neurons(knots, first_slope, bends, relu, skip, carriers)
+    index, facing, weights, slope = _neurons(knots, first_slope, changes, relu, skip, carriers)
     late = np.zeros(len(weights), dtype=np.bool_)
     if relu and counted:
         # A neuron that raises the slope should act late, one that lowers it early; see KinkNetwork.beyond.
@@ -205,21 +205,21 @@ def _network(
 
 @compiled
 def _neurons(
-    knots: np.ndarray, first_slope: float, bends: FloatArray, relu: bool, skip: bool, carriers: _Carriers
+    knots: np.ndarray, first_slope: float, changes: FloatArray, relu: bool, skip: bool, carriers: _Carriers
 ) -> tuple[np.ndarray, FloatArray, FloatArray, float]:
     """Return where the neurons stand and face, their weights, and the slope of the skip connection."""
     inner, slope = knots[1:-1].copy(), 0.0
     if skip:
         # Every neuron can face where it likes; the skip carries the rest of the slope.
-        index, weights, facing, slope = inner, bends.copy(), np.ones(len(bends)), first_slope
+        index, weights, facing, slope = inner, changes.copy(), np.ones(len(changes)), first_slope
         if not relu:
-            weights = bends / 2
+            weights = changes / 2
             facing, slope = _cheaper_side(weights), first_slope + weights.sum()
     else:
         if relu:
-            index, facing, weights, lift = _facing(inner, bends, first_slope)
+            index, facing, weights, lift = _facing(inner, changes, first_slope)
         else:
-            index, weights, lift = inner, bends / 2, first_slope + bends.sum() / 2
+            index, weights, lift = inner, changes / 2, first_slope + changes.sum() / 2
             facing = _cheaper_side(weights)
         place, ends = np.array([knots[0], knots[-1]]), np.array([lift / 2, -lift / 2])
         if carriers.up if lift > 0 else carriers.down:
@@ -244,19 +244,19 @@ def _cheaper_side(weights: FloatArray) -> FloatArray:
 
 @compiled
 def _facing(
-    inner: np.ndarray, bends: FloatArray, first_slope: float
+    inner: np.ndarray, changes: FloatArray, first_slope: float
 ) -> tuple[np.ndarray, FloatArray, FloatArray, float]:
     """Let just enough ReLU neurons face left to carry the first slope; return them and the slope left over.
 
     On the first interval only left-facing neurons act, with slope minus the sum of their weights.  So their
     weights should sum to minus the first slope: neurons of one sign are turned, from the left, until they do.
     """
-    number, sign, missing = len(bends), -np.sign(first_slope), abs(first_slope)
+    number, sign, missing = len(changes), -np.sign(first_slope), abs(first_slope)
     weights, lift = np.empty(2 * number), first_slope
     for k in range(number):
-        turned = min(missing, max(bends[k] * sign, 0.0))
+        turned = min(missing, max(changes[k] * sign, 0.0))
         missing -= turned
-        weights[k], weights[number + k] = bends[k] - sign * turned, sign * turned
+        weights[k], weights[number + k] = changes[k] - sign * turned, sign * turned
         lift += sign * turned
     facing = np.ones(2 * number)
     facing[number:] = -1.0

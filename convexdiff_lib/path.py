@@ -411,7 +411,7 @@ def _slacks(spline: Spline, values: FloatArray, offset: float, lean: int) -> tup
     and the tube, so that they serve for rates as well.
     """
     tube, end = spline.tube, spline.end
-    kinks = spline.sign * np.diff(spline.slopes(values))
+    kinks = spline.sign * spline.bends(values)
     large = np.abs(values)
     steep = (large[:-1] + large[1:]) / spline.spans
     guards = [(float(g @ values), float(np.abs(g) @ large)) for g in spline.guards.values()]

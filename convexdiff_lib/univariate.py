@@ -226,8 +226,9 @@ def _fits(
     ordered = np.sort(sample)
     points, weight, closest = tallied(ordered)
     _check_distances(points, closest)
+    tied = len(points) < len(ordered)
     for decay in decays:
-        _check_problem(len(points), weight, decay, activation, skip)
+        _check_problem(len(points), weight if tied else weight[:1], decay, activation, skip)
     line = Line(ordered)
 
     def certify(network: KinkNetwork, dual: DualVariable, beta: float) -> Certificate:
