@@ -11,6 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 Activation = Literal["relu", "abs"]
 FloatArray = NDArray[np.float64]
 
+_ACTIVATIONS = get_args(Activation)
+_REAL = (float, Real)  # in this order, because the first is found at once
+
 
 def _as_floats(x: ArrayLike, name: str, wanted: str) -> FloatArray:
     """Return a new float array; refuse strings, complex numbers and None, even where NumPy would convert."""
@@ -25,16 +28,21 @@ def _as_floats(x: ArrayLike, name: str, wanted: str) -> FloatArray:
         raise ValueError(f"{name} must be {wanted} of real numbers; got {x!r:.80}") from error
 
 
+def as_vector(x: ArrayLike, name: str = "x") -> FloatArray:
+    """Return ``x`` as a new one-dimensional float array, not empty; its entries may be infinite or NaN."""
+    vector = _as_floats(x, name, "a one-dimensional array")
+    if vector.ndim != 1:
+        raise ValueError(f"{name} must be one-dimensional, shape (n,); got shape {vector.shape}")
+    if vector.size == 0:
+        raise ValueError(f"{name} must hold at least one point; got an empty array")
+    return vector
+
+
 def as_sample(x: ArrayLike, name: str = "x") -> FloatArray:
     """Return ``x`` as a new one-dimensional float array, or say what is wrong with it."""
-    sample = _as_floats(x, name, "a one-dimensional array")
-    if sample.ndim != 1:
-        raise ValueError(f"{name} must be one-dimensional, shape (n,); got shape {sample.shape}")
-    if sample.size == 0:
-        raise ValueError(f"{name} must hold at least one point; got an empty array")
-    finite = np.isfinite(sample)
-    if not finite.all():
-        bad = ~finite
+    sample = as_vector(x, name)
+    bad = ~np.isfinite(sample)
+    if bad.any():
         first = int(np.argmax(bad))
         raise ValueError(
             f"{name} must be finite; {int(bad.sum())} of {sample.size} entries are not, "
@@ -83,14 +91,14 @@ def as_targets(targets: ArrayLike, n: int) -> FloatArray:
 
 def as_finite(value: object, name: str) -> float:
     """Return ``value`` as a finite float."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not np.isfinite(float(value)):
+    if isinstance(value, bool) or not isinstance(value, _REAL) or not np.isfinite(float(value)):
         raise ValueError(f"{name} must be a finite number; got {value!r:.80}")
     return float(value)
 
 
 def as_positive(value: object, name: str) -> float:
     """Return ``value`` as a positive finite float."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < np.inf:
+    if isinstance(value, bool) or not isinstance(value, _REAL) or not 0 < float(value) < np.inf:
         raise ValueError(f"{name} must be a positive finite number; got {value!r:.80}")
     return float(value)
 
@@ -110,8 +118,8 @@ def as_weight_decay(beta: float) -> float:
 
 def as_activation(activation: str) -> Activation:
     """Return ``activation`` if it is one of the two that the theory covers."""
-    if not isinstance(activation, str) or activation not in get_args(Activation):
-        allowed = " or ".join(repr(name) for name in get_args(Activation))
+    if not isinstance(activation, str) or activation not in _ACTIVATIONS:
+        allowed = " or ".join(repr(name) for name in _ACTIVATIONS)
         raise ValueError(f"activation must be {allowed}; got {activation!r}")
     return activation  # type: ignore[return-value]
 

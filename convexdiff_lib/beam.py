@@ -259,7 +259,7 @@ def score_matching_threshold(counts: FloatArray, *, activation: Activation, skip
     >>> score_matching_threshold(np.array([1.0, 3.0, 1.0]), activation="relu", skip=False)
     1.5
     """
-    inside, ends = float(np.max(counts)), float(max(counts[0], counts[-1]))
+    inside, ends = float(counts.max()), float(max(counts[0], counts[-1]))
     if activation == "relu":
         return max(inside / 2, ends)
     return max(inside, 2 * ends if skip else ends)

@@ -12,13 +12,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
+from math import isfinite
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ._memory import keep_freed_memory
 from ._passes import tallied
-from ._validation import Activation, FloatArray, as_activation, as_flag, as_sample, as_weight_decay
+from ._validation import Activation, FloatArray, as_activation, as_flag, as_sample, as_vector, as_weight_decay
 from .active_set import polish
 from .beam import (
     Tube,
@@ -176,7 +177,7 @@ def score_matching(
     ...
     ValueError: beta = 0.5 is below 1, the smallest weight decay at which ... finite ...
     """
-    sample, decay = as_sample(x), as_weight_decay(beta)
+    sample, decay = as_vector(x), as_weight_decay(beta)
     return _fits(sample, [decay], as_activation(activation), as_flag(skip, "skip"))[0]
 
 
@@ -214,7 +215,7 @@ def score_matching_path(
     >>> [fit.certificate.holds for fit in fits]
     [True, True, True]
     """
-    sample, decays = as_sample(x), [as_weight_decay(beta) for beta in as_sample(betas, "betas").tolist()]
+    sample, decays = as_vector(x), [as_weight_decay(beta) for beta in as_sample(betas, "betas").tolist()]
     return _fits(sample, decays, as_activation(activation), as_flag(skip, "skip"))
 
 
@@ -224,6 +225,7 @@ def _fits(
     """Sort the data, check the problems, and solve them one after the other."""
     keep_freed_memory()
     ordered = np.sort(sample)
+    _check_finite(ordered, sample, "x")
     points, weight, closest = tallied(ordered)
     _check_distances(points, closest)
     tied = len(points) < len(ordered)
@@ -309,7 +311,7 @@ def denoising_score_matching(
     >>> fit.certificate.holds
     True
     """
-    sample, aims, decay = as_sample(x_noisy, "x_noisy"), as_sample(targets, "targets"), as_weight_decay(beta)
+    sample, aims, decay = as_vector(x_noisy, "x_noisy"), as_sample(targets, "targets"), as_weight_decay(beta)
     as_activation(activation)
     as_flag(skip, "skip")
     if sample.shape != aims.shape:
@@ -319,6 +321,7 @@ def denoising_score_matching(
     keep_freed_memory()
     order = np.argsort(sample)
     ordered = sample[order]
+    _check_finite(ordered, sample, "x_noisy")
     points, weight, closest = tallied(ordered)
     _check_distances(points, closest)
     mean_target = _check_targets(aims)
@@ -369,7 +372,7 @@ def _finish(task: _Task, tube: Tube, quick: _Pair) -> UnivariateScore:
     def best_of(pairs: Iterable[_Pair]) -> UnivariateScore | None:
         best: UnivariateScore | None = None
         for network, dual in pairs:
-            if not (np.isfinite(network.constant) and np.isfinite(dual.values).all()):
+            if not (isfinite(network.constant) and np.isfinite(dual.values).all()):
                 break
             certificate = task.certify(network, dual, task.beta)
             if best is None or _flaw(certificate) < _flaw(best.certificate):
@@ -397,6 +400,12 @@ def _check_targets(targets: FloatArray) -> float:
             f"targets must be at most {_LONGEST:g} in size; the largest is {largest:g}: rescale them"
         )
     return float(targets.sum()) / len(targets)
+
+
+def _check_finite(ordered: FloatArray, sample: FloatArray, name: str) -> None:
+    """In order, what is not finite stands at the two ends: NaN is sorted last."""
+    if not (isfinite(ordered[0]) and isfinite(ordered[-1])):
+        as_sample(sample, name)
 
 
 def _check_distances(points: FloatArray, shortest: float) -> None:
