@@ -12,7 +12,7 @@ from typing import TypeVar, cast
 
 import numba
 
-__all__ = ["compiled"]
+__all__ = ["compiled", "compiled_sum"]
 
 Loop = TypeVar("Loop", bound=Callable[..., object])
 
@@ -20,3 +20,8 @@ Loop = TypeVar("Loop", bound=Callable[..., object])
 def compiled(loop: Loop) -> Loop:
     """Compile a function of arrays and numbers at its first call, with NumPy's rules for divisions."""
     return cast(Loop, numba.njit(cache=True, nogil=True, error_model="numpy")(loop))
+
+
+def compiled_sum(loop: Loop) -> Loop:
+    """Compile a function that may add its terms in any order, so in several registers at once."""
+    return cast(Loop, numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc"})(loop))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._compiled import compiled
+from ._compiled import compiled, compiled_sum
 from ._validation import FloatArray
 
 __all__ = [
@@ -78,13 +78,12 @@ def rank_line(counts: FloatArray) -> FloatArray:
 
 
 @compiled
-def walls(counts: FloatArray, radius: float) -> tuple[FloatArray, int]:
-    """Return half the width of a tube that the counts make narrower, and where it is narrowest inside."""
-    narrowest = min(1, len(counts) - 1)
-    for i in range(1, len(counts) - 1):
-        if counts[i] > counts[narrowest]:
-            narrowest = i
-    return radius - counts / 2, narrowest
+def walls(counts: FloatArray, radius: float) -> FloatArray:
+    """Return half the width of a tube that half of the counts make narrower."""
+    half_width = np.empty(len(counts))
+    for i in range(len(counts)):
+        half_width[i] = radius - counts[i] / 2
+    return half_width
 
 
 @compiled
@@ -160,7 +159,7 @@ def thinned(
     return points[index], kept, targets
 
 
-@compiled
+@compiled_sum
 def shared(points: FloatArray, masses: FloatArray, knots: np.ndarray) -> FloatArray:
     """Share the mass of every point among the knots around it: sums of m (1 - w) and m w."""
     pieces = len(knots) - 1
@@ -170,17 +169,18 @@ def shared(points: FloatArray, masses: FloatArray, knots: np.ndarray) -> FloatAr
         per_span = 1 / (points[knots[k + 1]] - start)
         end = knots[k + 1] + (1 if k == pieces - 1 else 0)
         for block in range(knots[k], end, _BLOCK):
+            x, m = points[block : min(block + _BLOCK, end)], masses[block : min(block + _BLOCK, end)]
             on_left = on_right = 0.0
-            for i in range(block, min(block + _BLOCK, end)):
-                right = masses[i] * ((points[i] - start) * per_span)
-                on_left += masses[i] - right
+            for i in range(len(x)):
+                right = m[i] * ((x[i] - start) * per_span)
+                on_left += m[i] - right
                 on_right += right
             sums[k] += on_left
             sums[k + 1] += on_right
     return sums
 
 
-@compiled
+@compiled_sum
 def second_moments(
     points: FloatArray, masses: FloatArray, knots: np.ndarray
 ) -> tuple[FloatArray, FloatArray]:
@@ -192,12 +192,13 @@ def second_moments(
         per_span = 1 / (points[knots[k + 1]] - start)
         end = knots[k + 1] + (1 if k == pieces - 1 else 0)
         for block in range(knots[k], end, _BLOCK):
+            x, m = points[block : min(block + _BLOCK, end)], masses[block : min(block + _BLOCK, end)]
             left = mixed = right = 0.0
-            for i in range(block, min(block + _BLOCK, end)):
-                weight = (points[i] - start) * per_span
+            for i in range(len(x)):
+                weight = (x[i] - start) * per_span
                 rest = 1 - weight
-                on_right = masses[i] * weight
-                left += masses[i] * rest * rest
+                on_right = m[i] * weight
+                left += m[i] * rest * rest
                 mixed += on_right * rest
                 right += on_right * weight
             diagonal[k] += left
@@ -225,9 +226,10 @@ def interpolated(points: FloatArray, knots: np.ndarray, values: FloatArray) -> F
     for k in range(len(knots) - 1):
         start = points[knots[k]]
         per_span = 1 / (points[knots[k + 1]] - start)
-        for i in range(knots[k], knots[k + 1]):
-            weight = (points[i] - start) * per_span
-            out[i] = values[k] * (1 - weight) + values[k + 1] * weight
+        x, s = points[knots[k] : knots[k + 1]], out[knots[k] : knots[k + 1]]
+        for i in range(len(x)):
+            weight = (x[i] - start) * per_span
+            s[i] = values[k] * (1 - weight) + values[k + 1] * weight
     out[knots[-1] :] = values[-1]
     return out
 

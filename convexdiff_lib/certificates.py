@@ -351,8 +351,8 @@ def _sorted(points: FloatArray, *others: FloatArray) -> tuple[FloatArray, ...]:
 def _violation(line: Line, z: FloatArray, beta: float, relu: bool, skip: bool) -> float:
     """Return the violation for sorted points."""
     points = line.points
-    largest, total, moment = _residuals(points, z, 1.0, relu)
-    worst = max(largest - beta, abs(total * float(points[-1] - points[0])), 0.0)
+    residuals, total, moment = _residuals(points, z, 1.0, relu)
+    worst = max(float(residuals.max()) - beta, abs(total * float(points[-1] - points[0])), 0.0)
     if skip:
         worst = max(worst, abs(moment + float(line.lever[0]) * total - len(points)))
     return worst + 0 * total  # no number, if z is none
@@ -367,16 +367,18 @@ def _one_each(values: ArrayLike, name: str, x: ArrayLike) -> FloatArray:
 
 
 @compiled
-def _residuals(points: FloatArray, z: FloatArray, count: float, relu: bool) -> tuple[float, float, float]:
+def _residuals(
+    points: FloatArray, z: FloatArray, count: float, relu: bool
+) -> tuple[FloatArray, float, float]:
     """Compare z^T (x - t)_+ and z^T (t - x)_+ with what counts on either side, at every data point t.
 
     The points are sorted, and each counts for ``count``: 1, or 0 in denoising.  With both readings of the
     indicator at t a residual is |r - a| and |r - b|; the larger of the two is the distance of r from the
     middle of a and b plus half their distance.  Tied points are split one by one: what lies between the two
-    readings is never larger than both.  Returns the largest residual, the sum of z, and z^T (x - x_1).
+    readings is never larger than both.  Returns the residuals, the sum of z, and z^T (x - x_1).
     """
     n = len(points)
-    on_left, on_right = np.empty(n), np.empty(n)
+    on_left, on_right, residuals = np.empty(n), np.empty(n), np.empty(n)
     left = right = moment_left = moment_right = 0.0
     for i in range(n):
         j = n - 1 - i
@@ -386,16 +388,14 @@ def _residuals(points: FloatArray, z: FloatArray, count: float, relu: bool) -> t
         on_left[i], on_right[j] = left, right
         moment_left += z[i]
         moment_right += z[j]
-    largest = 0.0
     for i in range(n):
-        above = n - i - 0.5
+        above = count * (n - i - 0.5)
+        below = count * n - above
         if relu:
-            residual = max(abs(on_right[i] - count * above), abs(on_left[i] + count * (n - above)))
+            residuals[i] = max(abs(on_right[i] - above), abs(on_left[i] + below)) + count / 2
         else:
-            residual = abs(on_left[i] + on_right[i] - count * (2 * above - n)) + count / 2
-        if residual > largest:
-            largest = residual
-    return largest + count / 2, moment_left, right
+            residuals[i] = abs(on_left[i] + on_right[i] - (above - below)) + count
+    return residuals, moment_left, right
 
 
 def certify_denoising(
@@ -498,7 +498,7 @@ def _into_the_tube(
     if lever.any():
         moved -= lever * ((lever @ moved) / (lever @ lever))
         moved -= moved.mean()
-    steepest, *_ = _residuals(points, moved, 0.0, activation == "relu")
+    steepest = float(_residuals(points, moved, 0.0, activation == "relu")[0].max())
     moved *= min(1.0, beta / steepest) if steepest > 0 else 1.0
     equations = [moved.sum()] + ([(lever / np.abs(lever).max()) @ moved] if lever.any() else [])
     return moved, float(np.abs(equations).max())

@@ -315,12 +315,14 @@ def _along_sorted(
 ) -> FloatArray:
     """Evaluate at sorted points, line by line."""
     starts, slopes, heights = _lines(knots, right, left, constant, slope, origin)
+    edges = np.searchsorted(x, knots)
     out = np.empty(len(x))
-    k = 0
-    for i in range(len(x)):
-        while k < len(knots) and knots[k] <= x[i]:
-            k += 1
-        out[i] = heights[k] + slopes[k] * (x[i] - starts[k])
+    for k in range(len(starts)):
+        first = edges[k - 1] if k > 0 else 0
+        last = edges[k] if k < len(edges) else len(x)
+        piece, values = x[first:last], out[first:last]
+        for i in range(len(piece)):
+            values[i] = heights[k] + slopes[k] * (piece[i] - starts[k])
     return out
 
 
