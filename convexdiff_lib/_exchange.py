@@ -12,8 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._compiled import compiled
-from ._passes import functional, second_moments, shared, thinned, worst_outside
+from ._compiled import compiled, compiled_sum
 from ._validation import FloatArray
 
 __all__ = [
@@ -22,12 +21,17 @@ __all__ = [
     "bends",
     "best_values",
     "changed",
+    "functional",
     "gathered",
     "leap",
     "leap_by_levels",
     "lift",
     "move_of_end",
+    "second_moments",
+    "shared",
     "spans",
+    "thinned",
+    "worst_outside",
     "wrongs",
 ]
 
@@ -35,6 +39,189 @@ _MAX_LEAPS = 100
 _MAX_STALLED = 10
 _MAX_HEIGHTS = 30
 _NEAR = 8  # an eighth of the way to the next knot
+
+
+_SHORT = 64  # below, it takes longer to cut out a block than to go through it number by number
+_BLOCK = 256  # so many terms are added one by one, then their sums: rounding grows with the larger number
+
+
+@compiled_sum
+def shared(points: FloatArray, masses: FloatArray, knots: np.ndarray) -> FloatArray:
+    """Share the mass of every point among the knots around it: sums of m (1 - w) and m w."""
+    pieces = len(knots) - 1
+    sums = np.zeros(pieces + 1)
+    for k in range(pieces):
+        start = points[knots[k]]
+        per_span = 1 / (points[knots[k + 1]] - start)
+        end = knots[k + 1] + (1 if k == pieces - 1 else 0)
+        for block in range(knots[k], end, _BLOCK):
+            x, m = points[block : min(block + _BLOCK, end)], masses[block : min(block + _BLOCK, end)]
+            on_left = on_right = 0.0
+            for i in range(len(x)):
+                right = m[i] * ((x[i] - start) * per_span)
+                on_left += m[i] - right
+                on_right += right
+            sums[k] += on_left
+            sums[k + 1] += on_right
+    return sums
+
+
+@compiled_sum
+def second_moments(
+    points: FloatArray, masses: FloatArray, knots: np.ndarray
+) -> tuple[FloatArray, FloatArray]:
+    """Return the matrix of the spline's sum of squares in its knot values: diagonal, off-diagonal."""
+    pieces = len(knots) - 1
+    diagonal, off_diagonal = np.zeros(pieces + 1), np.zeros(pieces)
+    for k in range(pieces):
+        start = points[knots[k]]
+        per_span = 1 / (points[knots[k + 1]] - start)
+        end = knots[k + 1] + (1 if k == pieces - 1 else 0)
+        for block in range(knots[k], end, _BLOCK):
+            x, m = points[block : min(block + _BLOCK, end)], masses[block : min(block + _BLOCK, end)]
+            left = mixed = right = 0.0
+            for i in range(len(x)):
+                weight = (x[i] - start) * per_span
+                rest = 1 - weight
+                on_right = m[i] * weight
+                left += m[i] * rest * rest
+                mixed += on_right * rest
+                right += on_right * weight
+            diagonal[k] += left
+            off_diagonal[k] += mixed
+            diagonal[k + 1] += right
+    return diagonal, off_diagonal
+
+
+@compiled
+def functional(spans: FloatArray, on_first_slope: float, on_kinks: FloatArray) -> FloatArray:
+    """Return a linear functional of first slope and kinks as a vector over the knot values."""
+    pieces = len(spans)
+    on_values = np.zeros(pieces + 1)
+    for k in range(pieces):
+        on_slope = (on_kinks[k - 1] if k else on_first_slope) - (on_kinks[k] if k < pieces - 1 else 0.0)
+        on_values[k] -= on_slope / spans[k]
+        on_values[k + 1] += on_slope / spans[k]
+    return on_values
+
+
+@compiled
+def _curvatures(
+    points: FloatArray,
+    masses: FloatArray,
+    targets: FloatArray,
+    line: tuple[float, float, float],
+    per_unit: float,
+    out: FloatArray,
+) -> None:
+    """How much the beam curves at every point: mass times what is left of the target above a line."""
+    place, value, incline = line
+    for i in range(len(out)):
+        out[i] = masses[i] * (targets[i] - (value - (place - points[i]) * incline)) * per_unit
+
+
+@compiled
+def _summed_twice(
+    points: FloatArray, moment: float, height: float, curved: FloatArray
+) -> tuple[float, float]:
+    """Overwrite curvatures with the heights one point further left, and go on with moment and height."""
+    last = len(curved) - 1
+    for step in range(len(curved)):
+        i = last - step
+        moment += curved[i]
+        height += (points[i + 1] - points[i]) * moment
+        curved[i] = height
+    return moment, height
+
+
+@compiled
+def _beyond(off: FloatArray, middle: FloatArray, half_width: FloatArray, shift: float, far: float) -> int:
+    """Subtract the middle and a shift; count what is then further away than half the width and a bit."""
+    number = 0
+    for i in range(len(off)):
+        off[i] -= middle[i] + shift
+        number += abs(off[i]) - half_width[i] > far
+    return number
+
+
+@compiled
+def worst_outside(
+    points: FloatArray,
+    masses: FloatArray,
+    targets: FloatArray,
+    middle: FloatArray,
+    half_width: FloatArray,
+    unit: float,
+    knots: np.ndarray,
+    values: FloatArray,
+    rise: tuple[float, float],
+    tolerance: float,
+) -> tuple[int, np.ndarray, FloatArray, FloatArray]:
+    """Compare the beam of a spline with its tube, whose walls are moved by ``rise`` (bottom, top).
+
+    Returns how many points between the knots are outside by more than the tolerance; and for every piece and
+    either side the worst of them, in order, with its side (+1 top, -1 bottom) and its distance from the tube.
+    """
+    pieces = len(knots) - 1
+    number, found = 0, 2 * pieces
+    where = np.empty(found, dtype=np.int64)
+    side = np.empty(found)
+    excess = np.empty(found)
+    height = moment = 0.0  # from the right end, where both are nil
+    per_unit = 1 / unit
+    axis, reach = (rise[0] + rise[1]) / 2, (rise[1] - rise[0]) / 2
+    off = np.empty(_BLOCK)
+    for k in range(pieces - 1, -1, -1):
+        incline = (values[k + 1] - values[k]) / (points[knots[k + 1]] - points[knots[k]])
+        place, value = points[knots[k + 1]], values[k + 1]
+        highest = lowest = tolerance
+        at_top, at_bottom = -1, -1
+        for end in range(knots[k + 1], knots[k], -_BLOCK):
+            begin = max(end - _BLOCK, knots[k])
+            if end - begin < _SHORT:
+                for i in range(end - 1, begin - 1, -1):
+                    score = value - (place - points[i + 1]) * incline
+                    moment += masses[i + 1] * (targets[i + 1] - score) * per_unit
+                    height += (points[i + 1] - points[i]) * moment
+                    off[i - begin] = height - middle[i] - axis
+            else:
+                beam, after = off[: end - begin], slice(begin + 1, end + 1)
+                line = (place, value, incline)
+                _curvatures(points[after], masses[after], targets[after], line, per_unit, beam)
+                moment, height = _summed_twice(points[begin : end + 1], moment, height, beam)
+                if not _beyond(beam, middle[begin:end], half_width[begin:end], axis, reach + tolerance):
+                    continue
+            for i in range(end - 1, max(begin - 1, knots[k]), -1):
+                outside = abs(off[i - begin]) - (half_width[i] + reach)
+                if outside > tolerance:
+                    number += 1
+                    if off[i - begin] > 0:
+                        if outside > highest:
+                            highest, at_top = outside, i
+                    elif outside > lowest:
+                        lowest, at_bottom = outside, i
+        first, second = max(at_top, at_bottom), min(at_top, at_bottom)
+        for i in (first, second):
+            if i >= 0:
+                found -= 1
+                where[found] = i
+                side[found] = 1.0 if i == at_top else -1.0
+                excess[found] = highest if i == at_top else lowest
+    return number, where[found:], side[found:], excess[found:]
+
+
+@compiled
+def thinned(
+    points: FloatArray,
+    masses: FloatArray,
+    pulls: FloatArray,
+    has_targets: bool,
+    index: np.ndarray,
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Keep some points only; return them, and the masses and the targets as these points share them."""
+    kept = shared(points, masses, index)
+    targets = shared(points, pulls, index) / kept if has_targets else np.zeros(len(index))
+    return points[index], kept, targets
 
 
 class Problem(NamedTuple):

@@ -8,27 +8,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._compiled import compiled, compiled_sum
+from ._compiled import compiled
 from ._validation import FloatArray
 
 __all__ = [
     "centred",
-    "functional",
     "highest",
     "interpolated",
     "less_line",
     "near",
     "rank_line",
-    "second_moments",
-    "shared",
     "spread",
     "tallied",
-    "thinned",
     "walls",
-    "worst_outside",
 ]
-
-_BLOCK = 256  # so many terms are added one by one, then their sums: rounding grows with the larger number
 
 
 @compiled
@@ -146,80 +139,6 @@ def near(places: np.ndarray, number: int, around: int, elsewhere: int) -> np.nda
 
 
 @compiled
-def thinned(
-    points: FloatArray,
-    masses: FloatArray,
-    pulls: FloatArray,
-    has_targets: bool,
-    index: np.ndarray,
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Keep some points only; return them, and the masses and the targets as these points share them."""
-    kept = shared(points, masses, index)
-    targets = shared(points, pulls, index) / kept if has_targets else np.zeros(len(index))
-    return points[index], kept, targets
-
-
-@compiled_sum
-def shared(points: FloatArray, masses: FloatArray, knots: np.ndarray) -> FloatArray:
-    """Share the mass of every point among the knots around it: sums of m (1 - w) and m w."""
-    pieces = len(knots) - 1
-    sums = np.zeros(pieces + 1)
-    for k in range(pieces):
-        start = points[knots[k]]
-        per_span = 1 / (points[knots[k + 1]] - start)
-        end = knots[k + 1] + (1 if k == pieces - 1 else 0)
-        for block in range(knots[k], end, _BLOCK):
-            x, m = points[block : min(block + _BLOCK, end)], masses[block : min(block + _BLOCK, end)]
-            on_left = on_right = 0.0
-            for i in range(len(x)):
-                right = m[i] * ((x[i] - start) * per_span)
-                on_left += m[i] - right
-                on_right += right
-            sums[k] += on_left
-            sums[k + 1] += on_right
-    return sums
-
-
-@compiled_sum
-def second_moments(
-    points: FloatArray, masses: FloatArray, knots: np.ndarray
-) -> tuple[FloatArray, FloatArray]:
-    """Return the matrix of the spline's sum of squares in its knot values: diagonal, off-diagonal."""
-    pieces = len(knots) - 1
-    diagonal, off_diagonal = np.zeros(pieces + 1), np.zeros(pieces)
-    for k in range(pieces):
-        start = points[knots[k]]
-        per_span = 1 / (points[knots[k + 1]] - start)
-        end = knots[k + 1] + (1 if k == pieces - 1 else 0)
-        for block in range(knots[k], end, _BLOCK):
-            x, m = points[block : min(block + _BLOCK, end)], masses[block : min(block + _BLOCK, end)]
-            left = mixed = right = 0.0
-            for i in range(len(x)):
-                weight = (x[i] - start) * per_span
-                rest = 1 - weight
-                on_right = m[i] * weight
-                left += m[i] * rest * rest
-                mixed += on_right * rest
-                right += on_right * weight
-            diagonal[k] += left
-            off_diagonal[k] += mixed
-            diagonal[k + 1] += right
-    return diagonal, off_diagonal
-
-
-@compiled
-def functional(spans: FloatArray, on_first_slope: float, on_kinks: FloatArray) -> FloatArray:
-    """Return a linear functional of first slope and kinks as a vector over the knot values."""
-    pieces = len(spans)
-    on_values = np.zeros(pieces + 1)
-    for k in range(pieces):
-        on_slope = (on_kinks[k - 1] if k else on_first_slope) - (on_kinks[k] if k < pieces - 1 else 0.0)
-        on_values[k] -= on_slope / spans[k]
-        on_values[k + 1] += on_slope / spans[k]
-    return on_values
-
-
-@compiled
 def interpolated(points: FloatArray, knots: np.ndarray, values: FloatArray) -> FloatArray:
     """Return the spline with these knot values at all points; at and after the last knot it is constant."""
     out = np.empty(len(points))
@@ -232,56 +151,3 @@ def interpolated(points: FloatArray, knots: np.ndarray, values: FloatArray) -> F
             s[i] = values[k] * (1 - weight) + values[k + 1] * weight
     out[knots[-1] :] = values[-1]
     return out
-
-
-@compiled
-def worst_outside(
-    points: FloatArray,
-    masses: FloatArray,
-    targets: FloatArray,
-    middle: FloatArray,
-    half_width: FloatArray,
-    unit: float,
-    knots: np.ndarray,
-    values: FloatArray,
-    rise: tuple[float, float],
-    tolerance: float,
-) -> tuple[int, np.ndarray, FloatArray, FloatArray]:
-    """Compare the beam of a spline with its tube, whose walls are moved by ``rise`` (bottom, top).
-
-    Returns how many points between the knots are outside by more than the tolerance; and for every piece and
-    either side the worst of them, in order, with its side (+1 top, -1 bottom) and its distance from the tube.
-    """
-    pieces = len(knots) - 1
-    number, found = 0, 2 * pieces
-    where = np.empty(found, dtype=np.int64)
-    side = np.empty(found)
-    excess = np.empty(found)
-    height = moment = 0.0  # from the right end, where both are nil
-    per_unit = 1 / unit
-    axis, reach = (rise[0] + rise[1]) / 2, (rise[1] - rise[0]) / 2
-    for k in range(pieces - 1, -1, -1):
-        incline = (values[k + 1] - values[k]) / (points[knots[k + 1]] - points[knots[k]])
-        highest = lowest = tolerance
-        at_top, at_bottom = -1, -1
-        for i in range(knots[k + 1] - 1, knots[k] - 1, -1):
-            score = values[k + 1] - (points[knots[k + 1]] - points[i + 1]) * incline
-            moment += masses[i + 1] * (targets[i + 1] - score) * per_unit
-            height += (points[i + 1] - points[i]) * moment
-            off = height - middle[i] - axis
-            outside = abs(off) - (half_width[i] + reach)
-            if outside > tolerance and i > knots[k]:
-                number += 1
-                if off > 0:
-                    if outside > highest:
-                        highest, at_top = outside, i
-                elif outside > lowest:
-                    lowest, at_bottom = outside, i
-        first, second = max(at_top, at_bottom), min(at_top, at_bottom)
-        for i in (first, second):
-            if i >= 0:
-                found -= 1
-                where[found] = i
-                side[found] = 1.0 if i == at_top else -1.0
-                excess[found] = highest if i == at_top else lowest
-    return number, where[found:], side[found:], excess[found:]

@@ -161,9 +161,9 @@ class Tube:
             half_width=self.half_width,
             has_targets=self.has_targets,
             unit=self.unit,
-            level=self.level,
-            low=self.end[0],
-            high=self.end[1],
+            level=float(self.level),
+            low=float(self.end[0]),
+            high=float(self.end[1]),
             flat=self.tilts[0],
             steep=self.tilts[-1],
             # Above rounding, below what a certificate forgives.
@@ -287,7 +287,7 @@ def score_matching_tube(
     total = like.level if like else float(counts.sum())
     ends = float(max(counts[0], counts[-1]))
     relu = activation == "relu"
-    half_width = walls(counts, beta if relu else beta / 2)
+    half_width = walls(counts, float(beta if relu else beta / 2))
     tilts = (0.0,) if skip else (0.0, 1.0) if relu else (0.5,)
     end = (0.0, 0.0) if skip else (-beta, beta - (ends if relu else 2 * ends))
     pair = None

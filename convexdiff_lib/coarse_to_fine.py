@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ._passes import near, thinned
+from ._exchange import thinned
+from ._passes import near
 from ._validation import FloatArray
 from .active_set import Spline, descend, nearest_state
 from .beam import Tube

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import checked
 
-from convexdiff_lib._passes import functional, interpolated, second_moments, shared, worst_outside
+from convexdiff_lib._exchange import functional, second_moments, shared, worst_outside
+from convexdiff_lib._passes import interpolated
 from convexdiff_lib._validation import FloatArray
 
 ROUNDING = 1e-12  # a thousand additions of numbers of order one
