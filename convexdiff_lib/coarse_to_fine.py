@@ -202,4 +202,5 @@ def coarsen(tube: Tube, index: np.ndarray) -> Tube:
         half_width=tube.half_width[index],
         targets=targets,
         pair=None,
+        blocks=None,
     )

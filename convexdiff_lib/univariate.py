@@ -241,11 +241,11 @@ def _fits(
         return [UnivariateScore(beta, certify(network, dual, beta), network, dual) for beta in decays]
 
     def solved() -> Iterator[tuple[_Task, Tube, _Pair]]:
-        first: Tube | None = None
+        like: Tube | None = None
         quick: Solution | None = None
         for beta in decays:
-            tube = score_matching_tube(points, weight, beta, activation=activation, skip=skip, like=first)
-            first = first or tube
+            tube = score_matching_tube(points, weight, beta, activation=activation, skip=skip, like=like)
+            like = like or (tube.in_blocks() if len(decays) > 1 else tube)
             quick = solve_by_levels(tube, quick)
             task = _Task(sample, 0.0, 0.0, beta, activation, skip, certify)
             yield task, tube, task.pair(tube, Candidate.from_solution(quick))

@@ -99,7 +99,7 @@ def test_the_worst_point_on_each_side_of_every_piece(problem: Problem, unit: flo
             if len(far):
                 expected.append((int(far[np.argmax(excess[far])]), side))
     number, where, sides, excess = worst_outside(
-        points, masses, targets, middle, half_width, unit, knots, values, rise, tolerance
+        points, masses, targets, middle, half_width, unit, knots, values, rise, tolerance, np.empty((0, 8))
     )
     assert number == outside.sum()
     assert sorted(zip(where.tolist(), sides.tolist(), strict=True)) == sorted(expected)
@@ -112,6 +112,16 @@ def test_the_worst_point_on_each_side_of_every_piece(problem: Problem, unit: flo
 def test_knots_and_ends_are_never_outside(side: int) -> None:
     points, one = np.arange(5.0), np.ones(5)
     number, where, *_ = worst_outside(
-        points, one, side * one, 0 * one, 0 * one, 1.0, np.array([0, 2, 4]), np.zeros(3), (0.0, 0.0), 1e-9
+        points,
+        one,
+        side * one,
+        0 * one,
+        0 * one,
+        1.0,
+        np.array([0, 2, 4]),
+        np.zeros(3),
+        (0.0, 0.0),
+        1e-9,
+        np.empty((0, 8)),
     )
     assert (number, where.tolist()) == (2, [1, 3])
