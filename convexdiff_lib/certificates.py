@@ -252,7 +252,7 @@ def score_matching_certificate(
     True
     """
     points, relu = line.points, network.activation == "relu"
-    scores = network.on_line(points)
+    scores = network.on_line(points, in_order=True)
     derivatives = _sum_of_derivatives(
         points, network.kinks, network.facing, network.weights, network.beyond, network.slope, relu
     )
@@ -375,27 +375,29 @@ def _residuals(
     The points are sorted, and each counts for ``count``: 1, or 0 in denoising.  With both readings of the
     indicator at t a residual is |r - a| and |r - b|; the larger of the two is the distance of r from the
     middle of a and b plus half their distance.  Tied points are split one by one: what lies between the two
-    readings is never larger than both.  Returns the residuals, the sum of z, and z^T (x - x_1).
+    readings is never larger than both.  The hinges are summed from the right; those that face left follow
+    from (t - x)_+ = (x - t)_+ - (x - t).  Returns the residuals, the sum of z, and z^T (x - x_1).
     """
     n = len(points)
-    on_left, on_right, residuals = np.empty(n), np.empty(n), np.empty(n)
-    left = right = moment_left = moment_right = 0.0
+    residuals = np.empty(n)  # at first the hinges z^T (x - t)_+
+    total = hinge = 0.0
     for i in range(n):
         j = n - 1 - i
         if i > 0:
-            left += moment_left * (points[i] - points[i - 1])
-            right += moment_right * (points[j + 1] - points[j])
-        on_left[i], on_right[j] = left, right
-        moment_left += z[i]
-        moment_right += z[j]
+            hinge += total * (points[j + 1] - points[j])
+        residuals[j] = hinge
+        total += z[j]
+    first = hinge
     for i in range(n):
+        right = residuals[i]
+        left = right - (first - (points[i] - points[0]) * total)
         above = count * (n - i - 0.5)
         below = count * n - above
         if relu:
-            residuals[i] = max(abs(on_right[i] - above), abs(on_left[i] + below)) + count / 2
+            residuals[i] = max(abs(right - above), abs(left + below)) + count / 2
         else:
-            residuals[i] = abs(on_left[i] + on_right[i] - (above - below)) + count
-    return residuals, moment_left, right
+            residuals[i] = abs(left + right - (above - below)) + count
+    return residuals, total, first
 
 
 def certify_denoising(
@@ -479,7 +481,7 @@ def denoising_certificate(
     feasible, residue = _into_the_tube(points, z, beta, network.activation, skip)
     # Constants do not change z^T l, and without them it keeps its digits when the targets are far from zero.
     apart = labels - labels.mean()
-    rest = network.on_line(points) - labels
+    rest = network.on_line(points, in_order=True) - labels
     primal = float(0.5 * (rest @ rest) + beta * network.total_weight)
     dual = float(feasible @ apart - 0.5 * (feasible @ feasible))
     rounding = len(labels) * (1e-11 * float(np.abs(labels).max())) ** 2

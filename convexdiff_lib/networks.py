@@ -232,6 +232,8 @@ def hinge_sum(
     constant: float = 0.0,
     slope: float = 0.0,
     origin: float = 0.0,
+    *,
+    in_order: bool = False,
 ) -> FloatArray:
     r"""Evaluate hinges on either side and an affine function at every point in :math:`O((n+m)\log(n+m))`.
 
@@ -249,6 +251,8 @@ def hinge_sum(
         The weights :math:`r_j` and :math:`l_j`.
     constant, slope, origin : float
         The affine part.
+    in_order : bool
+        Whether x is known to be sorted.
 
     Returns
     -------
@@ -265,7 +269,7 @@ def hinge_sum(
         return constant + slope * (x - origin)
     order = np.argsort(kinks, kind="stable")
     knots, right, left = kinks[order], right[order], left[order]
-    if _is_sorted(x):
+    if in_order or _is_sorted(x):
         return _along_sorted(x, knots, right, left, constant, slope, origin)
     starts, slopes, heights = _lines(knots, right, left, constant, slope, origin)
     piece = np.searchsorted(knots, x, side="right")
@@ -416,12 +420,13 @@ class KinkNetwork:
         """Return s(x), shape (n,), in O((n + m) log(n + m))."""
         return self.on_line(as_sample(x))
 
-    def on_line(self, points: FloatArray) -> FloatArray:
+    def on_line(self, points: FloatArray, *, in_order: bool = False) -> FloatArray:
         """Return s at points that need no checks; fast where they are sorted."""
         right = left = self.weights
         if self.activation == "relu":
             right, left = np.where(self.facing > 0, right, 0.0), np.where(self.facing < 0, left, 0.0)
-        return hinge_sum(points, self.kinks, right, left, self.constant, self.slope, self.origin)
+        affine = (self.constant, self.slope, self.origin)
+        return hinge_sum(points, self.kinks, right, left, *affine, in_order=in_order)
 
     def derivative(self, x: ArrayLike) -> FloatArray:
         """Return s'(x), shape (n,), with the conventions at a kink and the limits of ``beyond``."""
