@@ -23,9 +23,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._compiled import compiled
+from ._compiled import compiled, compiled_sum
 from ._validation import Activation, FloatArray, as_activation, as_flag, as_sample, as_weight_decay
-from .networks import KinkNetwork
+from .networks import KinkNetwork, Lines
 
 __all__ = [
     "Certificate",
@@ -252,15 +252,66 @@ def score_matching_certificate(
     True
     """
     points, relu = line.points, network.activation == "relu"
-    scores = network.on_line(points, in_order=True)
-    derivatives = _sum_of_derivatives(
-        points, network.kinks, network.facing, network.weights, network.beyond, network.slope, relu
+    squares, derivatives, norm, largest, total, moment = _values(
+        points,
+        network.lines(),
+        network.kinks,
+        network.facing,
+        network.weights,
+        network.beyond,
+        float(network.slope),
+        relu,
+        z,
     )
-    primal = float(0.5 * (scores @ scores) + derivatives + beta * network.total_weight)
-    dual = float(-0.5 * (z @ z))
-    violation = _violation(line, z, beta, relu, skip)
+    primal = 0.5 * squares + derivatives + beta * network.total_weight
+    dual = -0.5 * norm
+    violation = _violation(line, largest, total, moment, beta, skip)
     scale = max(abs(primal), abs(dual), line.size_of_gaussian)
     return Certificate(primal, dual, violation / len(points), scale)
+
+
+@compiled
+def _values(
+    points: FloatArray,
+    lines: Lines,
+    kinks: FloatArray,
+    facing: FloatArray,
+    weights: FloatArray,
+    beyond: np.ndarray,
+    slope: float,
+    relu: bool,
+    z: FloatArray,
+) -> tuple[float, float, float, float, float, float]:
+    """All that the data are needed for: the sums of s^2, s' and z^2, and what `_largest_residual` returns."""
+    derivatives = _sum_of_derivatives(points, kinks, facing, weights, beyond, slope, relu)
+    largest, total, moment = _largest_residual(points, z, 1.0, relu)
+    return _sum_of_squares(points, *lines), derivatives, _norm(z), largest, total, moment
+
+
+@compiled_sum
+def _norm(z: FloatArray) -> float:
+    """Sum the squares."""
+    total = 0.0
+    for i in range(len(z)):
+        total += z[i] * z[i]
+    return total
+
+
+@compiled_sum
+def _sum_of_squares(
+    points: FloatArray, knots: FloatArray, starts: FloatArray, slopes: FloatArray, heights: FloatArray
+) -> float:
+    """Sum the squares of a piecewise-linear function over sorted points, line by line."""
+    edges, total = np.searchsorted(points, knots), 0.0
+    for k in range(len(starts)):
+        first = edges[k - 1] if k > 0 else 0
+        last = edges[k] if k < len(edges) else len(points)
+        x, part = points[first:last], 0.0
+        for i in range(len(x)):
+            score = heights[k] + slopes[k] * (x[i] - starts[k])
+            part += score * score
+        total += part
+    return total
 
 
 @compiled
@@ -334,7 +385,8 @@ def dual_violation(
     as_flag(skip, "skip")
     as_weight_decay(beta)
     points, dual_vector = _sorted(points, dual_vector)
-    return _violation(Line(points), dual_vector, beta, activation == "relu", skip)
+    found = _largest_residual(points, dual_vector, 1.0, activation == "relu")
+    return _violation(Line(points), *found, float(beta), skip)
 
 
 def _order(points: FloatArray) -> np.ndarray | None:
@@ -348,11 +400,10 @@ def _sorted(points: FloatArray, *others: FloatArray) -> tuple[FloatArray, ...]:
     return (points, *others) if order is None else (points[order], *(values[order] for values in others))
 
 
-def _violation(line: Line, z: FloatArray, beta: float, relu: bool, skip: bool) -> float:
-    """Return the violation for sorted points."""
+def _violation(line: Line, largest: float, total: float, moment: float, beta: float, skip: bool) -> float:
+    """Return the violation from what `_largest_residual` returns."""
     points = line.points
-    residuals, total, moment = _residuals(points, z, 1.0, relu)
-    worst = max(float(residuals.max()) - beta, abs(total * float(points[-1] - points[0])), 0.0)
+    worst = max(largest - beta, abs(total * float(points[-1] - points[0])), 0.0)
     if skip:
         worst = max(worst, abs(moment + float(line.lever[0]) * total - len(points)))
     return worst + 0 * total  # no number, if z is none
@@ -367,37 +418,42 @@ def _one_each(values: ArrayLike, name: str, x: ArrayLike) -> FloatArray:
 
 
 @compiled
-def _residuals(
+def _largest_residual(
     points: FloatArray, z: FloatArray, count: float, relu: bool
-) -> tuple[FloatArray, float, float]:
+) -> tuple[float, float, float]:
     """Compare z^T (x - t)_+ and z^T (t - x)_+ with what counts on either side, at every data point t.
 
     The points are sorted, and each counts for ``count``: 1, or 0 in denoising.  With both readings of the
     indicator at t a residual is |r - a| and |r - b|; the larger of the two is the distance of r from the
     middle of a and b plus half their distance.  Tied points are split one by one: what lies between the two
     readings is never larger than both.  The hinges are summed from the right; those that face left follow
-    from (t - x)_+ = (x - t)_+ - (x - t).  Returns the residuals, the sum of z, and z^T (x - x_1).
+    from (t - x)_+ = (x - t)_+ - (x - t).  Returns the largest residual, the
+    sum of z, and z^T (x - x_1).
     """
     n = len(points)
-    residuals = np.empty(n)  # at first the hinges z^T (x - t)_+
+    hinges = np.empty(n)
     total = hinge = 0.0
     for i in range(n):
         j = n - 1 - i
         if i > 0:
             hinge += total * (points[j + 1] - points[j])
-        residuals[j] = hinge
+        hinges[j] = hinge
         total += z[j]
-    first = hinge
+    residuals, largest = np.empty(n), np.zeros(1)
     for i in range(n):
-        right = residuals[i]
-        left = right - (first - (points[i] - points[0]) * total)
+        right = hinges[i]
+        left = right - (hinge - (points[i] - points[0]) * total)
         above = count * (n - i - 0.5)
         below = count * n - above
         if relu:
             residuals[i] = max(abs(right - above), abs(left + below)) + count / 2
         else:
             residuals[i] = abs(left + right - (above - below)) + count
-    return residuals, total, first
+    # Numbers that are not negative are ordered as their bits are; of whole numbers many are compared at once.
+    bits, most = residuals.view(np.int64), largest.view(np.int64)
+    for i in range(n):
+        most[0] = max(most[0], bits[i])
+    return largest[0], total, hinge
 
 
 def certify_denoising(
@@ -481,7 +537,7 @@ def denoising_certificate(
     feasible, residue = _into_the_tube(points, z, beta, network.activation, skip)
     # Constants do not change z^T l, and without them it keeps its digits when the targets are far from zero.
     apart = labels - labels.mean()
-    rest = network.on_line(points, in_order=True) - labels
+    rest = network.on_line(points) - labels
     primal = float(0.5 * (rest @ rest) + beta * network.total_weight)
     dual = float(feasible @ apart - 0.5 * (feasible @ feasible))
     rounding = len(labels) * (1e-11 * float(np.abs(labels).max())) ** 2
@@ -500,7 +556,7 @@ def _into_the_tube(
     if lever.any():
         moved -= lever * ((lever @ moved) / (lever @ lever))
         moved -= moved.mean()
-    steepest = float(_residuals(points, moved, 0.0, activation == "relu")[0].max())
+    steepest, *_ = _largest_residual(points, moved, 0.0, activation == "relu")
     moved *= min(1.0, beta / steepest) if steepest > 0 else 1.0
     equations = [moved.sum()] + ([(lever / np.abs(lever).max()) @ moved] if lever.any() else [])
     return moved, float(np.abs(equations).max())

@@ -232,8 +232,6 @@ def hinge_sum(
     constant: float = 0.0,
     slope: float = 0.0,
     origin: float = 0.0,
-    *,
-    in_order: bool = False,
 ) -> FloatArray:
     r"""Evaluate hinges on either side and an affine function at every point in :math:`O((n+m)\log(n+m))`.
 
@@ -251,8 +249,6 @@ def hinge_sum(
         The weights :math:`r_j` and :math:`l_j`.
     constant, slope, origin : float
         The affine part.
-    in_order : bool
-        Whether x is known to be sorted.
 
     Returns
     -------
@@ -265,15 +261,25 @@ def hinge_sum(
     >>> hinge_sum(np.array([0.0, 2.0, 5.0]), np.array([1.0, 2.0]), right, left).tolist()
     [4.0, 1.0, 1.0]
     """
-    if not len(kinks):
-        return constant + slope * (x - origin)
-    order = np.argsort(kinks, kind="stable")
-    knots, right, left = kinks[order], right[order], left[order]
-    if in_order or _is_sorted(x):
-        return _along_sorted(x, knots, right, left, constant, slope, origin)
-    starts, slopes, heights = _lines(knots, right, left, constant, slope, origin)
+    knots, starts, slopes, heights = _as_lines(kinks, right, left, constant, slope, origin)
+    if len(knots) and _is_sorted(x):
+        return _along_sorted(x, knots, starts, slopes, heights)
     piece = np.searchsorted(knots, x, side="right")
     return heights[piece] + slopes[piece] * (x - starts[piece])
+
+
+Lines = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
+
+
+def _as_lines(
+    kinks: FloatArray, right: FloatArray, left: FloatArray, constant: float, slope: float, origin: float
+) -> Lines:
+    """Return the sorted kinks, and of the lines that they separate a place, the slope and the height there."""
+    if not len(kinks):
+        return kinks, np.array([origin]), np.array([slope]), np.array([constant])
+    order = np.argsort(kinks, kind="stable")
+    knots = kinks[order]
+    return knots, *_lines(knots, right[order], left[order], constant, slope, origin)
 
 
 @compiled
@@ -309,16 +315,9 @@ def _lines(
 
 @compiled
 def _along_sorted(
-    x: FloatArray,
-    knots: FloatArray,
-    right: FloatArray,
-    left: FloatArray,
-    constant: float,
-    slope: float,
-    origin: float,
+    x: FloatArray, knots: FloatArray, starts: FloatArray, slopes: FloatArray, heights: FloatArray
 ) -> FloatArray:
     """Evaluate at sorted points, line by line."""
-    starts, slopes, heights = _lines(knots, right, left, constant, slope, origin)
     edges = np.searchsorted(x, knots)
     out = np.empty(len(x))
     for k in range(len(starts)):
@@ -420,13 +419,20 @@ class KinkNetwork:
         """Return s(x), shape (n,), in O((n + m) log(n + m))."""
         return self.on_line(as_sample(x))
 
-    def on_line(self, points: FloatArray, *, in_order: bool = False) -> FloatArray:
+    def on_line(self, points: FloatArray) -> FloatArray:
         """Return s at points that need no checks; fast where they are sorted."""
-        right = left = self.weights
-        if self.activation == "relu":
-            right, left = np.where(self.facing > 0, right, 0.0), np.where(self.facing < 0, left, 0.0)
-        affine = (self.constant, self.slope, self.origin)
-        return hinge_sum(points, self.kinks, right, left, *affine, in_order=in_order)
+        right, left = self._hinges()
+        return hinge_sum(points, self.kinks, right, left, self.constant, self.slope, self.origin)
+
+    def lines(self) -> Lines:
+        """Return the sorted kinks, and of the lines that they separate a place, the slope and the height there."""
+        return _as_lines(self.kinks, *self._hinges(), self.constant, self.slope, self.origin)
+
+    def _hinges(self) -> tuple[FloatArray, FloatArray]:
+        """The weights of the hinges on the right of every kink, and on its left."""
+        if self.activation == "abs":
+            return self.weights, self.weights
+        return np.where(self.facing > 0, self.weights, 0.0), np.where(self.facing < 0, self.weights, 0.0)
 
     def derivative(self, x: ArrayLike) -> FloatArray:
         """Return s'(x), shape (n,), with the conventions at a kink and the limits of ``beyond``."""

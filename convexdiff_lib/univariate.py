@@ -7,14 +7,12 @@ connection: eight problems, one mechanism.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
 from math import isfinite
-from threading import Lock
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -242,40 +240,21 @@ def _fits(
         network, dual = _constant(points[0], activation), DualVariable(sample, 0.0, points, np.zeros(1))
         return [UnivariateScore(beta, certify(network, dual, beta), network, dual) for beta in decays]
 
-    like = score_matching_tube(points, weight, decays[0], activation=activation, skip=skip)
-    if len(decays) > 1:
-        like = like.in_blocks()
+    def solved() -> Iterator[tuple[_Task, Tube, _Pair]]:
+        like: Tube | None = None
+        quick: Solution | None = None
+        for beta in decays:
+            tube = score_matching_tube(points, weight, beta, activation=activation, skip=skip, like=like)
+            like = like or (tube.in_blocks() if len(decays) > 1 else tube)
+            quick = solve_by_levels(tube, quick)
+            task = _Task(sample, 0.0, 0.0, beta, activation, skip, certify)
+            yield task, tube, task.pair(tube, Candidate.from_solution(quick))
 
-    def fit(beta: float, before: Solution | None) -> tuple[Solution, UnivariateScore]:
-        tube = score_matching_tube(points, weight, beta, activation=activation, skip=skip, like=like)
-        found = solve_by_levels(tube, before)
-        task = _Task(sample, 0.0, 0.0, beta, activation, skip, certify)
-        return found, _finish(task, tube, task.pair(tube, Candidate.from_solution(found)))
-
-    return [fit(decays[0], None)[1]] if len(decays) == 1 else _from_both_ends(fit, decays)
-
-
-def _from_both_ends(
-    fit: Callable[[float, Solution | None], tuple[Solution, UnivariateScore]], decays: list[float]
-) -> list[UnivariateScore]:
-    """Fit from the first weight decay on and from the last one back, in two threads that meet in between."""
-    waiting, taking = deque(range(len(decays))), Lock()
-    fits: dict[int, UnivariateScore] = {}
-
-    def go_on(take: Callable[[], int]) -> None:
-        found: Solution | None = None
-        while True:
-            with taking:
-                if not waiting:
-                    return
-                i = take()
-            found, fits[i] = fit(decays[i], found)
-
-    with ThreadPoolExecutor(1) as pool:
-        other = pool.submit(go_on, waiting.pop)
-        go_on(waiting.popleft)
-    other.result()
-    return [fits[i] for i in range(len(decays))]
+    if len(decays) == 1:
+        return [_finish(*parts) for parts in solved()]
+    with ThreadPoolExecutor(1) as pool:  # one fit is finished and certified while the next is sought
+        fits = [pool.submit(_finish, *parts) for parts in solved()]
+    return [fit.result() for fit in fits]
 
 
 def denoising_score_matching(
