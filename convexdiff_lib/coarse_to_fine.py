@@ -26,7 +26,7 @@ __all__ = ["Solution", "coarsen", "solve_by_levels"]
 _LARGE, _FACTOR = 15_000, 10
 _SMALL, _FEW_FIRST = 2000, np.array([9, 1])
 _AROUND, _ELSEWHERE = 50, 100
-_LOOKS = 6
+_LOOKS, _FEW = 6, 40
 
 
 @dataclass(frozen=True)
@@ -131,8 +131,9 @@ def _solved(spline: Spline, height: float) -> Solution:
         found = spline.conflicts(values, height)
         if not found.number and not found.move:
             return Solution(spline, values, height)
-        if 0 < found.number == found.turned.sum() + len(found.entering):
-            # By a hair: a smaller problem is too coarse to tell.
+        alone = 0 < found.number == found.turned.sum() + len(found.entering)
+        if alone or (tube.blocks is not None and 0 < found.number < _FEW):
+            # By a hair: a smaller problem is too coarse to tell; or it takes longer than another look.
             spline = spline.changed(found.turned, found.entering, found.side)
             continue
         seen = Solution(spline, values, height).contacts

@@ -274,7 +274,7 @@ Lines = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
 def _as_lines(
     kinks: FloatArray, right: FloatArray, left: FloatArray, constant: float, slope: float, origin: float
 ) -> Lines:
-    """Return the sorted kinks, and of the lines that they separate a place, the slope and the height there."""
+    """Return the sorted kinks, and of the lines between them a place, the slope and the height there."""
     if not len(kinks):
         return kinks, np.array([origin]), np.array([slope]), np.array([constant])
     order = np.argsort(kinks, kind="stable")
@@ -425,7 +425,7 @@ class KinkNetwork:
         return hinge_sum(points, self.kinks, right, left, self.constant, self.slope, self.origin)
 
     def lines(self) -> Lines:
-        """Return the sorted kinks, and of the lines that they separate a place, the slope and the height there."""
+        """Return the sorted kinks, and of the lines between them a place, the slope and the height there."""
         return _as_lines(self.kinks, *self._hinges(), self.constant, self.slope, self.origin)
 
     def _hinges(self) -> tuple[FloatArray, FloatArray]:
