@@ -300,11 +300,12 @@ def score_matching_tube(
     tilts = (0.0,) if skip else (0.0, 1.0) if relu else (0.5,)
     end = (0.0, 0.0) if skip else (-beta, beta - (ends if relu else 2 * ends))
     pair = None
-    if len(tilts) == 2 and len(points) > 2:
-        # The two bounds of a point cross when |g_1 - n| exceeds the width of the tube there.
-        width = 2 * float(half_width[1:-1].min())
+    if len(tilts) == 2 and total > len(points) > 2:
+        # Where points are tied, the two bounds may cross: when |g_1 - n| exceeds the width of the tube there.
+        narrowest = 1 + int(half_width[1:-1].argmin())
+        width = 2 * float(half_width[narrowest])
         if width < beta:
-            pair = 1 + int(half_width[1:-1].argmin())
+            pair = narrowest
             end = (max(end[0], -width), min(end[1], width))
     centre = like.centre if like else rank_line(counts)
     unit = like.unit if like else _unit(points, centre, total)

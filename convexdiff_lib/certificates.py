@@ -44,6 +44,8 @@ __all__ = [
 GAP_TOLERANCE = 1e-8
 FEASIBILITY_TOLERANCE = 1e-9
 
+_BLOCK = 256  # so many numbers stay close to the processor
+
 
 class NotCertifiedError(RuntimeError):
     """No candidate passed its certificate; nothing uncertified is returned.
@@ -439,20 +441,23 @@ def _largest_residual(
             hinge += total * (points[j + 1] - points[j])
         hinges[j] = hinge
         total += z[j]
-    residuals, largest = np.empty(n), np.zeros(1)
-    for i in range(n):
-        right = hinges[i]
-        left = right - (hinge - (points[i] - points[0]) * total)
-        above = count * (n - i - 0.5)
-        below = count * n - above
-        if relu:
-            residuals[i] = max(abs(right - above), abs(left + below)) + count / 2
-        else:
-            residuals[i] = abs(left + right - (above - below)) + count
-    # Numbers that are not negative are ordered as their bits are; of whole numbers many are compared at once.
-    bits, most = residuals.view(np.int64), largest.view(np.int64)
-    for i in range(n):
-        most[0] = max(most[0], bits[i])
+    largest, block = np.zeros(1), np.empty(_BLOCK)
+    most = largest.view(np.int64)
+    for start in range(0, n, _BLOCK):
+        x, right = points[start : start + _BLOCK], hinges[start : start + _BLOCK]
+        residuals = block[: len(x)]
+        for i in range(len(x)):
+            left = right[i] - (hinge - (x[i] - points[0]) * total)
+            above = count * (n - start - i - 0.5)
+            below = count * n - above
+            if relu:
+                residuals[i] = max(abs(right[i] - above), abs(left + below)) + count / 2
+            else:
+                residuals[i] = abs(left + right[i] - (above - below)) + count
+        # What is not negative is ordered as its bits are, and of whole numbers many are compared at once.
+        bits = residuals.view(np.int64)
+        for i in range(len(bits)):
+            most[0] = max(most[0], bits[i])
     return largest[0], total, hinge
 
 
