@@ -38,7 +38,7 @@ from ._passes import interpolated
 from ._validation import FloatArray
 from .beam import Beam, End, Tube
 
-__all__ = ["Conflicts", "Spline", "descend", "first_spline", "nearest_state", "polish"]
+__all__ = ["Spline", "descend", "first_spline", "nearest_state", "polish"]
 
 _MAX_ROUNDS = 2000
 
@@ -300,7 +300,16 @@ def _walk(spline: Spline, values: FloatArray) -> Iterator[tuple[Spline, FloatArr
 
 
 def nearest_state(tube: Tube, offset: float) -> int:
-    """The state of the interior-point answer: a fixed one if it is near, else the free one around it."""
+    """The state of the end at a height: a fixed one if it is near, else the free one around it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from convexdiff_lib.beam import score_matching_tube
+    >>> tube = score_matching_tube(np.arange(3.0), np.ones(3), 2.0, activation="relu", skip=False)
+    >>> [nearest_state(tube, height) for height in (-5.0, -2.0, -1.0, 0.0, 0.5, 1.0)]
+    [0, 0, 1, 2, 3, 4]
+    """
     chain = tube.chain
     near = 1e-6 * (chain[-1].high - chain[0].low) + 1e-12 * tube.scale
     for i, end in enumerate(chain):

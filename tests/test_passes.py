@@ -11,8 +11,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import checked
 
-from convexdiff_lib._exchange import functional, second_moments, shared, worst_outside
-from convexdiff_lib._passes import interpolated
+from convexdiff_lib._exchange import (
+    _slid,
+    blocks_of,
+    changed,
+    functional,
+    second_moments,
+    shared,
+    worst_outside,
+)
+from convexdiff_lib._passes import (
+    centred,
+    highest,
+    interpolated,
+    less_line,
+    near,
+    rank_line,
+    spread,
+    tallied,
+    walls,
+)
 from convexdiff_lib._validation import FloatArray
 
 ROUNDING = 1e-12  # a thousand additions of numbers of order one
@@ -125,3 +143,126 @@ def test_knots_and_ends_are_never_outside(side: int) -> None:
         np.empty((0, 8)),
     )
     assert (number, where.tolist()) == (2, [1, 3])
+
+
+@checked
+@given(
+    seed=st.integers(0, 10_000),
+    m=st.sampled_from([257, 258, 700, 3000]),
+    few=st.sampled_from([0, 1, 4]),
+    room=st.sampled_from([0.3, 0.9, 0.999, 1.001]),
+    spike=st.booleans(),
+)
+def test_blocks_that_cannot_be_outside_are_passed_over(
+    seed: int, m: int, few: int, room: float, spike: bool
+) -> None:
+    """Smooth data, so that most blocks are inside; with a tube that is bent or narrow at a single point."""
+    rng = np.random.default_rng(seed)
+    points = np.sort(rng.normal(size=m))
+    masses = rng.integers(1, 3, m).astype(float)
+    targets = rng.normal(size=m) if seed % 2 else np.zeros(m)
+    knots = np.concatenate([[0], np.sort(rng.permutation(np.arange(1, m - 1))[:few]), [m - 1]])
+    values = rng.normal(size=len(knots))
+    moments = masses * (targets - interpolated(points, knots, values)) / 0.7
+    # Heights by summing twice from the right.
+    inclines = np.cumsum(moments[::-1])[::-1][1:]
+    heights = np.append(np.cumsum((np.diff(points) * inclines)[::-1])[::-1], 0.0)
+    middle = 0.1 * heights + rng.normal(size=m)
+    half_width = np.full(m, room * np.abs(heights - middle).max())
+    if spike:
+        at = int(rng.integers(1, m - 1))
+        middle[at] += 3 * half_width[at]
+        half_width[(at + m // 2) % m] *= 0.01
+    parts = (
+        points,
+        masses,
+        targets,
+        middle,
+        half_width,
+        0.7,
+        knots,
+        values,
+        (-0.1, 0.1),
+        1e-9 * np.abs(heights).max(),
+    )
+    blocks = blocks_of(points, masses, targets, middle, half_width)
+    assert len(blocks) == (m - 1) // 256
+    plain, quick = worst_outside(*parts, np.empty((0, 8))), worst_outside(*parts, blocks)
+    assert quick[0] == plain[0]
+    assert quick[1].tolist() == plain[1].tolist()
+    assert quick[2].tolist() == plain[2].tolist()
+    assert np.max(np.abs(quick[3] - plain[3]), initial=0.0) <= 1e-9 * np.abs(heights).max()
+
+
+def test_what_touches_slides() -> None:
+    """Knots 0, 100 (top), 200 (bottom), 300; near means an eighth of the way to the next."""
+    knots, sign = np.array([0, 100, 200, 300]), np.array([1.0, -1.0])
+
+    def slid(
+        where: list[int], side: list[float], excess: list[float], turned: bool = False
+    ) -> list[list[float]]:
+        parts = _slid(
+            knots, sign, np.array([turned, False]), np.array(where), np.array(side), np.array(excess)
+        )
+        return [part.tolist() for part in parts]
+
+    stay, first = [False, False], [True, False]
+    assert slid([112], [1.0], [1.0]) == [first, [112], [1.0]]  # near, on the same side: instead
+    assert slid([113], [1.0], [1.0]) == [stay, [113], [1.0]]  # too far away: beside
+    assert slid([112], [-1.0], [1.0]) == [stay, [112], [-1.0]]  # on the other side: beside
+    assert slid([188], [-1.0], [1.0]) == [[False, True], [188], [-1.0]]  # on the left of the next
+    assert slid([95, 105], [1.0, 1.0], [2.0, 1.0]) == [first, [95], [1.0]]  # two of them: the worse
+    assert slid([95, 105], [1.0, 1.0], [1.0, 2.0]) == [first, [105], [1.0]]
+    assert slid([105], [1.0], [1.0], turned=True) == [first, [105], [1.0]]  # it leaves anyway
+    assert slid([3, 297], [1.0, -1.0], [1.0, 1.0]) == [stay, [3, 297], [1.0, -1.0]]  # ends do not slide
+
+
+def test_what_leaves_and_what_enters() -> None:
+    knots, sign = changed(
+        np.array([0, 10, 20, 30]),
+        np.array([1.0, -1.0]),
+        np.array([True, False]),
+        np.array([5, 25, 29]),
+        np.array([-1.0, 1.0, -1.0]),
+    )
+    assert (knots.tolist(), sign.tolist()) == ([0, 5, 20, 25, 29, 30], [-1.0, -1.0, 1.0, -1.0])
+
+
+@checked
+@given(problem=problems(), whole=st.booleans())
+def test_passes_over_all_points(problem: Problem, whole: bool) -> None:
+    points, counts, *_, rng = problem
+    sample = np.repeat(points, rng.integers(1, 4, len(points)))
+    distinct, times = np.unique(sample, return_counts=True)
+    found, often, closest = tallied(sample)
+    assert (found.tolist(), often.tolist()) == (distinct.tolist(), times.tolist())
+    assert closest == np.diff(distinct).min()
+    counts = times.astype(float) if whole else counts
+    n = counts.sum()
+    ranks = n - np.cumsum(counts) + counts / 2
+    assert np.max(np.abs(rank_line(counts) - ranks)) <= ROUNDING * n
+    quartiles = np.interp([0.25 * n, 0.75 * n], n - ranks, points)
+    assert abs(spread(points, ranks, n) - np.diff(quartiles)[0]) <= ROUNDING * np.ptp(points)
+    assert walls(counts, 7.0).tolist() == (7 - counts / 2).tolist()
+    targets = rng.normal(size=len(points))
+    rest, size = centred(counts, targets)
+    assert np.max(np.abs(rest - (targets - np.average(targets, weights=counts)))) <= ROUNDING
+    assert abs(size - np.sqrt(np.average(rest**2, weights=counts))) <= ROUNDING
+    rest, slope = less_line(points, counts, targets, 2.0, 0.0)
+    lever = (points - np.average(points, weights=counts)) / 2
+    best = float((counts * lever) @ targets / ((counts * lever) @ lever))
+    reach = 1 + np.abs(lever).max()
+    assert abs(slope - best) <= 1e-9 * (1 + abs(best))  # heavy tails: the mean lever is a difference
+    assert np.max(np.abs(rest - (targets - slope * lever))) <= 1e-9 * reach * (1 + abs(best))
+    moments = counts * targets / 2
+    heights = np.array([moments @ np.maximum(points - point, 0.0) for point in points])
+    assert abs(highest(points, counts, targets, 2.0) - np.abs(heights).max()) <= 1e-9 * np.abs(heights).max()
+
+
+@pytest.mark.parametrize("places", [[], [0], [40, 43], [99]])
+def test_near_some_places_and_elsewhere(places: list[int]) -> None:
+    kept = near(np.array(places, dtype=np.int64), 100, 5, 20)
+    expected = {0, 20, 40, 60, 80, *range(5), *range(95, 100)}
+    for place in places:
+        expected |= set(range(max(place - 5, 0), min(place + 6, 100)))
+    assert kept.tolist() == sorted(expected)

@@ -1,0 +1,89 @@
+"""What keeps compiled loops trustworthy: no stale copies on disk, no second version of a loop."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1] / "convexdiff_lib"
+DECORATORS = {"compiled", "compiled_sum"}
+
+
+def loops(source: str) -> dict[str, ast.FunctionDef]:
+    """The compiled functions of a module."""
+    return {
+        node.name: node
+        for node in ast.parse(source).body
+        if isinstance(node, ast.FunctionDef)
+        and any(isinstance(mark, ast.Name) and mark.id in DECORATORS for mark in node.decorator_list)
+    }
+
+
+def called_elsewhere(source: str, compiled_names: set[str]) -> set[str]:
+    """Compiled functions of other modules that a compiled function calls."""
+    mine = loops(source)
+    called = {
+        call.func.id
+        for node in mine.values()
+        for call in ast.walk(node)
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name)
+    }
+    return (called & compiled_names) - set(mine)
+
+
+MODULES = {path.name: path.read_text(encoding="utf-8") for path in sorted(ROOT.glob("*.py"))}
+ALL_LOOPS = {name for source in MODULES.values() for name in loops(source)}
+
+
+@pytest.mark.parametrize("module", [name for name, source in MODULES.items() if loops(source)])
+def test_a_loop_calls_loops_of_its_own_module_only(module: str) -> None:
+    """What is stored on disk is renewed when the module changes, not when one changes that it calls."""
+    assert called_elsewhere(MODULES[module], ALL_LOOPS) == set()
+
+
+def test_a_call_into_another_module_is_noticed() -> None:
+    source = "@compiled\ndef outer(x):\n    return functional(x) + inner(x)\n\n"
+    source += "@compiled\ndef inner(x):\n    return x\n"
+    assert called_elsewhere(source, {"functional", "inner", "outer"}) == {"functional"}
+
+
+MANY_WAYS = """
+import numpy as np
+import convexdiff_lib as lib
+from convexdiff_lib import _exchange, _passes, candidates, certificates, networks
+from convexdiff_lib.path import denoising_path, solution_path
+
+rng = np.random.default_rng(0)
+plain = rng.normal(size=3000)
+frozen = plain.copy()
+frozen.setflags(write=False)
+many = [plain, plain.tolist(), frozen, plain[::-1], np.repeat(plain, 2)[::2], plain.astype(np.float32),
+        np.arange(300), np.round(plain, 1)]
+for x in many:
+    for activation in ("relu", "abs"):
+        for skip in (False, True):
+            for beta in (len(x) // 2, float(len(x) // 3)):
+                kind = {"activation": activation, "skip": skip}
+                fit = lib.score_matching(x, beta, **kind)
+                certificates.certify_score_matching(x, fit.kink_network, fit.z, beta, **kind)
+                lib.denoising_score_matching(x, np.asarray(x)[::-1], beta, **kind)
+                fit([0, 1])
+                fit(np.arange(3)[::-1])
+few = rng.normal(size=12)
+solution_path(few, down_to=4)
+denoising_path(few, np.arange(12), down_to=1, skip=True)
+for module in (_exchange, _passes, candidates, certificates, networks):
+    for name, loop in vars(module).items():
+        if len(getattr(loop, "signatures", ())) > 1:
+            print(name, loop.signatures)
+"""
+
+
+def test_every_loop_has_one_version_however_it_is_called() -> None:
+    """Two processes that compile different versions at the same time could mix them up on disk."""
+    found = subprocess.run([sys.executable, "-c", MANY_WAYS], capture_output=True, text=True, check=True)
+    assert found.stdout == ""
