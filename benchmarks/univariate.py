@@ -67,7 +67,7 @@ def time_after_sweep(call: Callable[[], object]) -> float:
 
 
 def timed(call: Callable[[], T]) -> tuple[float, T]:
-    """Time one call, as `timeit` does without garbage collection: it would sweep all else out of the caches."""
+    """Time one call, as `timeit` does without garbage collection, which would sweep the caches."""
     gc.disable()
     begin = time.perf_counter()
     value = call()
