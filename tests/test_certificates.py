@@ -262,7 +262,9 @@ def test_a_certificate_without_checks_rejects_what_is_no_number(
         z = fit.z[np.argsort(x)]
         z[entry] = bad
         line = Line(np.sort(x))
-        assert_rejected(score_matching_certificate(line, fit.kink_network, z, fit.beta, skip=skip))
+        certificate = score_matching_certificate(line, fit.kink_network, z, fit.beta, skip=skip)
+        assert_rejected(certificate)
+        assert np.isnan(certificate.infeasibility)
 
 
 def test_a_prepared_certifier_says_what_is_wrong() -> None:

@@ -46,7 +46,8 @@ def test_a_level_keeps_mass_moments_and_bounds(kept: str) -> None:
     counts = rng.integers(1, 4, 100).astype(float)
     tube = denoising_tube(x, counts, targets, 5.0, activation="relu", skip=False)
     index = KEPT[kept]
-    level = coarsen(tube, index)
+    level = coarsen(tube.in_blocks(), index)
+    assert level.blocks is None or kept == "all"  # sums over other points
     assert level.points.tolist() == tube.points[index].tolist()
     assert (level.unit, level.score_unit, level.level, level.scale) == (
         tube.unit,
@@ -63,6 +64,14 @@ def test_a_level_keeps_mass_moments_and_bounds(kept: str) -> None:
         assert abs(both[0] - both[1]) <= 1e-12 * counts.sum() * span**power
         both = [float((t.counts * t.targets) @ t.points**power) for t in (tube, level)]
         assert abs(both[0] - both[1]) <= 1e-12 * counts.sum() * span**power * np.abs(tube.targets).max()
+
+
+def test_a_path_keeps_its_blocks() -> None:
+    x = np.sort(np.random.default_rng(0).normal(size=1000))
+    tube = tube_of(x, 70.0, "relu", False).in_blocks()
+    like = score_matching_tube(x, np.ones(1000), 50.0, activation="relu", skip=False, like=tube)
+    assert like.blocks is tube.blocks
+    assert tube_of(x, 50.0, "relu", False).blocks is None
 
 
 def test_levels_are_nested() -> None:

@@ -73,6 +73,8 @@ for x in many:
                 lib.denoising_score_matching(x, np.asarray(x)[::-1], beta, **kind)
                 fit([0, 1])
                 fit(np.arange(3)[::-1])
+tube = lib.beam.score_matching_tube(np.sort(plain), np.ones(3000), 90, activation="relu", skip=False)
+lib.coarse_to_fine.solve_by_levels(tube)
 few = rng.normal(size=12)
 solution_path(few, down_to=4)
 denoising_path(few, np.arange(12), down_to=1, skip=True)
