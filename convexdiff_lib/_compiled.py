@@ -2,7 +2,10 @@
 
 Why numba: a pass over the points that NumPy writes as twenty operations on whole arrays, each reading and
 writing memory, is one loop that reads them once, and the loops of two threads run side by side.  What is
-compiled is kept on disk, beside the source; compiling all loops takes about two seconds, once.
+compiled is kept on disk, beside the source; compiling all loops takes some seconds, once.
+
+A compiled loop holds copies of the loops that it calls, and what is on disk is renewed when its own module
+changes.  So it calls loops of its own module only.
 """
 
 from __future__ import annotations

@@ -1,9 +1,11 @@
 """All rounds of the active set in one compiled piece: exchange what is wrong, and look for the beam's end.
 
-A spline is given by its ``knots``, increasing indices of points from the first to the last, and by the
-``sign`` of its inner knots: +1 where the beam touches the top of the tube, -1 at the bottom.  A state of the
-end is a row (low, high, lean), as in `convexdiff_lib.active_set.End`; a chain has all of them, from low to
-high.
+First come passes over the points, piece by piece between the knots of a linear spline, then the spline, then
+the rounds.  ``knots`` are increasing indices of points, from the first to the last; w is the weight of the
+knot on the right of a point, 1 - w that of the knot on its left; the last point belongs to the last piece.
+``sign`` says of every inner knot whether the beam touches the top of the tube there, +1, or the bottom, -1.
+A state of the end is a row (low, high, lean), as in `convexdiff_lib.beam.End`; a chain has all of them, from
+low to high.
 """
 
 from __future__ import annotations
@@ -40,8 +42,6 @@ _MAX_LEAPS = 100
 _MAX_STALLED = 10
 _MAX_HEIGHTS = 30
 _NEAR = 8  # an eighth of the way to the next knot
-
-
 _SHORT = 64  # below, it takes longer to cut out a block than to go through it number by number
 _BLOCK = 256  # so many terms are added one by one, then their sums: rounding grows with the larger number
 

@@ -1,7 +1,6 @@
-"""Single passes over the points of a tube, piece by piece between the knots of a linear spline.
+"""Single passes over sorted points: what is distinct, ranks, spread, straight lines, splines.
 
-``knots`` are increasing indices into the points, from the first to the last; w is the weight of the knot on
-the right of a point, 1 - w that of the knot on its left.  The last point belongs to the last piece.
+Passes that the rounds of the active set call stand with them, in `convexdiff_lib._exchange`.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 r"""Solve a beam problem with very many points by way of smaller ones.
 
 A beam in a wide tube touches it at few points, whatever their number: the tube's width is a count of points.
-What costs time is to find out which.  So the problem is first posed for every thousandth point, say, with the
-mass of the others shared among them; then for every hundredth, from the points that touched; and so on.  A
-large problem is looked at as a whole only to see where its beam would be outside; then it is solved with all
-points there and near the touching ones, and every hundredth elsewhere, and looked at again.  So the problem
-itself is read a few times only, and the answer is exact.
+What costs time is to find out which.  So the problem is first posed for few of the points, with the mass of
+the others shared among them, then for ten times as many, from the points that touched, and so on.  A large
+problem is looked at as a whole only to see where its beam would be outside; then it is solved with all points
+there and near the touching ones, and every hundredth elsewhere, and looked at again.  So the problem itself
+is read a few times only, and the answer is exact.
 """
 
 from __future__ import annotations

@@ -72,6 +72,11 @@ def test_what_the_benchmark_is_meant_to_show() -> None:
     def of(part: str) -> list[dict[str, Any]]:
         return [record for record in found if record["part"] == part]
 
+    def mean_per_point(n: int) -> float:
+        return float(np.exp(np.mean(np.log([r["seconds"] / n for r in of("ours") if r["n"] == n]))))
+
+    large = [mean_per_point(n) for n in (10**4, 10**5, LARGE)]
+    assert max(large) <= 2 * min(large)  # nearly linear
     paths = of("path")
     assert len(paths) == 4
     assert max(record["ratio"] for record in paths) <= 10  # fifty certified fits for the price of ten
