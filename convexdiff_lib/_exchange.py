@@ -27,7 +27,6 @@ __all__ = [
     "functional",
     "gathered",
     "leap",
-    "leap_by_levels",
     "lift",
     "move_of_end",
     "second_moments",
@@ -364,9 +363,8 @@ def _solve(diagonal: FloatArray, off_diagonal: FloatArray, first: FloatArray, se
             first[k] -= factor * first[k - 1]
             second[k] -= factor * second[k - 1]
         if not pivots[k] > 0:
-            first[:] = np.nan
-            second[:] = np.nan
-            return
+            pivots[last] = np.nan  # all that follows depends on it
+            break
     first[last] /= pivots[last]
     second[last] /= pivots[last]
     for k in range(last - 1, -1, -1):
@@ -383,14 +381,16 @@ def best_values(
     for k in range(len(sign)):
         i = knots[k + 1]
         kink_cost[k] = problem.centre[i] + sign[k] * problem.half_width[i]
-    values = sums.pulled - functional(spans(problem, knots), problem.level, kink_cost)
+    values, response = functional(spans(problem, knots), problem.level, kink_cost), np.empty(len(knots))
     leaning = lift(problem, knots, sign, end[2])
-    response = -leaning
+    for k in range(len(knots)):
+        values[k], response[k] = sums.pulled[k] - values[k], -leaning[k]
     _solve(sums.diagonal, sums.off_diagonal, values, response)
     height = end[0]
     if end[0] < end[1]:
         height = -_dot(leaning, values) / _dot(leaning, response)
-    values += height * response
+    for k in range(len(knots)):
+        values[k] += height * response[k]
     return values, height
 
 
@@ -418,8 +418,10 @@ def wrongs(
         problem.tolerance,
         problem.blocks,
     )
-    turned = sign * bends(problem, knots, values)[1] < 0
-    number += turned.sum()
+    changes, turned = bends(problem, knots, values)[1], np.empty(len(sign), dtype=np.bool_)
+    for k in range(len(sign)):
+        turned[k] = sign[k] * changes[k] < 0
+        number += turned[k]
     return number, turned, where, side, excess
 
 
@@ -458,8 +460,10 @@ def _slid(
     Two points that touch side by side would bend the spline wildly.  Returns which inner knots leave, and
     the points that enter, with their sides.
     """
-    leaving, kept = turned.copy(), np.ones(len(where), dtype=np.bool_)
-    instead = np.full(len(sign), -1)
+    leaving, instead = np.empty(len(sign), dtype=np.bool_), np.empty(len(sign), dtype=np.int64)
+    for j in range(len(sign)):
+        leaving[j], instead[j] = turned[j], -1
+    chosen, number = np.empty(len(where), dtype=np.int64), 0
     k = 0
     for e in range(len(where)):
         while knots[k + 1] < where[e]:
@@ -467,17 +471,19 @@ def _slid(
         near = (knots[k + 1] - knots[k]) / _NEAR
         # The inner knot j is knot j + 1.
         j = k - 1 if where[e] - knots[k] <= near else k if knots[k + 1] - where[e] <= near else -1
-        if j < 0 or j == len(sign) or turned[j] or sign[j] != side[e]:
+        slides = 0 <= j < len(sign) and not turned[j] and sign[j] == side[e]
+        if slides and leaving[j]:
+            if excess[e] > excess[chosen[instead[j]]]:
+                chosen[instead[j]] = e
             continue
-        other = instead[j]
-        if other < 0 or excess[e] > excess[other]:
-            instead[j] = e
-            leaving[j] = True
-            if other >= 0:
-                kept[other] = False
-        else:
-            kept[e] = False
-    return leaving, where[kept], side[kept]
+        if slides:
+            leaving[j], instead[j] = True, number
+        chosen[number] = e
+        number += 1
+    entering, sides = np.empty(number, dtype=np.int64), np.empty(number)
+    for e in range(number):
+        entering[e], sides[e] = where[chosen[e]], side[chosen[e]]
+    return leaving, entering, sides
 
 
 @compiled
@@ -593,46 +599,3 @@ def leap(
         if fixed:
             state += move
     return False, knots, sign, state, sums, values, height, turned
-
-
-@compiled
-def leap_by_levels(
-    problem: Problem, chain: FloatArray, strides: np.ndarray, state: int, height: float
-) -> tuple[bool, np.ndarray, FloatArray, int, Sums, FloatArray, float, np.ndarray]:
-    """Leap from nothing: first among few of the points, then among more, in the end among all.
-
-    Every stride is a multiple of the next; the last is 1.
-    """
-    last = len(problem.points) - 1
-    knots, sign = np.array([0, last]), np.empty(0)
-    for stride in strides:
-        knots //= stride
-        level = problem
-        if stride > 1:
-            index = np.append(np.arange(0, last, stride), last)
-            knots[-1] = len(index) - 1
-            points, counts, targets = thinned(
-                problem.points, problem.counts, problem.pulls, problem.has_targets, index
-            )
-            level = Problem(
-                points,
-                counts,
-                targets,
-                counts * targets,
-                problem.centre[index],
-                problem.half_width[index],
-                problem.has_targets,
-                problem.unit,
-                problem.level,
-                problem.low,
-                problem.high,
-                problem.flat,
-                problem.steep,
-                problem.tolerance,
-                np.empty((0, 8)),
-            )
-        found = leap(level, chain, knots, sign, state, height, gathered(level, knots))
-        if stride > 1:
-            knots, sign, state, height = found[1] * stride, found[2], found[3], found[6]
-            knots[-1] = last
-    return found

@@ -28,7 +28,6 @@ from ._exchange import (
     changed,
     gathered,
     leap,
-    leap_by_levels,
     lift,
     move_of_end,
     spans,
@@ -225,9 +224,7 @@ def first_spline(tube: Tube, start: Beam, offset: float) -> Spline:
     return Spline.on_sides(tube, _touching(tube, start, offset), nearest_state(tube, offset))
 
 
-def descend(
-    spline: Spline, height: float, strides: np.ndarray | None = None
-) -> Iterator[tuple[Spline, FloatArray, float]]:
+def descend(spline: Spline, height: float) -> Iterator[tuple[Spline, FloatArray, float]]:
     """Walk downhill from one spline to the next; the last one is exact to rounding, as for `polish`.
 
     Parameters
@@ -236,9 +233,6 @@ def descend(
         Where to start.
     height : float
         About where the beam's end is, less its level.
-    strides : int array, optional
-        Start among few of the points, every fiftieth say, then go on among more.  Every stride is a multiple
-        of the next, and the last is 1; for a spline without touching points only.
 
     Yields
     ------
@@ -254,10 +248,7 @@ def descend(
     [[0.75, -0.75]]
     """
     tube, height = spline.tube, float(height)
-    if strides is None:
-        found = leap(tube.problem, tube.states, spline.knots, spline.sign, spline.state, height, spline.sums)
-    else:
-        found = leap_by_levels(tube.problem, tube.states, strides, spline.state, height)
+    found = leap(tube.problem, tube.states, spline.knots, spline.sign, spline.state, height, spline.sums)
     right, knots, sign, state, sums, values, height, turned = found
     landed = Spline(tube, knots, sign, state)
     landed.sums = sums

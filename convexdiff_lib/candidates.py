@@ -184,12 +184,13 @@ def _network(
 ) -> tuple[FloatArray, FloatArray, FloatArray, np.ndarray, float, float]:
     """Return kinks, facing, weights, what is beyond, constant and slope of a network; but for the mean."""
     index, facing, weights, slope = _neurons(knots, first_slope, changes, relu, skip, carriers)
-    late = np.zeros(len(weights), dtype=np.bool_)
-    if relu and counted:
-        # A neuron that raises the slope should act late, one that lowers it early; see KinkNetwork.beyond.
-        late = facing * weights > 0
+    number, kinks, late = len(index), np.empty(len(index)), np.empty(len(index), dtype=np.bool_)
     unit, score_unit = units
-    kinks, weights, slope = points[index], weights * (score_unit / unit), slope * (score_unit / unit)
+    slope *= score_unit / unit
+    for j in range(number):
+        # A neuron that raises the slope should act late, one that lowers it early; see KinkNetwork.beyond.
+        late[j] = relu and counted and facing[j] * weights[j] > 0
+        kinks[j], weights[j] = points[index[j]], weights[j] * (score_unit / unit)
     middle = len(points) // 2  # where slopes have not added up to much
     k = 0
     while k < len(knots) - 2 and knots[k + 1] <= middle:
@@ -197,7 +198,7 @@ def _network(
     ahead = (points[middle] - points[knots[k]]) / (points[knots[k + 1]] - points[knots[k]])
     constant = (values[k] + ahead * (values[k + 1] - values[k])) * score_unit
     constant -= slope * (points[middle] - points[0])
-    for j in range(len(kinks)):
+    for j in range(number):
         reach = facing[j] * (points[middle] - kinks[j])
         constant -= weights[j] * (max(reach, 0.0) if relu else abs(reach))
     return kinks, facing, weights, late, constant, slope
@@ -208,56 +209,49 @@ def _neurons(
     knots: np.ndarray, first_slope: float, changes: FloatArray, relu: bool, skip: bool, carriers: _Carriers
 ) -> tuple[np.ndarray, FloatArray, FloatArray, float]:
     """Return where the neurons stand and face, their weights, and the slope of the skip connection."""
-    inner, slope = knots[1:-1].copy(), 0.0
-    if skip:
-        # Every neuron can face where it likes; the skip carries the rest of the slope.
-        index, weights, facing, slope = inner, changes.copy(), np.ones(len(changes)), first_slope
-        if not relu:
-            weights = changes / 2
-            facing, slope = _cheaper_side(weights), first_slope + weights.sum()
-    else:
-        if relu:
-            index, facing, weights, lift = _facing(inner, changes, first_slope)
-        else:
-            index, weights, lift = inner, changes / 2, first_slope + changes.sum() / 2
-            facing = _cheaper_side(weights)
-        place, ends = np.array([knots[0], knots[-1]]), np.array([lift / 2, -lift / 2])
-        if carriers.up if lift > 0 else carriers.down:
-            place[:] = carriers.pair
-            ends *= 2
-        elif lift > 0 and carriers.costs[0] < carriers.costs[1]:
-            ends[0], ends[1] = lift, 0.0
-        elif lift > 0 and carriers.costs[0] > carriers.costs[1]:
-            ends[0], ends[1] = 0.0, -lift
-        index, weights = np.concatenate((index, place)), np.concatenate((weights, ends))
-        facing = np.concatenate((facing, np.array([1.0, -1.0]) if relu else _cheaper_side(ends)))
-    # What is below rounding of slopes of order one (the unit of length is the spread of the data) is zero.
-    kept = np.abs(weights) > 1e-14 * max(1.0, np.abs(weights).sum())
-    return index[kept], facing[kept], weights[kept], slope
-
-
-@compiled
-def _cheaper_side(weights: FloatArray) -> FloatArray:
-    """At its kink |x - t| has slope +1 facing right, -1 facing left; take the one that lowers the loss."""
-    return np.where(weights > 0, -1.0, 1.0)
-
-
-@compiled
-def _facing(
-    inner: np.ndarray, changes: FloatArray, first_slope: float
-) -> tuple[np.ndarray, FloatArray, FloatArray, float]:
-    """Let just enough ReLU neurons face left to carry the first slope; return them and the slope left over.
-
-    On the first interval only left-facing neurons act, with slope minus the sum of their weights.  So their
-    weights should sum to minus the first slope: neurons of one sign are turned, from the left, until they do.
-    """
-    number, sign, missing = len(changes), -np.sign(first_slope), abs(first_slope)
-    weights, lift = np.empty(2 * number), first_slope
+    number, slope, lift = len(changes), 0.0, first_slope
+    index, facing = np.empty(2 * number + 2, dtype=np.int64), np.ones(2 * number + 2)
+    weights = np.zeros(2 * number + 2)
+    # On the first interval only neurons that face left act.  Without a skip connection just enough of ReLU's
+    # do, to carry the first slope: kinks of one sign are turned, from the left, until they add up to it.
+    sign, missing = -np.sign(first_slope), abs(first_slope)
     for k in range(number):
-        turned = min(missing, max(changes[k] * sign, 0.0))
-        missing -= turned
-        weights[k], weights[number + k] = changes[k] - sign * turned, sign * turned
-        lift += sign * turned
-    facing = np.ones(2 * number)
-    facing[number:] = -1.0
-    return np.concatenate((inner, inner)), facing, weights, lift
+        index[k] = index[number + k] = knots[k + 1]
+        weights[k] = changes[k] if relu else changes[k] / 2
+        if not relu:
+            # At its kink |x - t| has slope +1 facing right, -1 facing left; take what lowers the loss.
+            facing[k] = -1.0 if weights[k] > 0 else 1.0
+            lift += weights[k]
+        elif not skip:
+            turned = sign * min(missing, max(changes[k] * sign, 0.0))
+            missing -= abs(turned)
+            weights[k], weights[number + k], facing[number + k] = changes[k] - turned, turned, -1.0
+            lift += turned
+    if skip:
+        slope = lift  # the rest of the slope
+    else:
+        # Two neurons, one facing right and one left, carry what is left over.
+        last, ends = 2 * number + 1, (lift / 2, -lift / 2)
+        index[last - 1], index[last] = knots[0], knots[-1]
+        if carriers.up if lift > 0 else carriers.down:
+            index[last - 1] = index[last] = carriers.pair
+            ends = (lift, -lift)
+        elif lift > 0 and carriers.costs[0] < carriers.costs[1]:
+            ends = (lift, 0.0)
+        elif lift > 0 and carriers.costs[0] > carriers.costs[1]:
+            ends = (0.0, -lift)
+        weights[last - 1], weights[last] = ends
+        facing[last] = -1.0
+        if not relu:
+            facing[last - 1] = -1.0 if ends[0] > 0 else 1.0
+            facing[last] = -1.0 if ends[1] > 0 else 1.0
+    total = 0.0
+    for j in range(len(weights)):
+        total += abs(weights[j])
+    kept = 0
+    for j in range(len(weights)):
+        # What is below rounding of slopes of order one (the unit is the spread of the data) is zero.
+        if abs(weights[j]) > 1e-14 * max(1.0, total):
+            index[kept], facing[kept], weights[kept] = index[j], facing[j], weights[j]
+            kept += 1
+    return index[:kept].copy(), facing[:kept].copy(), weights[:kept].copy(), slope

@@ -304,16 +304,29 @@ def _sum_of_squares(
     points: FloatArray, knots: FloatArray, starts: FloatArray, slopes: FloatArray, heights: FloatArray
 ) -> float:
     """Sum the squares of a piecewise-linear function over sorted points, line by line."""
-    edges, total = np.searchsorted(points, knots), 0.0
+    total, last = 0.0, 0
     for k in range(len(starts)):
-        first = edges[k - 1] if k > 0 else 0
-        last = edges[k] if k < len(edges) else len(points)
+        first = last
+        last = _number_below(points, knots[k], False) if k < len(knots) else len(points)
         x, part = points[first:last], 0.0
         for i in range(len(x)):
             score = heights[k] + slopes[k] * (x[i] - starts[k])
             part += score * score
         total += part
     return total
+
+
+@compiled
+def _number_below(points: FloatArray, place: float, or_at: bool) -> int:
+    """Count the sorted points that are below a place, or at it too."""
+    low, high = 0, len(points)
+    while low < high:
+        middle = (low + high) // 2
+        if points[middle] < place or (or_at and points[middle] == place):
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 @compiled
@@ -330,10 +343,7 @@ def _sum_of_derivatives(
     n, total = len(points), len(points) * slope
     for j in range(len(kinks)):
         right = facing[j] > 0
-        if beyond[j] == right:  # what stands at the kink is on the left of the change
-            before = np.searchsorted(points, kinks[j], side="right")
-        else:
-            before = np.searchsorted(points, kinks[j], side="left")
+        before = _number_below(points, kinks[j], beyond[j] == right)
         acts = n - before if right else before
         total += facing[j] * weights[j] * (acts if relu else 2 * acts - n)
     return total

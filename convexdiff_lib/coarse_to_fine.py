@@ -24,7 +24,7 @@ from .beam import Tube
 __all__ = ["Solution", "coarsen", "solve_by_levels"]
 
 _LARGE, _FACTOR = 15_000, 10
-_SMALL, _FEW_FIRST = 2000, np.array([9, 1])
+_SMALL, _FEW_FIRST = 2000, 9
 _AROUND, _ELSEWHERE = 50, 100
 _LOOKS, _FEW = 6, 40
 
@@ -99,9 +99,7 @@ def solve_by_levels(tube: Tube, before: Solution | None = None) -> Solution:
         state = min(before.spline.state, len(tube.chain) - 1)
         return _solved(before.spline.again(tube, state), before.height)
     *finer, level = _levels(tube)
-    height, ends = _height_of_constant(level), np.array([0, len(level.points) - 1])
-    bare = Spline(level, ends, np.zeros(0), nearest_state(level, height))
-    found = _descended(bare, height, _FEW_FIRST if len(level.points) >= _SMALL else None)
+    found = _from_nothing(level)
     for finer_level in reversed(finer):
         seen = found.contacts
         start = replace(seen, touching=seen.touching * _FACTOR)
@@ -110,9 +108,19 @@ def solve_by_levels(tube: Tube, before: Solution | None = None) -> Solution:
     return found
 
 
-def _descended(spline: Spline, height: float, strides: np.ndarray | None = None) -> Solution:
+def _from_nothing(tube: Tube) -> Solution:
+    """Solve a small problem, first among few of its points."""
+    height = _height_of_constant(tube)
+    if len(tube.points) < _SMALL:
+        ends = np.array([0, len(tube.points) - 1])
+        return _descended(Spline(tube, ends, np.zeros(0), nearest_state(tube, height)), height)
+    seen = _from_nothing(coarsen(tube, _every(tube, _FEW_FIRST))).contacts
+    return _descended(_posed(tube, replace(seen, touching=seen.touching * _FEW_FIRST)), seen.height)
+
+
+def _descended(spline: Spline, height: float) -> Solution:
     """The end of a descent."""
-    ever_better = deque(descend(spline, height, strides), maxlen=1)
+    ever_better = deque(descend(spline, height), maxlen=1)
     return Solution(*(ever_better[0] if ever_better else (spline, *spline.minimise())))
 
 
@@ -165,7 +173,7 @@ def _levels(tube: Tube) -> list[Tube]:
     """From fine to coarse; every level keeps some of the points of the one before."""
     levels = [tube]
     while _is_large(levels[-1]):
-        levels.append(coarsen(levels[-1], _every_tenth(levels[-1])))
+        levels.append(coarsen(levels[-1], _every(levels[-1], _FACTOR)))
     return levels
 
 
@@ -173,9 +181,9 @@ def _is_large(tube: Tube) -> bool:
     return len(tube.points) > _LARGE
 
 
-def _every_tenth(tube: Tube) -> np.ndarray:
+def _every(tube: Tube, stride: int) -> np.ndarray:
     last = len(tube.points) - 1
-    return np.append(np.arange(0, last, _FACTOR), last)
+    return np.append(np.arange(0, last, stride), last)
 
 
 def coarsen(tube: Tube, index: np.ndarray) -> Tube:
