@@ -106,45 +106,6 @@ def functional(spans: FloatArray, on_first_slope: float, on_kinks: FloatArray) -
 
 
 @compiled
-def _curvatures(
-    points: FloatArray,
-    masses: FloatArray,
-    targets: FloatArray,
-    line: tuple[float, float, float],
-    per_unit: float,
-    out: FloatArray,
-) -> None:
-    """How much the beam curves at every point: mass times what is left of the target above a line."""
-    place, value, incline = line
-    for i in range(len(out)):
-        out[i] = masses[i] * (targets[i] - (value - (place - points[i]) * incline)) * per_unit
-
-
-@compiled
-def _summed_twice(
-    points: FloatArray, moment: float, height: float, curved: FloatArray
-) -> tuple[float, float]:
-    """Overwrite curvatures with the heights one point further left, and go on with moment and height."""
-    last = len(curved) - 1
-    for step in range(len(curved)):
-        i = last - step
-        moment += curved[i]
-        height += (points[i + 1] - points[i]) * moment
-        curved[i] = height
-    return moment, height
-
-
-@compiled
-def _beyond(off: FloatArray, middle: FloatArray, half_width: FloatArray, shift: float, far: float) -> int:
-    """Subtract the middle and a shift; count what is then further away than half the width and a bit."""
-    number = 0
-    for i in range(len(off)):
-        off[i] -= middle[i] + shift
-        number += abs(off[i]) - half_width[i] > far
-    return number
-
-
-@compiled
 def blocks_of(
     points: FloatArray,
     masses: FloatArray,
@@ -219,15 +180,15 @@ def worst_outside(
             end, b = begin, (begin - 1) // _BLOCK
             begin = max(b * _BLOCK, knots[k])
             if end - begin == _BLOCK and b < len(blocks):
-                m, mu, muu, ml, mlu, largest, bulge, narrower = blocks[b]
+                mass, mu, muu, ml, mlu, largest, bulge, narrower = blocks[b]
                 length = points[end] - points[begin]
                 score = value - (place - points[begin]) * incline
                 risen = height + length * moment + (mlu - score * mu - incline * muu) * per_unit
                 steepest = largest + max(abs(score), abs(score + incline * length))
-                sag = m * steepest * per_unit * length / 4
+                sag = mass * steepest * per_unit * length / 4
                 furthest = max(abs(height - middle[end] - axis), abs(risen - middle[begin] - axis))
                 if furthest + sag + bulge + narrower <= half_width[0] + reach + tolerance:
-                    moment += (ml - score * m - incline * mu) * per_unit
+                    moment += (ml - score * mass - incline * mu) * per_unit
                     height = risen
                     continue
             if end - begin < _SHORT:
@@ -237,11 +198,20 @@ def worst_outside(
                     height += (points[i + 1] - points[i]) * moment
                     off[i - begin] = height - middle[i] - axis
             else:
-                beam, after = off[: end - begin], slice(begin + 1, end + 1)
-                line = (place, value, incline)
-                _curvatures(points[after], masses[after], targets[after], line, per_unit, beam)
-                moment, height = _summed_twice(points[begin : end + 1], moment, height, beam)
-                if not _beyond(beam, middle[begin:end], half_width[begin:end], axis, reach + tolerance):
+                x, m, t = points[begin : end + 1], masses[begin + 1 : end + 1], targets[begin + 1 : end + 1]
+                c, h, beam = middle[begin:end], half_width[begin:end], off[: end - begin]
+                for i in range(len(beam)):  # loops that a processor does for many points at once, but one
+                    beam[i] = m[i] * (t[i] - (value - (place - x[i + 1]) * incline)) * per_unit
+                for step in range(len(beam)):
+                    i = len(beam) - 1 - step
+                    moment += beam[i]
+                    height += (x[i + 1] - x[i]) * moment
+                    beam[i] = height
+                some = 0
+                for i in range(len(beam)):
+                    beam[i] -= c[i] + axis
+                    some += abs(beam[i]) - h[i] > reach + tolerance
+                if some == 0:
                     continue
             for i in range(end - 1, max(begin - 1, knots[k]), -1):
                 outside = abs(off[i - begin]) - (half_width[i] + reach)
@@ -314,18 +284,18 @@ def gathered(problem: Problem, knots: np.ndarray) -> Sums:
 
 
 @compiled
-def spans(problem: Problem, knots: np.ndarray) -> FloatArray:
+def spans(points: FloatArray, unit: float, knots: np.ndarray) -> FloatArray:
     """Lengths of the pieces."""
     lengths = np.empty(len(knots) - 1)
     for k in range(len(lengths)):
-        lengths[k] = (problem.points[knots[k + 1]] - problem.points[knots[k]]) / problem.unit
+        lengths[k] = (points[knots[k + 1]] - points[knots[k]]) / unit
     return lengths
 
 
 @compiled
-def bends(problem: Problem, knots: np.ndarray, values: FloatArray) -> tuple[float, FloatArray]:
+def bends(lengths: FloatArray, values: FloatArray) -> tuple[float, FloatArray]:
     """Return the slope on the first piece, and by how much it changes at every inner knot."""
-    lengths, changes = spans(problem, knots), np.empty(len(knots) - 2)
+    changes = np.empty(len(lengths) - 1)
     first = before = (values[1] - values[0]) / lengths[0]
     for k in range(len(changes)):
         after = (values[k + 2] - values[k + 1]) / lengths[k + 1]
@@ -335,12 +305,12 @@ def bends(problem: Problem, knots: np.ndarray, values: FloatArray) -> tuple[floa
 
 
 @compiled
-def lift(problem: Problem, knots: np.ndarray, sign: FloatArray, lean: float) -> FloatArray:
+def lift(lengths: FloatArray, sign: FloatArray, lean: float, flat: float, steep: float) -> FloatArray:
     """The slope that is left for the neurons at the two ends, as a functional of the knot values."""
     on_kinks = np.empty(len(sign))
     for k in range(len(sign)):
-        on_kinks[k] = problem.steep if sign[k] * lean < 0 else problem.flat
-    return functional(spans(problem, knots), 1.0, on_kinks)
+        on_kinks[k] = steep if sign[k] * lean < 0 else flat
+    return functional(lengths, 1.0, on_kinks)
 
 
 @compiled
@@ -381,8 +351,9 @@ def best_values(
     for k in range(len(sign)):
         i = knots[k + 1]
         kink_cost[k] = problem.centre[i] + sign[k] * problem.half_width[i]
-    values, response = functional(spans(problem, knots), problem.level, kink_cost), np.empty(len(knots))
-    leaning = lift(problem, knots, sign, end[2])
+    lengths = spans(problem.points, problem.unit, knots)
+    values, response = functional(lengths, problem.level, kink_cost), np.empty(len(knots))
+    leaning = lift(lengths, sign, end[2], problem.flat, problem.steep)
     for k in range(len(knots)):
         values[k], response[k] = sums.pulled[k] - values[k], -leaning[k]
     _solve(sums.diagonal, sums.off_diagonal, values, response)
@@ -418,7 +389,8 @@ def wrongs(
         problem.tolerance,
         problem.blocks,
     )
-    changes, turned = bends(problem, knots, values)[1], np.empty(len(sign), dtype=np.bool_)
+    changes = bends(spans(problem.points, problem.unit, knots), values)[1]
+    turned = np.empty(len(sign), dtype=np.bool_)
     for k in range(len(sign)):
         turned[k] = sign[k] * changes[k] < 0
         number += turned[k]
@@ -488,10 +460,10 @@ def _slid(
 
 @compiled
 def move_of_end(
-    problem: Problem,
     chain: FloatArray,
     state: int,
-    knots: np.ndarray,
+    tilts: tuple[float, float],
+    lengths: FloatArray,
     sign: FloatArray,
     values: FloatArray,
     height: float,
@@ -502,9 +474,9 @@ def move_of_end(
     """
     if chain[state, 0] < chain[state, 1]:
         return (1 if height > chain[state, 1] else 0) - (1 if height < chain[state, 0] else 0)
-    if state > 0 and _dot(lift(problem, knots, sign, chain[state - 1, 2]), values) < 0:
+    if state > 0 and _dot(lift(lengths, sign, chain[state - 1, 2], *tilts), values) < 0:
         return -1
-    if state < len(chain) - 1 and _dot(lift(problem, knots, sign, chain[state + 1, 2]), values) > 0:
+    if state < len(chain) - 1 and _dot(lift(lengths, sign, chain[state + 1, 2], *tilts), values) > 0:
         return 1
     return 0
 
@@ -557,6 +529,7 @@ def leap(
     Returns whether nothing is wrong; the spline and the state of its end; its sums, its knot values and the
     height; and which kinks are turned.
     """
+    points, unit, tilts = problem.points, problem.unit, (problem.flat, problem.steep)
     low, high = chain[0, 0], chain[-1, 1]
     low_state, high_state = 0, len(chain) - 1
     held, turned = np.empty(3), np.zeros(len(sign), dtype=np.bool_)
@@ -565,7 +538,7 @@ def leap(
         if chain[state, 0] < chain[state, 1]:
             values, proposal = best_values(problem, knots, sign, chain[state], sums)
             if (
-                move_of_end(problem, chain, state, knots, sign, values, proposal) == 0
+                move_of_end(chain, state, tilts, spans(points, unit, knots), sign, values, proposal) == 0
                 and wrongs(problem, knots, sign, values, proposal)[0] == 0
             ):
                 return True, knots, sign, state, sums, values, proposal, turned
@@ -586,10 +559,11 @@ def leap(
         settled, knots, sign, sums, values, turned = _settled(problem, knots, sign, held, sums)
         if not settled:
             break
+        lengths = spans(points, unit, knots)
         if fixed:
-            move = move_of_end(problem, chain, state, knots, sign, values, height)
+            move = move_of_end(chain, state, tilts, lengths, sign, values, height)
         else:
-            move = 1 if _dot(lift(problem, knots, sign, chain[state, 2]), values) > 0 else -1
+            move = 1 if _dot(lift(lengths, sign, chain[state, 2], *tilts), values) > 0 else -1
         if move == 0:
             return True, knots, sign, state, sums, values, height, turned
         if move > 0:

@@ -109,7 +109,7 @@ class Spline:
     @cached_property
     def spans(self) -> FloatArray:
         """Lengths of the pieces."""
-        return spans(self.tube.problem, self.knots)
+        return spans(self.tube.points, float(self.tube.unit), self.knots)
 
     @cached_property
     def sums(self) -> Sums:
@@ -130,11 +130,12 @@ class Spline:
 
     def lift(self, lean: int) -> FloatArray:
         """The slope that is left for the neurons at the two ends, as a functional of the knot values."""
-        return lift(self.tube.problem, self.knots, self.sign, float(lean))
+        tilts = self.tube.tilts
+        return lift(self.spans, self.sign, float(lean), tilts[0], tilts[-1])
 
     def bends(self, values: FloatArray) -> FloatArray:
         """Changes of slope at the touching points."""
-        return bends(self.tube.problem, self.knots, values)[1]
+        return bends(self.spans, values)[1]
 
     def at_data(self, values: FloatArray) -> FloatArray:
         """Values at all distinct points."""
@@ -146,7 +147,7 @@ class Spline:
 
     def beam(self, values: FloatArray) -> Beam:
         """The beam whose score has these knot values."""
-        first_slope, changes = bends(self.tube.problem, self.knots, values)
+        first_slope, changes = bends(self.spans, values)
         return Beam(self.touching, changes, first_slope, self.tube.targets - self.at_data(values))
 
     def minimise(self) -> tuple[FloatArray, float]:
@@ -157,11 +158,11 @@ class Spline:
 
     def conflicts(self, values: FloatArray, height: float) -> Conflicts:
         """Compare the signs of the kinks, the beam with its tube, and its end with its state."""
-        problem, parts = self.tube.problem, (self.knots, self.sign, values, height)
-        number, turned, where, side, excess = wrongs(problem, *parts)
-        return Conflicts(
-            number, turned, where, side, excess, move_of_end(problem, self.tube.states, self.state, *parts)
-        )
+        tube, sign = self.tube, self.sign
+        number, turned, where, side, excess = wrongs(tube.problem, self.knots, sign, values, height)
+        tilts = (tube.tilts[0], tube.tilts[-1])
+        move = move_of_end(tube.states, self.state, tilts, self.spans, sign, values, height)
+        return Conflicts(number, turned, where, side, excess, move)
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ class Candidate:
     @classmethod
     def from_spline(cls, spline: Spline, values: FloatArray) -> Candidate:
         """All follows from the values at the knots."""
-        return cls(spline.knots, values, *bends(spline.tube.problem, spline.knots, values))
+        return cls(spline.knots, values, *bends(spline.spans, values))
 
     @classmethod
     def from_solution(cls, found: Solution) -> Candidate:
