@@ -325,8 +325,9 @@ def _dot(a: FloatArray, b: FloatArray) -> float:
 def _solve(diagonal: FloatArray, off_diagonal: FloatArray, first: FloatArray, second: FloatArray) -> None:
     """Overwrite two right-hand sides with the solutions; with NaN if the matrix is not positive definite."""
     last = len(diagonal) - 1
-    pivots = diagonal.copy()
+    pivots = np.empty(last + 1)
     for k in range(last + 1):
+        pivots[k] = diagonal[k]
         if k > 0:
             factor = off_diagonal[k - 1] / pivots[k - 1]
             pivots[k] -= factor * off_diagonal[k - 1]
@@ -399,23 +400,29 @@ def wrongs(
 
 @compiled
 def changed(
-    knots: np.ndarray, sign: FloatArray, leaving: np.ndarray, entering: np.ndarray, side: FloatArray
+    knots: np.ndarray,
+    sign: FloatArray,
+    leaving: np.ndarray,
+    entering: np.ndarray,
+    side: FloatArray,
+    kept: np.ndarray,
 ) -> tuple[np.ndarray, FloatArray]:
-    """Drop the inner knots that are marked as leaving, and let in others, given in increasing order."""
+    """Drop the inner knots that are marked as leaving, and let in the points that are marked as kept."""
     new_knots = np.empty(len(knots) + len(entering), dtype=np.int64)
     new_sign = np.empty(len(sign) + len(entering))
     size, e = 1, 0
     new_knots[0] = knots[0]
     for k in range(len(sign) + 1):
         while e < len(entering) and entering[e] < knots[k + 1]:
-            new_knots[size], new_sign[size - 1] = entering[e], side[e]
-            size += 1
+            if kept[e]:
+                new_knots[size], new_sign[size - 1] = entering[e], side[e]
+                size += 1
             e += 1
         if k < len(sign) and not leaving[k]:
             new_knots[size], new_sign[size - 1] = knots[k + 1], sign[k]
             size += 1
     new_knots[size] = knots[-1]
-    return new_knots[: size + 1].copy(), new_sign[: size - 1].copy()
+    return new_knots[: size + 1], new_sign[: size - 1]
 
 
 @compiled
@@ -426,16 +433,16 @@ def _slid(
     where: np.ndarray,
     side: FloatArray,
     excess: FloatArray,
-) -> tuple[np.ndarray, np.ndarray, FloatArray]:
+) -> tuple[np.ndarray, np.ndarray]:
     """Let what touches slide: a point that enters near it, on its side, replaces it; the worst, if two do.
 
     Two points that touch side by side would bend the spline wildly.  Returns which inner knots leave, and
-    the points that enter, with their sides.
+    which of the points enter.
     """
     leaving, instead = np.empty(len(sign), dtype=np.bool_), np.empty(len(sign), dtype=np.int64)
     for j in range(len(sign)):
         leaving[j], instead[j] = turned[j], -1
-    chosen, number = np.empty(len(where), dtype=np.int64), 0
+    kept = np.ones(len(where), dtype=np.bool_)
     k = 0
     for e in range(len(where)):
         while knots[k + 1] < where[e]:
@@ -443,19 +450,16 @@ def _slid(
         near = (knots[k + 1] - knots[k]) / _NEAR
         # The inner knot j is knot j + 1.
         j = k - 1 if where[e] - knots[k] <= near else k if knots[k + 1] - where[e] <= near else -1
-        slides = 0 <= j < len(sign) and not turned[j] and sign[j] == side[e]
-        if slides and leaving[j]:
-            if excess[e] > excess[chosen[instead[j]]]:
-                chosen[instead[j]] = e
+        if j < 0 or j == len(sign) or turned[j] or sign[j] != side[e]:
             continue
-        if slides:
-            leaving[j], instead[j] = True, number
-        chosen[number] = e
-        number += 1
-    entering, sides = np.empty(number, dtype=np.int64), np.empty(number)
-    for e in range(number):
-        entering[e], sides[e] = where[chosen[e]], side[chosen[e]]
-    return leaving, entering, sides
+        other = instead[j]
+        if other < 0 or excess[e] > excess[other]:
+            leaving[j], instead[j] = True, e
+            if other >= 0:
+                kept[other] = False
+        else:
+            kept[e] = False
+    return leaving, kept
 
 
 @compiled
@@ -488,8 +492,8 @@ def _settled(
     """Change all kinks that are wrong at once, as long as that makes less and less of it.
 
     Between neighbouring kinks one point at most enters on either side, as in Remez' exchange, and as long as
-    there is progress it replaces a kink near it.  Returns
-    whether nothing is wrong any more; the best spline, its sums and knot values, and which kinks are turned.
+    there is progress it replaces a kink near it.  Returns whether nothing is wrong any more; the best spline,
+    its sums and knot values, and which kinks are turned.
     """
     best = (False, knots, sign, sums, np.empty(0), np.empty(0, dtype=np.bool_))
     fewest, stalled = -1, 0
@@ -502,10 +506,10 @@ def _settled(
             best = (number == 0, knots, sign, sums, values, turned)
         if number == 0 or stalled > _MAX_STALLED:
             break
-        leaving = turned
+        leaving, kept = turned, np.ones(len(where), dtype=np.bool_)
         if stalled == 0:  # where neighbours do touch side by side, sliding may go to and fro
-            leaving, where, side = _slid(knots, sign, turned, where, side, excess)
-        knots, sign = changed(knots, sign, leaving, where, side)
+            leaving, kept = _slid(knots, sign, turned, where, side, excess)
+        knots, sign = changed(knots, sign, leaving, where, side, kept)
         sums = gathered(problem, knots)
     return best
 

@@ -86,7 +86,8 @@ class Spline:
 
     def changed(self, leaving: np.ndarray, entering: np.ndarray, side: FloatArray) -> Spline:
         """Let go of what is marked among the touching points, and add others, on their sides."""
-        knots, sign = changed(self.knots, self.sign, leaving, entering, side)
+        all_of_them = np.ones(len(entering), dtype=np.bool_)
+        knots, sign = changed(self.knots, self.sign, leaving, entering, side, all_of_them)
         return Spline(self.tube, knots, sign, self.state)
 
     @property

@@ -254,4 +254,4 @@ def _neurons(
         if abs(weights[j]) > 1e-14 * max(1.0, total):
             index[kept], facing[kept], weights[kept] = index[j], facing[j], weights[j]
             kept += 1
-    return index[:kept].copy(), facing[:kept].copy(), weights[:kept].copy(), slope
+    return index[:kept], facing[:kept], weights[:kept], slope

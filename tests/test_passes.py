@@ -204,31 +204,28 @@ def test_what_touches_slides() -> None:
 
     def slid(
         where: list[int], side: list[float], excess: list[float], turned: bool = False
-    ) -> list[list[float]]:
-        parts = _slid(
+    ) -> tuple[list[bool], list[bool]]:
+        leaving, kept = _slid(
             knots, sign, np.array([turned, False]), np.array(where), np.array(side), np.array(excess)
         )
-        return [part.tolist() for part in parts]
+        return leaving.tolist(), kept.tolist()
 
     stay, first = [False, False], [True, False]
-    assert slid([112], [1.0], [1.0]) == [first, [112], [1.0]]  # near, on the same side: instead
-    assert slid([113], [1.0], [1.0]) == [stay, [113], [1.0]]  # too far away: beside
-    assert slid([112], [-1.0], [1.0]) == [stay, [112], [-1.0]]  # on the other side: beside
-    assert slid([188], [-1.0], [1.0]) == [[False, True], [188], [-1.0]]  # on the left of the next
-    assert slid([95, 105], [1.0, 1.0], [2.0, 1.0]) == [first, [95], [1.0]]  # two of them: the worse
-    assert slid([95, 105], [1.0, 1.0], [1.0, 2.0]) == [first, [105], [1.0]]
-    assert slid([105], [1.0], [1.0], turned=True) == [first, [105], [1.0]]  # it leaves anyway
-    assert slid([3, 297], [1.0, -1.0], [1.0, 1.0]) == [stay, [3, 297], [1.0, -1.0]]  # ends do not slide
+    assert slid([112], [1.0], [1.0]) == (first, [True])  # near, on the same side: instead
+    assert slid([113], [1.0], [1.0]) == (stay, [True])  # too far away: beside
+    assert slid([112], [-1.0], [1.0]) == (stay, [True])  # on the other side: beside
+    assert slid([188], [-1.0], [1.0]) == ([False, True], [True])  # on the left of the next
+    assert slid([95, 105], [1.0, 1.0], [2.0, 1.0]) == (first, [True, False])  # two of them: the worse
+    assert slid([95, 105], [1.0, 1.0], [1.0, 2.0]) == (first, [False, True])
+    assert slid([95, 101, 105], [1.0, -1.0, 1.0], [1.0, 9.0, 2.0]) == (first, [False, True, True])
+    assert slid([105], [1.0], [1.0], turned=True) == (first, [True])  # it leaves anyway
+    assert slid([3, 297], [1.0, -1.0], [1.0, 1.0]) == (stay, [True, True])  # ends do not slide
 
 
 def test_what_leaves_and_what_enters() -> None:
-    knots, sign = changed(
-        np.array([0, 10, 20, 30]),
-        np.array([1.0, -1.0]),
-        np.array([True, False]),
-        np.array([5, 25, 29]),
-        np.array([-1.0, 1.0, -1.0]),
-    )
+    leaving, kept = np.array([True, False]), np.array([True, False, True, True])
+    entering, side = np.array([5, 7, 25, 29]), np.array([-1.0, 1.0, 1.0, -1.0])
+    knots, sign = changed(np.array([0, 10, 20, 30]), np.array([1.0, -1.0]), leaving, entering, side, kept)
     assert (knots.tolist(), sign.tolist()) == ([0, 5, 20, 25, 29, 30], [-1.0, -1.0, 1.0, -1.0])
 
 
