@@ -32,7 +32,6 @@ __all__ = [
     "second_moments",
     "shared",
     "spans",
-    "thinned",
     "worst_outside",
     "wrongs",
 ]
@@ -230,20 +229,6 @@ def worst_outside(
                 side[found] = 1.0 if i == at_top else -1.0
                 excess[found] = highest if i == at_top else lowest
     return number, where[found:], side[found:], excess[found:]
-
-
-@compiled
-def thinned(
-    points: FloatArray,
-    masses: FloatArray,
-    pulls: FloatArray,
-    has_targets: bool,
-    index: np.ndarray,
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Keep some points only; return them, and the masses and the targets as these points share them."""
-    kept = shared(points, masses, index)
-    targets = shared(points, pulls, index) / kept if has_targets else np.zeros(len(index))
-    return points[index], kept, targets
 
 
 class Problem(NamedTuple):

@@ -19,7 +19,6 @@ __all__ = [
     "rank_line",
     "spread",
     "tallied",
-    "walls",
 ]
 
 
@@ -67,15 +66,6 @@ def rank_line(counts: FloatArray) -> FloatArray:
         middle[i] = above + counts[i] / 2
         above += counts[i]
     return middle
-
-
-@compiled
-def walls(counts: FloatArray, radius: float) -> FloatArray:
-    """Return half the width of a tube that half of the counts make narrower."""
-    half_width = np.empty(len(counts))
-    for i in range(len(counts)):
-        half_width[i] = radius - counts[i] / 2
-    return half_width
 
 
 @compiled

@@ -32,7 +32,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from ._exchange import Problem, blocks_of
-from ._passes import centred, highest, less_line, rank_line, spread, walls
+from ._passes import centred, highest, less_line, rank_line, spread
 from ._validation import Activation, FloatArray
 
 __all__ = [
@@ -296,7 +296,7 @@ def score_matching_tube(
     total = like.level if like else float(counts.sum())
     ends = float(max(counts[0], counts[-1]))
     relu = activation == "relu"
-    half_width = walls(counts, float(beta if relu else beta / 2))
+    half_width = (beta if relu else beta / 2) - counts / 2
     tilts = (0.0,) if skip else (0.0, 1.0) if relu else (0.5,)
     end = (0.0, 0.0) if skip else (-beta, beta - (ends if relu else 2 * ends))
     pair = None

@@ -183,32 +183,6 @@ def _network(
     carriers: _Carriers,
 ) -> tuple[FloatArray, FloatArray, FloatArray, np.ndarray, float, float]:
     """Return kinks, facing, weights, what is beyond, constant and slope of a network; but for the mean."""
-    index, facing, weights, slope = _neurons(knots, first_slope, changes, relu, skip, carriers)
-    number, kinks, late = len(index), np.empty(len(index)), np.empty(len(index), dtype=np.bool_)
-    unit, score_unit = units
-    slope *= score_unit / unit
-    for j in range(number):
-        # A neuron that raises the slope should act late, one that lowers it early; see KinkNetwork.beyond.
-        late[j] = relu and counted and facing[j] * weights[j] > 0
-        kinks[j], weights[j] = points[index[j]], weights[j] * (score_unit / unit)
-    middle = len(points) // 2  # where slopes have not added up to much
-    k = 0
-    while k < len(knots) - 2 and knots[k + 1] <= middle:
-        k += 1
-    ahead = (points[middle] - points[knots[k]]) / (points[knots[k + 1]] - points[knots[k]])
-    constant = (values[k] + ahead * (values[k + 1] - values[k])) * score_unit
-    constant -= slope * (points[middle] - points[0])
-    for j in range(number):
-        reach = facing[j] * (points[middle] - kinks[j])
-        constant -= weights[j] * (max(reach, 0.0) if relu else abs(reach))
-    return kinks, facing, weights, late, constant, slope
-
-
-@compiled
-def _neurons(
-    knots: np.ndarray, first_slope: float, changes: FloatArray, relu: bool, skip: bool, carriers: _Carriers
-) -> tuple[np.ndarray, FloatArray, FloatArray, float]:
-    """Return where the neurons stand and face, their weights, and the slope of the skip connection."""
     number, slope, lift = len(changes), 0.0, first_slope
     index, facing = np.empty(2 * number + 2, dtype=np.int64), np.ones(2 * number + 2)
     weights = np.zeros(2 * number + 2)
@@ -254,4 +228,21 @@ def _neurons(
         if abs(weights[j]) > 1e-14 * max(1.0, total):
             index[kept], facing[kept], weights[kept] = index[j], facing[j], weights[j]
             kept += 1
-    return index[:kept], facing[:kept], weights[:kept], slope
+    unit, score_unit = units
+    slope *= score_unit / unit
+    late, kinks = np.empty(kept, dtype=np.bool_), np.empty(kept)
+    for j in range(kept):
+        # A neuron that raises the slope should act late, one that lowers it early; see KinkNetwork.beyond.
+        late[j] = relu and counted and facing[j] * weights[j] > 0
+        kinks[j], weights[j] = points[index[j]], weights[j] * (score_unit / unit)
+    middle = len(points) // 2  # where slopes have not added up to much
+    k = 0
+    while k < len(knots) - 2 and knots[k + 1] <= middle:
+        k += 1
+    ahead = (points[middle] - points[knots[k]]) / (points[knots[k + 1]] - points[knots[k]])
+    constant = (values[k] + ahead * (values[k + 1] - values[k])) * score_unit
+    constant -= slope * (points[middle] - points[0])
+    for j in range(kept):
+        reach = facing[j] * (points[middle] - kinks[j])
+        constant -= weights[j] * (max(reach, 0.0) if relu else abs(reach))
+    return kinks, facing[:kept], weights[:kept], late, constant, slope

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ._exchange import thinned
+from ._exchange import shared
 from ._passes import near
 from ._validation import FloatArray
 from .active_set import Spline, descend, nearest_state
@@ -202,10 +202,11 @@ def coarsen(tube: Tube, index: np.ndarray) -> Tube:
     """
     if len(index) == len(tube.points):
         return tube
-    points, counts, targets = thinned(tube.points, tube.counts, tube.pulls, tube.has_targets, index)
+    counts = shared(tube.points, tube.counts, index)
+    targets = shared(tube.points, tube.pulls, index) / counts if tube.has_targets else np.zeros(len(index))
     return replace(
         tube,
-        points=points,
+        points=tube.points[index],
         counts=counts,
         centre=tube.centre[index],
         half_width=tube.half_width[index],

@@ -29,7 +29,6 @@ from convexdiff_lib._passes import (
     rank_line,
     spread,
     tallied,
-    walls,
 )
 from convexdiff_lib._validation import FloatArray
 
@@ -244,7 +243,6 @@ def test_passes_over_all_points(problem: Problem, whole: bool) -> None:
     assert np.max(np.abs(rank_line(counts) - ranks)) <= ROUNDING * n
     quartiles = np.interp([0.25 * n, 0.75 * n], n - ranks, points)
     assert abs(spread(points, ranks, n) - np.diff(quartiles)[0]) <= ROUNDING * np.ptp(points)
-    assert walls(counts, 7.0).tolist() == (7 - counts / 2).tolist()
     targets = rng.normal(size=len(points))
     rest, size = centred(counts, targets)
     assert np.max(np.abs(rest - (targets - np.average(targets, weights=counts)))) <= ROUNDING
