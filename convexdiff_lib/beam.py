@@ -144,7 +144,7 @@ class Tube:
 
     @property
     def has_targets(self) -> bool:
-        """Whether targets are not zero: in denoising, where the beam's end is level at 0."""
+        """Whether there are targets, as in denoising, where the beam's end is level at 0."""
         return self.level == 0
 
     @cached_property
