@@ -318,7 +318,7 @@ def _sum_of_squares(
 
 @compiled
 def _number_below(points: FloatArray, place: float, or_at: bool) -> int:
-    """Count the sorted points that are below a place, or at it too."""
+    """Count the sorted points below a place, or at it too; `np.searchsorted` takes much longer to compile."""
     low, high = 0, len(points)
     while low < high:
         middle = (low + high) // 2
@@ -439,8 +439,7 @@ def _largest_residual(
     indicator at t a residual is |r - a| and |r - b|; the larger of the two is the distance of r from the
     middle of a and b plus half their distance.  Tied points are split one by one: what lies between the two
     readings is never larger than both.  The hinges are summed from the right; those that face left follow
-    from (t - x)_+ = (x - t)_+ - (x - t).  Returns the largest residual, the
-    sum of z, and z^T (x - x_1).
+    from (t - x)_+ = (x - t)_+ - (x - t).  Returns the largest residual, the sum of z, and z^T (x - x_1).
     """
     n = len(points)
     hinges = np.empty(n)
