@@ -110,3 +110,10 @@ def test_a_plain_run_collects_every_cell_of_every_chapter() -> None:
     collected = Counter(Path(line.split("::")[0]).stem for line in lines if ".ipynb::" in line)
     expected = {name: sum(cell.cell_type == "code" for cell in notebook_of(name).cells) for name in NAMES}
     assert dict(collected) == expected, listing.stdout + listing.stderr
+
+
+@each_chapter
+def test_no_output_shows_how_numpy_writes_its_numbers(name: str) -> None:
+    """A glued NumPy number would appear in the text as ``np.float64(3.1)``."""
+    outputs = [str(output) for cell in code_cells(notebook_of(name)) for output in cell.outputs]
+    assert not [text[:200] for text in outputs if re.search(r"np\.\w+\(", text)]
