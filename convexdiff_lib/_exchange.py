@@ -31,6 +31,7 @@ __all__ = [
     "move_of_end",
     "second_moments",
     "shared",
+    "solve_tridiagonal",
     "spans",
     "worst_outside",
     "wrongs",
@@ -307,7 +308,9 @@ def _dot(a: FloatArray, b: FloatArray) -> float:
 
 
 @compiled
-def _solve(diagonal: FloatArray, off_diagonal: FloatArray, first: FloatArray, second: FloatArray) -> None:
+def solve_tridiagonal(
+    diagonal: FloatArray, off_diagonal: FloatArray, first: FloatArray, second: FloatArray
+) -> None:
     """Overwrite two right-hand sides with the solutions; with NaN if the matrix is not positive definite."""
     last = len(diagonal) - 1
     pivots = np.empty(last + 1)
@@ -342,7 +345,7 @@ def best_values(
     leaning = lift(lengths, sign, end[2], problem.flat, problem.steep)
     for k in range(len(knots)):
         values[k], response[k] = sums.pulled[k] - values[k], -leaning[k]
-    _solve(sums.diagonal, sums.off_diagonal, values, response)
+    solve_tridiagonal(sums.diagonal, sums.off_diagonal, values, response)
     height = end[0]
     if end[0] < end[1]:
         height = -_dot(leaning, values) / _dot(leaning, response)

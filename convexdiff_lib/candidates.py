@@ -1,4 +1,4 @@
-"""What a linear spline on the data stands for: a network of the trained class, and a dual variable."""
+"""What a linear spline on the data stands for: a network of the trained class, a dual variable, a score."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._compiled import compiled
-from ._exchange import bends
+from ._double_double import DoubleDouble, rounded
 from ._passes import interpolated
-from ._validation import Activation, FloatArray
+from ._validation import FloatArray
 from .active_set import Spline
-from .beam import Beam, Tube
-from .coarse_to_fine import Solution
+from .beam import Tube
 from .networks import KinkNetwork
+from .piecewise_linear import PiecewiseLinearScore
+from .spline_certificates import LineProblem, SplineClaim
 
-__all__ = ["Candidate", "DualVariable", "network_from_candidate"]
+__all__ = ["DualVariable", "claim_from_spline", "network_from_claim", "score_from_claim"]
+
+_ROUNDING = 8 * float(np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True)
@@ -57,66 +59,111 @@ class DualVariable:
         return self.aims + z
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A score on the data: a linear spline, in the units of its tube.
+def claim_from_spline(
+    problem: LineProblem, tube: Tube, spline: Spline, values: FloatArray, height: float
+) -> SplineClaim:
+    """Say in the units of the data what a spline of the solver claims.
 
     Parameters
     ----------
-    knots : int array of shape (K + 2,)
-        Indices of points, the first and the last among them.
+    problem : LineProblem
+    tube : Tube
+        Of this problem.
+    spline : Spline
     values : array of shape (K + 2,)
-        The score there.
-    first_slope : float
-    kinks : array of shape (K,)
-        Changes of slope at the inner knots, up to what a solver left in them.
+        Its knot values, in the units of the tube.
+    height : float
+        The height of the beam's end, less its level.
+
+    Returns
+    -------
+    SplineClaim
 
     Examples
     --------
-    >>> from convexdiff_lib.beam import score_matching_tube, straight_beam
-    >>> tube = score_matching_tube(np.arange(3.0), np.ones(3), 3.0, activation="relu", skip=True)
-    >>> score = Candidate.from_beam(tube, straight_beam(tube))
-    >>> (score.values * tube.score_unit).round(6).tolist()
-    [1.5, -1.5]
+    >>> from convexdiff_lib.beam import score_matching_tube
+    >>> problem = LineProblem(np.arange(3.0), np.ones(3), None, 2.0, "relu", False)
+    >>> tube = score_matching_tube(np.arange(3.0), np.ones(3), 2.0, activation="relu", skip=False)
+    >>> spline = Spline.on_sides(tube, np.zeros(1, dtype=np.int8), 0)
+    >>> claim = claim_from_spline(problem, tube, spline, *spline.minimise())
+    >>> claim.values.round(6).tolist(), claim.offset  # per unit of length, where the tube has its own
+    ([0.5, -0.5], -2.0)
     """
-
-    knots: np.ndarray
-    values: FloatArray
-    first_slope: float
-    kinks: FloatArray
-
-    @classmethod
-    def from_spline(cls, spline: Spline, values: FloatArray) -> Candidate:
-        """All follows from the values at the knots."""
-        return cls(spline.knots, values, *bends(spline.spans, values))
-
-    @classmethod
-    def from_solution(cls, found: Solution) -> Candidate:
-        """The quick answer."""
-        return cls.from_spline(found.spline, found.values)
-
-    @classmethod
-    def from_beam(cls, tube: Tube, beam: Beam) -> Candidate:
-        """The values are those of the dual variable."""
-        knots = np.concatenate([[0], beam.knots, [len(tube.points) - 1]])
-        return cls(knots, tube.targets[knots] - beam.z[knots], beam.first_slope, beam.kinks)
-
-    def dual(self, tube: Tube, x: FloatArray, aims: FloatArray | float) -> DualVariable:
-        """The dual variable that belongs to it."""
-        return DualVariable(x, aims, tube.points[self.knots], self.values * tube.score_unit)
+    end, rest = spline.end, 0.0
+    offset = height * (tube.unit * tube.score_unit) if tube.has_targets else height
+    if end.fixed:
+        held = problem.end[0] if end.low < 0 else problem.end[1] if end.low > 0 else DoubleDouble(0.0)
+        offset, rest = float(held.high), float(held.low)
+    return SplineClaim(
+        knots=spline.knots,
+        sides=spline.sign,
+        values=values * tube.score_unit,
+        rests=np.zeros(len(values)),
+        offset=offset,
+        offset_rest=rest,
+        lean=_lean(problem, end.lean, offset),
+    )
 
 
-def network_from_candidate(
-    tube: Tube, score: Candidate, activation: Activation, skip: bool, mean_target: float
-) -> KinkNetwork:
+def _lean(problem: LineProblem, lean: int, offset: float) -> int:
+    """The sign of the end's offset; absolute values have one kind of wall only, and do not say."""
+    if problem.skip:
+        return 0
+    return lean if problem.activation == "relu" else int(np.sign(offset))
+
+
+def score_from_claim(
+    problem: LineProblem, claim: SplineClaim, network: KinkNetwork, mean_target: float
+) -> PiecewiseLinearScore:
+    """Return the claimed score on the whole line, with the outer slopes of its network.
+
+    Parameters
+    ----------
+    problem : LineProblem
+    claim : SplineClaim
+    network : KinkNetwork
+        As `network_from_claim` builds it.
+    mean_target : float
+        What is added to the score; 0 for score matching.
+
+    Returns
+    -------
+    PiecewiseLinearScore
+        With the claimed values at the knots: a network adds up slopes, and loses digits where distances
+        between points differ much.
+
+    Examples
+    --------
+    >>> problem = LineProblem(np.array([-1.0, 1.0]), np.ones(2), None, 1.0, "relu", False)
+    >>> none, halves = np.zeros(0), np.array([0.5, -0.5])
+    >>> claim = SplineClaim(np.array([0, 1]), none, halves, np.zeros(2), -1.0, 0.0, -1)
+    >>> score = score_from_claim(problem, claim, network_from_claim(problem, claim, 0.0), 0.0)
+    >>> score.slopes.tolist()
+    [-0.25, -0.5, -0.25]
+    """
+    places = problem.points[claim.knots]
+    bent = np.isin(places, network.kinks)
+    bent[[0, -1]] = True
+    knots, values = places[bent], claim.values[bent] + mean_target
+    slopes = np.diff(values) / np.diff(knots)
+    noise = _ROUNDING * (np.abs(values[1:]) + np.abs(values[:-1])) / np.diff(knots)
+    turn = 1.0 if network.activation == "relu" else 2.0
+    outer = []
+    for place, slope, blur, sign in ((0, slopes[0], noise[0], -1), (-1, slopes[-1], noise[-1], 1)):
+        ends = turn * float(network.weights[network.kinks == knots[place]].sum())
+        outside = float(slope) + sign * ends
+        # What rounding leaves of a level tail would decide whether there is a density.
+        outer.append(outside if abs(outside) > blur + _ROUNDING * abs(ends) else 0.0)
+    return PiecewiseLinearScore(knots, values, outer[0], outer[1])
+
+
+def network_from_claim(problem: LineProblem, claim: SplineClaim, mean_target: float) -> KinkNetwork:
     """Build the cheapest network of the class that is this spline on the data.
 
     Parameters
     ----------
-    tube : Tube
-    score : Candidate
-    activation : {"relu", "abs"}
-    skip : bool
+    problem : LineProblem
+    claim : SplineClaim
     mean_target : float
         What is added to the score; 0 for score matching.
 
@@ -126,123 +173,98 @@ def network_from_candidate(
 
     Examples
     --------
-    >>> from convexdiff_lib.beam import score_matching_tube, straight_beam
-    >>> tube = score_matching_tube(np.arange(3.0), np.ones(3), 3.0, activation="relu", skip=True)
-    >>> score = Candidate.from_beam(tube, straight_beam(tube))
-    >>> network_from_candidate(tube, score, "relu", True, 0.0)(np.array([0.0, 2.0])).tolist()
-    [1.5, -1.5]
+    The line -x/2 through two points: each of two neurons carries half of it.
+
+    >>> problem = LineProblem(np.array([-1.0, 1.0]), np.ones(2), None, 1.0, "relu", False)
+    >>> none, halves = np.zeros(0), np.array([0.5, -0.5])
+    >>> claim = SplineClaim(np.array([0, 1]), none, halves, np.zeros(2), -1.0, 0.0, -1)
+    >>> network = network_from_claim(problem, claim, 0.0)
+    >>> network.kinks.tolist(), network.facing.tolist(), network.weights.tolist()
+    ([-1.0, 1.0], [1.0, -1.0], [-0.25, 0.25])
     """
-    pair = 0 if tube.pair is None else tube.pair
-    wide = np.inf if tube.pair is None else 2 * float(tube.half_width[pair])
-    carriers = _Carriers(
-        pair=pair,
-        down=abs(tube.end[0]) >= wide,
-        up=abs(tube.end[1]) >= wide,
-        costs=(float(tube.half_width[0]), float(tube.half_width[-1])),
-    )
-    kinks, facing, weights, late, constant, slope = _network(
-        tube.points,
-        (tube.unit, tube.score_unit),
-        score.knots,
-        score.values,
-        score.first_slope,
-        score.kinks,
-        activation == "relu",
-        skip,
-        not tube.has_targets,
-        carriers,
-    )
-    origin = float(tube.points[0])
-    return KinkNetwork(kinks, facing, weights, late, origin, mean_target + constant, slope, activation)
-
-
-class _Carriers(NamedTuple):
-    """Which two neurons, one facing right and one left, carry a lift most cheaply.
-
-    They stand back to back at ``pair``, if ``up`` or ``down`` says so for a lift of this sign; otherwise at
-    the two ends of the data, where they share it, or the cheaper one has all of it.
-    """
-
-    pair: int
-    down: bool
-    up: bool
-    costs: tuple[float, float]
-
-
-@compiled
-def _network(
-    points: FloatArray,
-    units: tuple[float, float],
-    knots: np.ndarray,
-    values: FloatArray,
-    first_slope: float,
-    changes: FloatArray,
-    relu: bool,
-    skip: bool,
-    counted: bool,
-    carriers: _Carriers,
-) -> tuple[FloatArray, FloatArray, FloatArray, np.ndarray, float, float]:
-    """Return kinks, facing, weights, what is beyond, constant and slope of a network; but for the mean."""
-    number, slope, lift = len(changes), 0.0, first_slope
-    index, facing = np.empty(2 * number + 2, dtype=np.int64), np.ones(2 * number + 2)
-    weights = np.zeros(2 * number + 2)
-    # On the first interval only neurons that face left act.  Without a skip connection just enough of ReLU's
-    # do, to carry the first slope: kinks of one sign are turned, from the left, until they add up to it.
-    sign, missing = -np.sign(first_slope), abs(first_slope)
-    for k in range(number):
-        index[k] = index[number + k] = knots[k + 1]
-        weights[k] = changes[k] if relu else changes[k] / 2
-        if not relu:
-            # At its kink |x - t| has slope +1 facing right, -1 facing left; take what lowers the loss.
-            facing[k] = -1.0 if weights[k] > 0 else 1.0
-            lift += weights[k]
-        elif not skip:
-            turned = sign * min(missing, max(changes[k] * sign, 0.0))
-            missing -= abs(turned)
-            weights[k], weights[number + k], facing[number + k] = changes[k] - turned, turned, -1.0
-            lift += turned
-    if skip:
-        slope = lift  # the rest of the slope
+    points, relu = problem.points, problem.activation == "relu"
+    places, inner = points[claim.knots], points[claim.knots[1:-1]]
+    values = DoubleDouble(claim.values, claim.rests)
+    slopes = (values[1:] - values[:-1]) / (DoubleDouble(places[1:]) - places[:-1])
+    blur = _ROUNDING / 2 * (np.abs(claim.values[1:]) + np.abs(claim.values[:-1])) / np.diff(places)
+    kinks, first = rounded(slopes[1:] - slopes[:-1]), float(slopes.high[0])
+    kinks = np.where(np.abs(kinks) > blur[1:] + blur[:-1], kinks, 0.0)
+    if relu and problem.skip:  # on the first piece no neuron acts
+        return _assembled(problem, claim, [_Neurons(inner, 1.0, kinks)], first, mean_target)
+    if relu:
+        turned = _turned(claim, first, kinks)
+        neurons = [_Neurons(inner, 1.0, kinks - turned), _Neurons(inner, -1.0, turned)]
+        lift = first + float(turned.sum())
     else:
-        # Two neurons, one facing right and one left, carry what is left over.
-        last, ends = 2 * number + 1, (lift / 2, -lift / 2)
-        index[last - 1], index[last] = knots[0], knots[-1]
-        if carriers.up if lift > 0 else carriers.down:
-            index[last - 1] = index[last] = carriers.pair
-            ends = (lift, -lift)
-        elif lift > 0 and carriers.costs[0] < carriers.costs[1]:
-            ends = (lift, 0.0)
-        elif lift > 0 and carriers.costs[0] > carriers.costs[1]:
-            ends = (0.0, -lift)
-        weights[last - 1], weights[last] = ends
-        facing[last] = -1.0
-        if not relu:
-            facing[last - 1] = -1.0 if ends[0] > 0 else 1.0
-            facing[last] = -1.0 if ends[1] > 0 else 1.0
-    total = 0.0
-    for j in range(len(weights)):
-        total += abs(weights[j])
-    kept = 0
-    for j in range(len(weights)):
-        # What is below rounding of slopes of order one (the unit is the spread of the data) is zero.
-        if abs(weights[j]) > 1e-14 * max(1.0, total):
-            index[kept], facing[kept], weights[kept] = index[j], facing[j], weights[j]
-            kept += 1
-    unit, score_unit = units
-    slope *= score_unit / unit
-    late, kinks = np.empty(kept, dtype=np.bool_), np.empty(kept)
-    for j in range(kept):
-        # A neuron that raises the slope should act late, one that lowers it early; see KinkNetwork.beyond.
-        late[j] = relu and counted and facing[j] * weights[j] > 0
-        kinks[j], weights[j] = points[index[j]], weights[j] * (score_unit / unit)
-    middle = len(points) // 2  # where slopes have not added up to much
-    k = 0
-    while k < len(knots) - 2 and knots[k + 1] <= middle:
-        k += 1
-    ahead = (points[middle] - points[knots[k]]) / (points[knots[k + 1]] - points[knots[k]])
-    constant = (values[k] + ahead * (values[k + 1] - values[k])) * score_unit
-    constant -= slope * (points[middle] - points[0])
-    for j in range(kept):
-        reach = facing[j] * (points[middle] - kinks[j])
-        constant -= weights[j] * (max(reach, 0.0) if relu else abs(reach))
-    return kinks, facing[:kept], weights[:kept], late, constant, slope
+        # At its kink |x - t| has slope +1 facing right, -1 facing left: it faces where it lowers the loss.
+        neurons = [_Neurons(inner, np.where(kinks > 0, -1.0, 1.0), kinks / 2)]
+        lift = first + float(kinks.sum()) / 2
+    if problem.skip:
+        return _assembled(problem, claim, neurons, lift, mean_target)
+    if abs(lift) > float(blur.sum()):
+        for place, direction, share in _carriers(problem, claim, lift):
+            weight = direction * share * lift
+            facing = direction if relu else -1.0 if weight > 0 else 1.0
+            neurons.append(_Neurons(points[[place]], facing, np.array([weight])))
+    return _assembled(problem, claim, neurons, 0.0, mean_target)
+
+
+class _Neurons(NamedTuple):
+    """Neurons at some places, facing +1 or -1, with their outgoing weights; those of weight zero are none."""
+
+    places: FloatArray
+    facing: FloatArray | float
+    weights: FloatArray
+
+
+def _turned(claim: SplineClaim, first_slope: float, kinks: FloatArray) -> FloatArray:
+    """How much of every kink is carried by ReLU neurons that face left: on the first piece they alone act."""
+    if claim.lean:
+        return np.where(kinks * claim.lean < 0, kinks, 0.0)
+    # Level: kinks of one sign are turned, from the left, until they add up to the first slope.
+    sizes = np.where(kinks * first_slope < 0, np.abs(kinks), 0.0)
+    missing = abs(first_slope) - (np.cumsum(sizes) - sizes)
+    turned = np.clip(missing, 0.0, sizes)
+    turned = np.where(sizes - turned > _ROUNDING * abs(first_slope), turned, sizes)
+    return -np.sign(first_slope) * np.where(turned > _ROUNDING * abs(first_slope), turned, 0.0)
+
+
+def _carriers(problem: LineProblem, claim: SplineClaim, lift: float) -> list[tuple[int, float, float]]:
+    """Which two neurons carry a slope most cheaply, one that faces right and one left: place, facing, share.
+
+    They stand at the two ends of the data; where points are tied it can be cheaper back to back at a point
+    that repeats.  There are none where the beam's end is free.
+    """
+    last = len(problem.points) - 1
+    if not any(claim.is_at(bound) for bound in problem.end):
+        return []
+    if abs(claim.offset) < problem.beta and problem.activation == "relu":
+        counts = problem.counts
+        pair = 1 + int(counts[1:-1].argmax()) if last > 1 else 0
+        width = DoubleDouble(problem.beta) * 2.0 - 2 * problem.share * counts[pair]
+        if claim.is_at(width) or claim.is_at(-width):
+            return [(pair, 1.0, 1.0), (pair, -1.0, 1.0)]
+    if lift > 0 and problem.counts[0] != problem.counts[last] and problem.share:
+        # Of two ends with different numbers of points the one with more lowers the loss more.
+        return [(0, 1.0, 1.0)] if problem.counts[0] > problem.counts[last] else [(last, -1.0, 1.0)]
+    return [(0, 1.0, 0.5), (last, -1.0, 0.5)]
+
+
+def _assembled(
+    problem: LineProblem, claim: SplineClaim, neurons: list[_Neurons], slope: float, mean_target: float
+) -> KinkNetwork:
+    """Put a network together; its constant makes it right at the middle point, where little has added up."""
+    kinks = np.concatenate([some.places for some in neurons])
+    facing = np.concatenate([np.broadcast_to(some.facing, some.places.shape) for some in neurons])
+    weights = np.concatenate([some.weights for some in neurons])
+    used = weights != 0
+    kinks, facing, weights = kinks[used], facing[used], weights[used]
+    relu = problem.activation == "relu"
+    # A neuron that raises the slope should act late, one that lowers it early; see KinkNetwork.beyond.
+    beyond = (facing * weights > 0) & (relu and problem.targets is None)
+    middle, origin = problem.points[len(problem.points) // 2], float(problem.points[0])
+    reach = facing * (middle - kinks)
+    bent = float(weights @ (np.maximum(reach, 0.0) if relu else np.abs(reach)))
+    value = float(np.interp(middle, problem.points[claim.knots], claim.values))
+    constant = mean_target + (value - slope * (middle - origin) - bent)
+    return KinkNetwork(kinks, facing, weights, beyond, origin, constant, slope, problem.activation)

@@ -6,7 +6,9 @@ candidate) and works out, from the data and the statement of the problem only,
 * the training loss of the network, display (2) of the paper: an upper bound on the optimum;
 * the value :math:`-\tfrac12\|z\|^2` of the dual, a lower bound when z is feasible;
 * by how much z violates the constraints of the dual exactly as the paper prints them (display (7) for ReLU,
-  (11) and (15) for the absolute value), at every data point and on both sides of it.
+  (11) and (15) for the absolute value), at every data point and on both sides of it;
+* how far the score of the network may be from the optimal one.  The loss is strongly convex in the scores at
+  the data, so that :math:`\tfrac12 \sum_i (s(x_i) - s^*(x_i))^2` is at most the gap of the two bounds.
 
 For denoising, display (27), the dual constraints form a symmetric set around zero, so that any z can be moved
 into it: `certify_denoising` does that first, and then its lower bound needs no trust in z at all.
@@ -43,6 +45,10 @@ __all__ = [
 # precision's loss over a few thousand additions (1e-12).
 GAP_TOLERANCE = 1e-8
 FEASIBILITY_TOLERANCE = 1e-9
+# Of the score at a knot, compared with its size there.  Through the gap of the loss one sees an error only by
+# its square: that is what a gap of 1e-8 buys of a network found by any means.
+SCORE_TOLERANCE = 1e-6
+SCORE_TOLERANCE_BY_LOSS = 1e-2
 
 _BLOCK = 256  # so many numbers stay close to the processor
 
@@ -75,7 +81,12 @@ class Certificate:
     scale : float
         What a gap is compared with: the larger of the two values, and the loss of a simple fit: the size
         n/(2v) of that of the fitted Gaussian (score matching), that of the best constant (denoising).
-    gap_tolerance, feasibility_tolerance : float
+    score_error : float, optional
+        Bound on the error of the score: the largest over the knots, compared with the score there or, where
+        that is nearly zero, with what is natural around it.  For score matching that is one over the distance
+        to the further neighbouring knot: an error so large would change the log-density by one on the way.
+        For denoising it is the root mean square of the targets, less their mean, between those knots.
+    gap_tolerance, feasibility_tolerance, score_tolerance : float
 
     Examples
     --------
@@ -89,8 +100,10 @@ class Certificate:
     dual: float
     infeasibility: float
     scale: float
+    score_error: float | None = None
     gap_tolerance: float = GAP_TOLERANCE
     feasibility_tolerance: float = FEASIBILITY_TOLERANCE
+    score_tolerance: float = SCORE_TOLERANCE
 
     @property
     def gap(self) -> float:
@@ -104,14 +117,21 @@ class Certificate:
 
     @property
     def holds(self) -> bool:
-        """Whether the bounds meet and z is feasible, each to its tolerance; never with a NaN."""
-        return self.relative_gap <= self.gap_tolerance and self.infeasibility <= self.feasibility_tolerance
+        """Whether the bounds meet, z is feasible and the score is right, to tolerance; never with a NaN."""
+        return (
+            self.relative_gap <= self.gap_tolerance
+            and self.infeasibility <= self.feasibility_tolerance
+            and (self.score_error is None or self.score_error <= self.score_tolerance)
+        )
 
     def __str__(self) -> str:
         verdict = "holds" if self.holds else "DOES NOT HOLD"
+        score = ""
+        if self.score_error is not None:
+            score = f", score error {_at_most(max(self.score_error, self.score_tolerance))}"
         return (
             f"certificate {verdict}: primal {self.primal:.6g}, dual {self.dual:.6g}\n"
-            f"relative gap {_at_most(self.relative_gap)}, infeasibility {_at_most(self.infeasibility)}"
+            f"relative gap {_at_most(self.relative_gap)}, infeasibility {_at_most(self.infeasibility)}{score}"
         )
 
 
@@ -169,7 +189,7 @@ def certify_score_matching(
     ...                    np.array([False, False]))
     >>> print(certify_score_matching([-1, 1], ends, [-0.5, 0.5], beta=1.0))
     certificate holds: primal -0.25, dual -0.25
-    relative gap <= 1e-12, infeasibility <= 1e-12
+    relative gap <= 1e-12, infeasibility <= 1e-12, score error <= 1e-02
     """
     return ScoreMatchingCertifier(x, activation=activation, skip=skip)(network, z, beta)
 
@@ -269,7 +289,36 @@ def score_matching_certificate(
     dual = -0.5 * norm
     violation = _violation(line, largest, total, moment, beta, skip)
     scale = max(abs(primal), abs(dual), line.size_of_gaussian)
-    return Certificate(primal, dual, violation / len(points), scale)
+    slack = abs(primal - dual) + violation * network.total_weight
+    return Certificate(
+        primal,
+        dual,
+        violation / len(points),
+        scale,
+        score_error=_score_error(points, network, slack),
+        score_tolerance=SCORE_TOLERANCE_BY_LOSS,
+    )
+
+
+def _score_error(
+    points: FloatArray, network: KinkNetwork, slack: float, targets: FloatArray | None = None
+) -> float:
+    """What a gap of the loss says of the score at the knots of a network, see `Certificate`."""
+    distance = float(np.sqrt(2 * slack))
+    ends = points[[0, -1]]
+    knots = np.unique(np.concatenate([ends, np.clip(network.kinks, *ends)]))
+    scores = network.on_line(knots)
+    if targets is not None:
+        mean = targets.mean()
+        sizes = np.maximum(np.abs(scores - mean), np.sqrt(np.mean((targets - mean) ** 2)))
+    elif len(knots) > 1:
+        spans = np.diff(knots)
+        sizes = np.maximum(np.abs(scores), 1 / np.maximum(np.pad(spans, (1, 0)), np.pad(spans, (0, 1))))
+    else:
+        sizes = np.abs(scores)
+    if distance == 0:
+        return 0.0
+    return float(np.max(distance / sizes)) if (sizes > 0).all() else np.inf
 
 
 @compiled
@@ -524,7 +573,7 @@ def certify_denoising(
     ...                    np.array([False, False]))
     >>> print(certify_denoising([-1, 1], [1, -1], ends, [0.5, -0.5], beta=1.0))
     certificate holds: primal 0.75, dual 0.75
-    relative gap <= 1e-12, infeasibility <= 1e-12
+    relative gap <= 1e-12, infeasibility <= 1e-12, score error <= 1e-02
     """
     points, labels = as_sample(x_noisy, "x_noisy"), _one_each(targets, "targets", x_noisy)
     dual_vector, decay = _one_each(z, "z", x_noisy), as_weight_decay(beta)
@@ -558,7 +607,14 @@ def denoising_certificate(
     scale = max(abs(primal), abs(dual), 0.5 * float(apart @ apart), rounding)
     # The sum of n targets of root-mean-square size r has size n r; scale is about n r^2.
     infeasibility = residue / float(np.sqrt(len(labels) * scale)) if scale > 0 else 0.0
-    return Certificate(primal, dual, infeasibility, scale)
+    return Certificate(
+        primal,
+        dual,
+        infeasibility,
+        scale,
+        score_error=_score_error(points, network, abs(primal - dual), labels),
+        score_tolerance=SCORE_TOLERANCE_BY_LOSS,
+    )
 
 
 def _into_the_tube(

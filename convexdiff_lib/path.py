@@ -20,6 +20,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ._double_double import rounded
 from ._validation import (
     Activation,
     FloatArray,
@@ -31,14 +32,16 @@ from ._validation import (
 )
 from .active_set import Spline, descend
 from .beam import Tube, denoising_tube, score_matching_tube
-from .candidates import Candidate, network_from_candidate
-from .certificates import Certificate, NotCertifiedError, ScoreMatchingCertifier, certify_denoising
-from .networks import KinkNetwork
-from .univariate import UnivariateScore, _check_distances, _check_problem, _check_targets
+from .candidates import claim_from_spline
+from .certificates import NotCertifiedError
+from .sharpening import sharpened
+from .spline_certificates import LineProblem, SplineClaim, Verdict, sizes_at_knots, values_at
+from .univariate import UnivariateScore, _check_distances, _check_problem, _check_targets, certified_fit
 
 __all__ = ["Piece", "SolutionPath", "denoising_path", "solution_path"]
 
 _SAME = 2e-9  # events closer than this, relatively, are one event
+_MISSED = 1e-4  # of a score: next to an event, where points are close, it changes fast within `_SAME`
 _ROUNDING = 1e-11  # of a slack, relative to the numbers that it is a difference of
 _STRIDES = 10.0 ** np.arange(-8.0, -1.0)  # how far below an event to look for the next active set
 _MAX_EVENTS_PER_POINT = 200
@@ -149,15 +152,22 @@ class SolutionPath:
 
 @dataclass(frozen=True)
 class _State:
-    """An active set, and the optimal spline with it at one weight decay, with its rate of change."""
+    """An active set, and the optimal spline with it at one weight decay, with its rate of change.
+
+    ``height`` is that of the beam's end, less its level, and ``drift`` its rate.
+    """
 
     spline: Spline
     at: float
     values: FloatArray
     rates: FloatArray
+    height: float
+    drift: float
 
-    def score(self, beta: float) -> Candidate:
-        return Candidate.from_spline(self.spline, self.values + (beta - self.at) * self.rates)
+    def solution(self, beta: float) -> tuple[FloatArray, float]:
+        """Knot values and height at another weight decay."""
+        step = beta - self.at
+        return self.values + step * self.rates, self.height + step * self.drift
 
 
 @dataclass(frozen=True)
@@ -169,9 +179,9 @@ class _Problem:
 
     x: FloatArray
     aims: FloatArray | float
+    mean_target: float
+    line: LineProblem
     tube: Callable[[float], Tube]
-    network: Callable[[Tube, Candidate], KinkNetwork]
-    certify: Callable[[KinkNetwork, FloatArray, float], Certificate]
     corners: tuple[float, ...]
 
     def rate(self, beta: float) -> Tube:
@@ -190,12 +200,21 @@ class _Problem:
 
     def certified(self, state: _State, beta: float, at: float) -> UnivariateScore:
         """The spline of ``at``, which is ``beta`` or the event next to it, certified for ``beta``."""
-        tube, score = self.tube(beta), state.score(at)
-        network, dual = self.network(tube, score), score.dual(tube, self.x, self.aims)
-        certificate = self.certify(network, dual.vector(), beta)
-        if not certificate.holds:
-            raise NotCertifiedError(f"the path could not be certified at beta = {beta}: {certificate}")
-        return UnivariateScore(beta, certificate, network, dual)
+        line, claim, verdict = self.checked(state, beta, at)
+        return certified_fit(line, self.x, self.aims, self.mean_target, claim, verdict)
+
+    def checked(self, state: _State, beta: float, at: float) -> tuple[LineProblem, SplineClaim, Verdict]:
+        """What `certified` makes a fit of; raises NotCertifiedError if the state has another score."""
+        line, tube = self.line.at(beta), self.tube(beta)
+        spline = state.spline.again(tube, min(state.spline.state, len(tube.chain) - 1))
+        claim = claim_from_spline(line, tube, spline, *state.solution(at))
+        sharp, verdict = sharpened(line, claim)
+        missed = np.abs(rounded(values_at(line, sharp, claim.knots, exactly=False)) - claim.values)
+        if not (verdict.certificate.holds and (missed <= _MISSED * sizes_at_knots(line, claim)).all()):
+            raise NotCertifiedError(
+                f"the path could not be certified at beta = {beta}: {verdict.certificate}"
+            )
+        return line, sharp, verdict
 
 
 @dataclass(frozen=True)
@@ -265,9 +284,9 @@ def solution_path(
     problem = _Problem(
         x=sample,
         aims=0.0,
+        mean_target=0.0,
+        line=LineProblem(points, weight, None, stop, activation, skip),
         tube=lambda beta: score_matching_tube(points, weight, beta, activation=activation, skip=skip),
-        network=lambda tube, score: network_from_candidate(tube, score, activation, skip, 0.0),
-        certify=ScoreMatchingCertifier(sample, activation=activation, skip=skip),
         corners=(inner, inner - ends) if activation == "relu" and not skip else (),
     )
     return _follow(problem, stop, points)
@@ -321,15 +340,15 @@ def denoising_path(
     weight = counts.astype(np.float64)
     _check_points(points)
     mean = _check_targets(aims)
-    means = np.bincount(place, aims - mean) / weight
+    apart = aims - mean
+    means = np.bincount(place, apart) / weight
+    within = 0.5 * float(np.sum((apart - means[place]) ** 2))
     problem = _Problem(
         x=sample,
-        aims=aims - mean,
+        aims=apart,
+        mean_target=mean,
+        line=LineProblem(points, weight, means, stop, activation, skip, within),
         tube=lambda beta: denoising_tube(points, weight, means, beta, activation=activation, skip=skip),
-        network=lambda tube, score: network_from_candidate(tube, score, activation, skip, mean),
-        certify=lambda network, z, beta: certify_denoising(
-            sample, aims, network, z, beta, activation=activation, skip=skip
-        ),
         corners=(),
     )
     return _follow(problem, stop, points)
@@ -349,7 +368,7 @@ def _follow(problem: _Problem, stop: float, points: FloatArray) -> SolutionPath:
     for state, low in _walk(problem, stop):
         top = high if np.isfinite(high) else state.at
         for beta in (max(low, top * (1 - _SAME)), (top + low) / 2, low):
-            problem.certified(state, beta, beta)
+            problem.checked(state, beta, beta)
         spline = state.spline
         knots, turns = points[spline.touching], spline.sign.astype(np.int64)
         pieces.append(Piece(high, low, knots, turns, _name(spline)))
@@ -400,7 +419,8 @@ def _state_at(problem: _Problem, side: np.ndarray, end: int, beta: float) -> tup
     rates, drift = moving.minimise()
     now, size = _slacks(spline, values, offset, tube.chain[end].lean)
     change, _ = _slacks(moving, rates, drift, tube.chain[end].lean)
-    return _State(spline, beta, values, rates), _Slack(now, change, _ROUNDING * size)
+    state = _State(spline, beta, values, rates, offset, drift)
+    return state, _Slack(now, change, _ROUNDING * size)
 
 
 def _slacks(spline: Spline, values: FloatArray, offset: float, lean: int) -> tuple[FloatArray, FloatArray]:

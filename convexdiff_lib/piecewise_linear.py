@@ -84,8 +84,13 @@ class PiecewiseLinearScore:
 
     @cached_property
     def _anchors(self) -> NDArray[np.intp]:
-        """The knot from which each of the K + 1 intervals is measured: its left end, or the first knot."""
-        return np.maximum(np.arange(-1, len(self.knots)), 0)
+        """The knot from which each of the K + 1 intervals is measured: its end with the smaller value.
+
+        From the other, where the score may be larger by many powers of ten, it would lose its digits here.
+        """
+        left, size = np.maximum(np.arange(-1, len(self.knots)), 0), np.abs(self.values)
+        left[1:-1] += size[1:] < size[:-1]
+        return left
 
     @cached_property
     def _anchor_knots(self) -> FloatArray:

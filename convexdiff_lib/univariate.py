@@ -7,9 +7,9 @@ connection: eight problems, one mechanism.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from math import isfinite
@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 from ._memory import keep_freed_memory
 from ._passes import tallied
 from ._validation import Activation, FloatArray, as_activation, as_flag, as_sample, as_vector, as_weight_decay
-from .active_set import polish
+from .active_set import Spline, descend, first_spline
 from .beam import (
     Tube,
     denoising_tube,
@@ -28,17 +28,13 @@ from .beam import (
     score_matching_tube,
     solve_beam,
 )
-from .candidates import Candidate, DualVariable, network_from_candidate
-from .certificates import (
-    Certificate,
-    Line,
-    NotCertifiedError,
-    denoising_certificate,
-    score_matching_certificate,
-)
+from .candidates import DualVariable, claim_from_spline, network_from_claim, score_from_claim
+from .certificates import Certificate, NotCertifiedError, certify_denoising, certify_score_matching
 from .coarse_to_fine import Solution, solve_by_levels
 from .networks import KinkNetwork, TwoLayerNetwork
 from .piecewise_linear import PiecewiseLinearScore
+from .sharpening import sharpened
+from .spline_certificates import LineProblem, SplineClaim, Verdict
 
 __all__ = ["UnivariateScore", "denoising_score_matching", "score_matching", "score_matching_path"]
 
@@ -76,6 +72,7 @@ class UnivariateScore:
     certificate: Certificate
     kink_network: KinkNetwork
     dual: DualVariable
+    score: PiecewiseLinearScore
 
     @cached_property
     def z(self) -> FloatArray:
@@ -91,11 +88,6 @@ class UnivariateScore:
     def activation(self) -> Activation:
         """Activation of the network."""
         return self.kink_network.activation
-
-    @cached_property
-    def score(self) -> PiecewiseLinearScore:
-        """The fitted score as a piecewise-linear function on the whole line."""
-        return _as_piecewise_linear(self.kink_network)
 
     @property
     def knots(self) -> FloatArray:
@@ -226,29 +218,23 @@ def _fits(
     keep_freed_memory()
     ordered = np.sort(sample)
     _check_finite(ordered, sample, "x")
-    points, weight, closest = tallied(ordered)
+    points, counts, closest = tallied(ordered)
     _check_distances(points, closest)
     tied = len(points) < len(ordered)
     for decay in decays:
-        _check_problem(len(points), weight if tied else weight[:1], decay, activation, skip)
-    line = Line(ordered)
-
-    def certify(network: KinkNetwork, dual: DualVariable, beta: float) -> Certificate:
-        return score_matching_certificate(line, network, dual.on_line(ordered), beta, skip=skip)
-
+        _check_problem(len(points), counts if tied else counts[:1], decay, activation, skip)
     if len(points) == 1:
-        network, dual = _constant(points[0], activation), DualVariable(sample, 0.0, points, np.zeros(1))
-        return [UnivariateScore(beta, certify(network, dual, beta), network, dual) for beta in decays]
+        return [_constant_fit(sample, 0.0, beta, activation, skip) for beta in decays]
+    problem = LineProblem(points, counts, None, decays[0], activation, skip)
 
-    def solved() -> Iterator[tuple[_Task, Tube, _Pair]]:
+    def solved() -> Iterator[tuple[_Task, Tube, Solution]]:
         like: Tube | None = None
         quick: Solution | None = None
         for beta in decays:
-            tube = score_matching_tube(points, weight, beta, activation=activation, skip=skip, like=like)
+            tube = score_matching_tube(points, counts, beta, activation=activation, skip=skip, like=like)
             like = like or (tube.in_blocks() if len(decays) > 1 else tube)
             quick = solve_by_levels(tube, quick)
-            task = _Task(sample, 0.0, 0.0, beta, activation, skip, certify)
-            yield task, tube, task.pair(tube, Candidate.from_solution(quick))
+            yield _Task(sample, 0.0, 0.0, problem.at(beta)), tube, quick
 
     if len(decays) == 1:
         return [_finish(*parts) for parts in solved()]
@@ -322,74 +308,94 @@ def denoising_score_matching(
     order = np.argsort(sample)
     ordered = sample[order]
     _check_finite(ordered, sample, "x_noisy")
-    points, weight, closest = tallied(ordered)
+    points, counts, closest = tallied(ordered)
     _check_distances(points, closest)
     mean_target = _check_targets(aims)
-    labels, apart = aims[order], aims - mean_target
-    apart_on_line = labels - mean_target
-
-    def certify(network: KinkNetwork, dual: DualVariable, beta: float) -> Certificate:
-        z = apart_on_line + dual.on_line(ordered)
-        return denoising_certificate(ordered, labels, network, z, beta, skip=skip)
-
+    apart = aims - mean_target
     if len(points) == 1:
-        network = replace(_constant(points[0], activation), constant=mean_target)
-        dual = DualVariable(sample, apart, points, np.zeros(1))
-        return UnivariateScore(decay, certify(network, dual, decay), network, dual)
-    means = apart_on_line
+        return _constant_fit(sample, aims, decay, activation, skip)
+    means, within = apart[order], 0.0
     if len(points) < len(ordered):  # the best fit to tied points is that to their mean
-        place = np.repeat(np.arange(len(points)), weight.astype(np.int64))
-        means = np.bincount(place, apart_on_line) / weight
-    tube = denoising_tube(points, weight, means, decay, activation=activation, skip=skip)
-    task = _Task(sample, apart, mean_target, decay, activation, skip, certify)
-    return _finish(task, tube, task.pair(tube, Candidate.from_solution(solve_by_levels(tube))))
-
-
-_Pair = tuple[KinkNetwork, DualVariable]
+        place = np.repeat(np.arange(len(points)), counts.astype(np.int64))
+        means = np.bincount(place, apart[order]) / counts
+        within = 0.5 * float(np.sum((apart[order] - means[place]) ** 2))
+    problem = LineProblem(points, counts, means, decay, activation, skip, within)
+    tube = denoising_tube(points, counts, means, decay, activation=activation, skip=skip)
+    return _finish(_Task(sample, apart, mean_target, problem), tube, solve_by_levels(tube))
 
 
 @dataclass(frozen=True)
 class _Task:
-    """One fit to do: the data, the targets less their mean, that mean, and how to certify."""
+    """One fit to do: the data, the targets less their mean, that mean, and the problem on the line."""
 
     x: FloatArray
     aims: FloatArray | float
     mean_target: float
-    beta: float
-    activation: Activation
-    skip: bool
-    certify: Callable[[KinkNetwork, DualVariable, float], Certificate]
-
-    def pair(self, tube: Tube, score: Candidate) -> _Pair:
-        """The network and the dual variable of a candidate."""
-        network = network_from_candidate(tube, score, self.activation, self.skip, self.mean_target)
-        return network, score.dual(tube, self.x, self.aims)
+    problem: LineProblem
 
 
-def _finish(task: _Task, tube: Tube, quick: _Pair) -> UnivariateScore:
-    """Certify the quick answer to the beam problem, or else solve it thoroughly."""
+def _finish(task: _Task, tube: Tube, quick: Solution) -> UnivariateScore:
+    """Sharpen the quick answer to the beam problem until it is certified; or else solve it thoroughly."""
+    problem = task.problem
+    best: tuple[SplineClaim, Verdict] | None = None
+    for spline, values, height in chain([(quick.spline, quick.values, quick.height)], _thoroughly(tube)):
+        if not (isfinite(height) and np.isfinite(values).all()):
+            continue
+        found = sharpened(problem, claim_from_spline(problem, tube, spline, values, height))
+        if best is None or found[1].error < best[1].error:
+            best = found
+        if best[1].certificate.holds:
+            return certified_fit(problem, task.x, task.aims, task.mean_target, *best)
+    raise NotCertifiedError(_refusal(task, best[1].certificate if best else None))
 
-    def best_of(pairs: Iterable[_Pair]) -> UnivariateScore | None:
-        best: UnivariateScore | None = None
-        for network, dual in pairs:
-            if not (isfinite(network.constant) and np.isfinite(dual.values).all()):
-                break
-            certificate = task.certify(network, dual, task.beta)
-            if best is None or _flaw(certificate) < _flaw(best.certificate):
-                best = UnivariateScore(task.beta, certificate, network, dual)
-        return best
 
-    best = best_of([quick])
-    if best is None or not best.certificate.holds:
-        first, offset = solve_beam(tube)
-        beams = chain([first], polish(tube, first, offset))
-        best = best_of(task.pair(tube, Candidate.from_beam(tube, beam)) for beam in beams)
-    if best is None or not best.certificate.holds:
-        raise NotCertifiedError(
-            f"the answer could not be certified for n = {len(task.x)}, beta = {task.beta}, activation = "
-            f"{task.activation!r}, skip = {task.skip}: {best.certificate if best else 'no candidate'}"
-        )
-    return best
+def _thoroughly(tube: Tube) -> Iterator[tuple[Spline, FloatArray, float]]:
+    """Solve with an interior point and walk from there."""
+    start, offset = solve_beam(tube)
+    yield from descend(first_spline(tube, start, offset), offset)
+
+
+def certified_fit(
+    problem: LineProblem,
+    x: FloatArray,
+    aims: FloatArray | float,
+    mean_target: float,
+    claim: SplineClaim,
+    verdict: Verdict,
+) -> UnivariateScore:
+    """Return what users get from a certified claim.
+
+    Examples
+    --------
+    >>> from convexdiff_lib.spline_certificates import examine
+    >>> x, halves = np.array([-1.0, 1.0]), np.array([0.5, -0.5])
+    >>> problem = LineProblem(x, np.ones(2), None, 1.0, "relu", False)
+    >>> claim = SplineClaim(np.array([0, 1]), np.zeros(0), halves, np.zeros(2), -1.0, 0.0, -1)
+    >>> certified_fit(problem, x, 0.0, 0.0, claim, examine(problem, claim))(0.5)
+    array(-0.25)
+    """
+    network = network_from_claim(problem, claim, mean_target)
+    return UnivariateScore(
+        beta=problem.beta,
+        certificate=verdict.certificate,
+        kink_network=network,
+        dual=DualVariable(x, aims, problem.points[claim.knots], claim.values),
+        score=score_from_claim(problem, claim, network, mean_target),
+    )
+
+
+def _refusal(task: _Task, certificate: Certificate | None) -> str:
+    """Say why there is no answer, and which points are to blame if that is known."""
+    problem = task.problem
+    gaps = np.diff(problem.points)
+    tight = int(np.argmin(gaps))
+    left, right, first, last = problem.points[[tight, tight + 1, 0, -1]].tolist()
+    return (
+        f"the answer could not be certified for n = {len(task.x)}, beta = {problem.beta}, activation = "
+        f"{problem.activation!r}, skip = {problem.skip}: {certificate or 'no candidate'}\n"
+        f"The points {left!r} and {right!r} are {gaps[tight]:.3g} apart, and the data reach from {first!r} "
+        f"to {last!r}: if that is too close or too far for doubles, merge points or leave out far ones"
+    )
 
 
 def _check_targets(targets: FloatArray) -> float:
@@ -440,32 +446,21 @@ def _check_problem(
         )
 
 
-def _flaw(certificate: Certificate) -> float:
-    """How far a certificate is from perfect, in units of its tolerances; NaN counts as hopeless."""
-    flaws = (
-        certificate.relative_gap / certificate.gap_tolerance,
-        certificate.infeasibility / certificate.feasibility_tolerance,
-    )
-    return float(np.nan_to_num(np.max(flaws), nan=np.inf, posinf=np.inf))
-
-
-def _constant(origin: float, activation: Activation) -> KinkNetwork:
-    none = np.zeros(0)
-    return KinkNetwork(none, none, none, none.astype(bool), float(origin), activation=activation)
-
-
-def _as_piecewise_linear(network: KinkNetwork) -> PiecewiseLinearScore:
-    """Merge the neurons that share a position and write the network as knots, values and outer slopes."""
-    bend = 1.0 if network.activation == "relu" else 2.0
-    knots, place = np.unique(network.kinks, return_inverse=True)
-    if len(knots) == 0:
-        knots = np.array([network.origin])
-        return PiecewiseLinearScore(knots, network(knots), network.slope, network.slope)
-    left = network.slope
-    if network.activation == "relu":
-        left -= float(network.weights[network.facing < 0].sum())
+def _constant_fit(
+    sample: FloatArray, aims: FloatArray | float, beta: float, activation: Activation, skip: bool
+) -> UnivariateScore:
+    """All points are the same: without targets the score is zero there, with targets it is their mean."""
+    none, origin = np.zeros(0), float(sample[0])
+    mean = float(np.mean(aims))
+    network = KinkNetwork(none, none, none, none.astype(bool), origin, mean, activation=activation)
+    dual = DualVariable(sample, aims - mean, sample[:1], np.zeros(1))
+    if isinstance(aims, float):
+        certificate = certify_score_matching(
+            sample, network, dual.vector(), beta, activation=activation, skip=skip
+        )
     else:
-        left -= float(network.weights.sum())
-    changes = np.bincount(place, bend * network.weights, len(knots))
-    right = left + float(changes.sum())
-    return PiecewiseLinearScore(knots, network(knots), left, right)
+        certificate = certify_denoising(
+            sample, aims, network, dual.vector(), beta, activation=activation, skip=skip
+        )
+    score = PiecewiseLinearScore(sample[:1], np.array([mean]), 0.0, 0.0)
+    return UnivariateScore(beta, certificate, network, dual, score)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +21,7 @@ from convexdiff_lib._validation import Activation, FloatArray
 from convexdiff_lib.active_set import Spline, descend, first_spline, polish
 from convexdiff_lib.beam import Tube, denoising_tube, score_matching_tube, solve_beam
 from convexdiff_lib.coarse_to_fine import coarsen, solve_by_levels
-from convexdiff_lib.networks import KinkNetwork
+from convexdiff_lib.spline_certificates import LineProblem, SplineClaim, Verdict, examine
 
 
 def tube_of(x: FloatArray, beta: float, activation: Activation, skip: bool) -> Tube:
@@ -271,13 +270,13 @@ def test_another_end_has_other_guards() -> None:
 
 def test_a_path_with_an_uncertified_fit_is_not_returned(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is raised in the second thread reaches the caller."""
-    honest = univariate.network_from_candidate
 
-    def bent(*parts: Any) -> KinkNetwork:
-        network = honest(*parts)
-        return replace(network, weights=network.weights * (1.01 if len(network.weights) > 3 else 1.0))
+    def bent(problem: LineProblem, claim: SplineClaim) -> tuple[SplineClaim, Verdict]:
+        factor = 1.01 if len(claim.knots) > 3 else 1.0
+        claim = replace(claim, values=claim.values * factor)
+        return claim, examine(problem, claim)
 
-    monkeypatch.setattr(univariate, "network_from_candidate", bent)
+    monkeypatch.setattr(univariate, "sharpened", bent)
     x = np.random.default_rng(0).normal(size=100)
     assert len(score_matching_path(x, [90.0, 60.0])) == 2
     with pytest.raises(NotCertifiedError, match=r"beta = 2\.0"):

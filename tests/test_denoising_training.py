@@ -26,10 +26,11 @@ from convexdiff_lib import (
     univariate,
 )
 from convexdiff_lib._validation import Activation, FloatArray
-from convexdiff_lib.beam import Beam, Tube, denoising_tube, solve_beam
+from convexdiff_lib.beam import Tube, denoising_tube
 from convexdiff_lib.certificates import certify_denoising
 from convexdiff_lib.coarse_to_fine import Solution, solve_by_levels
 from convexdiff_lib.networks import KinkNetwork
+from convexdiff_lib.spline_certificates import examine
 
 RELATIVE = 1e-9  # of the certificate's scale: ten times below the gap that a certificate forgives
 
@@ -317,17 +318,13 @@ def test_the_mirror_image_of_a_hinge_is_needed() -> None:
 def test_a_wrong_answer_is_never_returned(
     activation: Activation, skip: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def wrong(tube: Tube) -> tuple[Beam, float]:
-        beam, offset = solve_beam(tube)
-        return replace(beam, z=1.01 * beam.z, first_slope=beam.first_slope + 0.1), offset
-
     def off(tube: Tube) -> Solution:
         found = solve_by_levels(tube)
         return replace(found, values=found.values + np.linspace(0.0, 0.1, len(found.values)))
 
     monkeypatch.setattr(univariate, "solve_by_levels", off)
-    monkeypatch.setattr(univariate, "solve_beam", wrong)
-    monkeypatch.setattr(univariate, "polish", lambda *_: iter(()))
+    monkeypatch.setattr(univariate, "descend", lambda *_: iter(()))
+    monkeypatch.setattr(univariate, "sharpened", lambda problem, claim: (claim, examine(problem, claim)))
     x, targets = problem_of_twenty()
     with pytest.raises(NotCertifiedError, match=r"n = 20, beta = 1\.0, activation = .* skip = "):
         solve(x, targets, 1.0, activation, skip)

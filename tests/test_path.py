@@ -16,11 +16,11 @@ from convexdiff_lib import NotCertifiedError, denoising_score_matching, score_ma
 from convexdiff_lib._validation import Activation, FloatArray
 from convexdiff_lib.datasets import GaussianMixture
 from convexdiff_lib.large_weight_decay import large_weight_decay_threshold
-from convexdiff_lib.networks import KinkNetwork
 from convexdiff_lib.path import SolutionPath, denoising_path, solution_path
 from convexdiff_lib.piecewise_linear import PiecewiseLinearScore
 from convexdiff_lib.programs import score_matching_program, solve_program
 from convexdiff_lib.selection import score_error
+from convexdiff_lib.spline_certificates import LineProblem, SplineClaim, Verdict, examine
 from convexdiff_lib.univariate import UnivariateScore
 
 
@@ -255,14 +255,14 @@ def test_a_wrong_piece_does_not_pass() -> None:
 
 def test_a_path_with_an_uncertified_piece_is_not_returned(monkeypatch: pytest.MonkeyPatch) -> None:
     x = np.random.default_rng(0).normal(size=30)
-    honest = path_module.network_from_candidate
 
-    def bent(*parts: Any) -> KinkNetwork:
-        network = honest(*parts)
-        # One per cent too much where the network has more than three neurons: the first pieces are right.
-        return replace(network, weights=network.weights * (1.01 if len(network.weights) > 3 else 1.0))
+    def bent(problem: LineProblem, claim: SplineClaim) -> tuple[SplineClaim, Verdict]:
+        # One per cent too much where the score has more than two kinks: the first pieces are right.
+        factor = 1.01 if len(claim.knots) > 4 else 1.0
+        claim = replace(claim, values=claim.values * factor)
+        return claim, examine(problem, claim)
 
-    monkeypatch.setattr(path_module, "network_from_candidate", bent)
+    monkeypatch.setattr(path_module, "sharpened", bent)
     assert len(solution_path(x, down_to=20.0).pieces) >= 2
     with pytest.raises(NotCertifiedError, match="could not be certified at beta"):
         solution_path(x, down_to=2.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -26,10 +26,11 @@ from strategies import (
 
 from convexdiff_lib import NotCertifiedError, UnivariateScore, score_matching, score_matching_loss, univariate
 from convexdiff_lib._validation import Activation, FloatArray
-from convexdiff_lib.active_set import polish
-from convexdiff_lib.beam import Beam, Tube, solve_beam
+from convexdiff_lib.active_set import Spline, descend
+from convexdiff_lib.beam import Tube
 from convexdiff_lib.coarse_to_fine import Solution, solve_by_levels
 from convexdiff_lib.networks import KinkNetwork
+from convexdiff_lib.spline_certificates import LineProblem, SplineClaim, Verdict, examine
 
 RELATIVE = 1e-9  # of the certificate's scale: ten times below the gap that a certificate forgives
 
@@ -413,25 +414,13 @@ def test_tight_clusters_far_apart() -> None:
         assert score_matching(clusters, 1.0 + 0.02 * seed).certificate.holds is True
 
 
-def perturbed(change: Callable[[Beam], Beam]) -> Callable[[Tube], tuple[Beam, float]]:
-    def solver(tube: Tube) -> tuple[Beam, float]:
-        beam, offset = solve_beam(tube)
-        return change(beam), offset
-
-    return solver
-
-
-def nudged(beam: Beam) -> Beam:
-    return Beam(beam.knots, beam.kinks * 1.01, beam.first_slope * 1.01, beam.z * 1.01)
-
-
 def one_per_cent_off(tube: Tube, before: Solution | None = None) -> Solution:
     found = solve_by_levels(tube, before)
     return replace(found, values=found.values * 1.01)
 
 
-def no_number(beam: Beam) -> Beam:
-    return Beam(beam.knots, beam.kinks, np.nan, np.full_like(beam.z, np.nan))
+def as_it_is(problem: LineProblem, claim: SplineClaim) -> tuple[SplineClaim, Verdict]:
+    return claim, examine(problem, claim)
 
 
 @every_network
@@ -440,13 +429,15 @@ def test_a_wrong_answer_is_never_returned(
 ) -> None:
     x = np.random.default_rng(0).normal(size=20)
     monkeypatch.setattr(univariate, "solve_by_levels", one_per_cent_off)
+    assert solve(x, 3.0, activation, skip).certificate.holds is True  # Newton's step mends it
+    monkeypatch.setattr(univariate, "sharpened", as_it_is)
     assert solve(x, 3.0, activation, skip).certificate.holds is True  # the thorough route mends it
-    monkeypatch.setattr(univariate, "solve_beam", perturbed(nudged))
-    assert solve(x, 3.0, activation, skip).certificate.holds is True  # the polish mends it
-    monkeypatch.setattr(univariate, "polish", lambda tube, start, offset: iter(()))
+    monkeypatch.setattr(univariate, "descend", lambda spline, height: iter(()))
     with pytest.raises(NotCertifiedError, match=r"n = 20, beta = 3.0, .*DOES NOT HOLD"):
         solve(x, 3.0, activation, skip)
-    monkeypatch.setattr(univariate, "solve_beam", perturbed(no_number))
+    monkeypatch.setattr(
+        univariate, "solve_by_levels", lambda tube, _: replace(solve_by_levels(tube), height=np.nan)
+    )
     with pytest.raises(NotCertifiedError, match="no candidate"):
         solve(x, 3.0, activation, skip)
 
@@ -459,13 +450,15 @@ def test_the_best_candidate_is_kept(
     x = np.random.default_rng(0).normal(size=20)
     good = solve(x, 3.0, activation, skip)
     monkeypatch.setattr(univariate, "solve_by_levels", one_per_cent_off)
+    monkeypatch.setattr(univariate, "sharpened", as_it_is)
 
-    def wandering(tube: Tube, start: Beam, offset: float) -> list[Beam]:
-        best = list(polish(tube, start, offset))[-1]
-        return [nudged(best), best, nudged(best)]
+    def wandering(spline: Spline, height: float) -> Iterator[tuple[Spline, FloatArray, float]]:
+        *_, (best, values, end) = descend(spline, height)
+        for factor in (1.01, 1.0, 1.01):
+            yield best, values * factor, end
 
-    monkeypatch.setattr(univariate, "polish", wandering)
-    assert solve(x, 3.0, activation, skip).value == good.value
+    monkeypatch.setattr(univariate, "descend", wandering)
+    assert abs(solve(x, 3.0, activation, skip).value - good.value) <= 1e-12 * abs(good.value)  # rounding
 
 
 @every_network

@@ -1,0 +1,945 @@
+r"""Certificates of a fitted score itself, not only of its loss, recomputed from the data.
+
+Candidate: a linear spline s with knots at data points, and for every knot the side on which a neuron's
+constraint should be tight.  This module knows no solver.  It works out from the data how far s is from the
+optimal score :math:`s^*`, and keeps the digits where distances between points differ by many powers of ten.
+
+The dual of the training problem asks for a function g (the *beam*): with sorted distinct points
+:math:`x_1 < \dots < x_m`, multiplicities :math:`k_j` and targets :math:`\ell_j` (zero for score matching),
+
+.. math:: g_j = \sum_i k_i z_i (x_i - x_j)_+, \qquad \text{so } g_m = 0, \qquad
+          | (g_j - c_j) - \theta (g_1 - n) | \le r_j,
+
+with the numbers c, r and theta of `convexdiff_lib.beam`.  Put g on the wall of its tube at every knot, and
+let it bend like :math:`z = \ell - s` between them.  That fixes g, piece by piece.  At a knot its slope then
+changes by :math:`-k_j \tilde z_j` for some :math:`\tilde z_j`, which is :math:`z_j` if s is optimal, and
+
+.. math:: r_j = \tilde z_j - z_j
+
+is the *defect* of the knot.  If g stays in its tube, and the kinks of s and its end neurons have the signs
+that the walls ask for, then g is feasible and every neuron of s has its constraint tight.  So the duality gap
+is :math:`\tfrac12 \sum_j k_j r_j^2` exactly; s is the optimal score for the targets :math:`\ell + r`, and
+because the map from targets to optimal scores never increases distances,
+
+.. math:: \Big( \sum_i (s(x_i) - s^*(x_i))^2 \Big)^{1/2} \le \Big( \sum_j k_j r_j^2 \Big)^{1/2} .
+
+A defect is a sum over the two pieces next to its knot: what happens far away, on another scale, costs it no
+digit.  Points at which g touches the wall without a kink of s are pinned to it like knots.  All sums are
+taken in doubles first, and in double-double numbers where that does not settle it.
+"""
+
+from __future__ import annotations
+
+from copy import copy
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from ._compiled import compiled, compiled_sum
+from ._double_double import DoubleDouble, Number, rounded
+from ._validation import Activation, FloatArray
+from .certificates import Certificate
+
+__all__ = ["EndVerdict", "LineProblem", "SplineClaim", "Verdict", "examine", "sizes_at_knots", "values_at"]
+
+_EPS = float(np.finfo(np.float64).eps)
+_BLOCK = 256  # so many terms are added one by one, then their sums
+_SPARE = 1e-2  # in doubles rounding is estimated: without this to spare, double-doubles decide
+_PINNINGS = 8
+
+
+@dataclass(frozen=True)
+class LineProblem:
+    r"""A training problem in one dimension, in terms of its sorted distinct points.
+
+    Parameters
+    ----------
+    points, counts : arrays of shape (m,)
+        Distinct points, increasing, and how often each occurs; m at least 2.
+    targets : array of shape (m,), or None
+        Denoising: the mean target at each point, less any constant.  None for score matching.
+    beta : float
+    activation : {"relu", "abs"}
+    skip : bool
+    spread : float
+        Denoising: half the sum of squares of targets about the mean of their point; no score lowers it.
+
+    Examples
+    --------
+    >>> problem = LineProblem(np.array([-1.0, 1.0]), np.ones(2), None, 1.0, "relu", False)
+    >>> [float(bound.high) for bound in problem.end]
+    [-1.0, 0.0]
+    """
+
+    points: FloatArray
+    counts: FloatArray
+    targets: FloatArray | None
+    beta: float
+    activation: Activation
+    skip: bool
+    spread: float = 0.0
+
+    def at(self, beta: float) -> LineProblem:
+        """The same problem at another weight decay; what depends on the data only is worked out once."""
+        _ = self.aims, self.centre, self.loss_of_simple_fit  # the copy finds these
+        twin = copy(self)
+        object.__setattr__(twin, "beta", beta)
+        twin.__dict__.pop("end", None)
+        return twin
+
+    @cached_property
+    def loss_of_simple_fit(self) -> float:
+        """The size of the loss of the fitted Gaussian, or for denoising of the best constant."""
+        if self.targets is not None:
+            return 0.5 * float(self.counts @ (self.targets * self.targets)) + self.spread
+        lever = self.points - (self.counts @ self.points) / self.level
+        return self.level**2 / (2 * float(self.counts @ (lever * lever)))
+
+    @cached_property
+    def level(self) -> float:
+        """Height of a level end: the number of points for score matching, zero for denoising."""
+        return float(self.counts.sum()) if self.targets is None else 0.0
+
+    @cached_property
+    def aims(self) -> FloatArray:
+        """The targets, zero for score matching."""
+        return np.zeros(len(self.points)) if self.targets is None else self.targets
+
+    @cached_property
+    def centre(self) -> FloatArray:
+        """How many points stand above each, and half of those at it; zero for denoising."""
+        if self.targets is not None:
+            return np.zeros(len(self.points))
+        return self.level - np.cumsum(self.counts) + self.counts / 2
+
+    @property
+    def radius(self) -> float:
+        """Half the width of the tube, where no point is counted."""
+        return self.beta if self.activation == "relu" else self.beta / 2
+
+    @property
+    def share(self) -> float:
+        """By how much of its multiplicity the tube is narrower at a point, on either side."""
+        return 0.5 if self.targets is None else 0.0
+
+    @cached_property
+    def end(self) -> tuple[DoubleDouble, DoubleDouble]:
+        """Lowest and highest end of the beam, less its level; at a bound neurons at the ends may act."""
+        if self.skip:
+            return DoubleDouble(0.0), DoubleDouble(0.0)
+        beta = DoubleDouble(self.beta)
+        low, high = -beta, beta
+        if self.targets is None:
+            ends = float(max(self.counts[0], self.counts[-1]))
+            high = beta - (ends if self.activation == "relu" else 2 * ends)
+        if self.activation == "relu" and len(self.points) > 2:
+            # Beyond this the two walls of ReLU networks, one for each direction, would cross.
+            width = beta * 2.0 - 2 * self.share * float(self.counts[1:-1].max())
+            low = -width if width.high < beta.high else low
+            high = width if width.high < high.high else high
+        return low, high
+
+    def tilts(self, sides: FloatArray, lean: int) -> FloatArray:
+        """The share of the end's offset in the walls of these sides, and at the two ends of the beam."""
+        inner = sides * lean < 0 if self.activation == "relu" else np.full(len(sides), 0.5)
+        return np.concatenate([[1.0], inner, [0.0]])
+
+
+@dataclass(frozen=True)
+class SplineClaim:
+    """What is claimed: an optimal score as a linear spline, and where its dual constraints are tight.
+
+    Parameters
+    ----------
+    knots : int array of shape (K + 2,)
+        Indices of points, increasing; the first and the last point among them.
+    sides : array of shape (K,)
+        For each inner knot +1 if the beam is at the top of the tube there, -1 if at the bottom.
+    values, rests : arrays of shape (K + 2,)
+        The score at the knots, and what rounding has cut off from it.
+    offset, offset_rest : float
+        The height of the beam's end less its level, likewise.
+    lean : int
+        The sign of the offset, 0 where the end is held level: it decides on which wall which neurons are.
+
+    Examples
+    --------
+    The line -x/2 through two points at -1 and 1:
+
+    >>> none, halves = np.zeros(0), np.array([0.5, -0.5])
+    >>> SplineClaim(np.array([0, 1]), none, halves, np.zeros(2), -1.0, 0.0, -1).lean
+    -1
+    """
+
+    knots: np.ndarray
+    sides: FloatArray
+    values: FloatArray
+    rests: FloatArray
+    offset: float
+    offset_rest: float
+    lean: int
+
+    def is_at(self, height: DoubleDouble) -> bool:
+        """Whether the end of the beam is exactly there."""
+        return self.offset == float(height.high) and self.offset_rest == float(height.low)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A certificate, and what one needs to improve a claim that did not get one.
+
+    Parameters
+    ----------
+    certificate : Certificate
+    defects : array of shape (K + 2,)
+        Multiplicity times defect, at every knot.
+    end : EndVerdict
+        Of the end of the beam.
+    outside, outside_sides, excess : arrays of shape (q,)
+        Points at which the beam is outside its tube by more than rounding, on which side, and by how much.
+    turned : bool array of shape (K,)
+        Which inner knots bend to the wrong side.
+    sums : Sums
+        Over the pieces between the knots.
+
+    Examples
+    --------
+    >>> problem = LineProblem(np.array([-1.0, 1.0]), np.ones(2), None, 1.0, "relu", False)
+    >>> none, halves = np.zeros(0), np.array([0.5, -0.5])
+    >>> verdict = examine(problem, SplineClaim(np.array([0, 1]), none, halves, np.zeros(2), -1.0, 0.0, -1))
+    >>> verdict.certificate.holds, verdict.same_points_touch
+    (True, True)
+    """
+
+    certificate: Certificate
+    defects: FloatArray
+    end: EndVerdict
+    outside: np.ndarray
+    outside_sides: FloatArray
+    excess: FloatArray
+    turned: np.ndarray
+    sums: Sums
+
+    @property
+    def same_points_touch(self) -> bool:
+        """Whether the optimal score has its kinks at the same knots, as far as can be seen."""
+        return not (len(self.outside) or self.turned.any() or self.end.move or self.end.strays)
+
+    @property
+    def error(self) -> float:
+        """The certificate's bound on the error of the score."""
+        error = self.certificate.score_error
+        return np.inf if error is None else error
+
+    @property
+    def settled(self) -> bool:
+        """Whether the certificate holds with so much to spare that its rounding does not matter."""
+        return self.certificate.holds and self.error <= _SPARE * self.certificate.score_tolerance
+
+
+@dataclass(frozen=True)
+class EndVerdict:
+    """What is left for neurons at the two ends of the data, and what that asks of the end of the beam.
+
+    Parameters
+    ----------
+    lift : float
+        The slope that they carry.
+    per_value : array of shape (K + 2,)
+        Its derivative in the knot values.
+    held : bool
+        Whether the end is held, at a bound or level; else there must be no lift.
+    move : int
+        Where it has to go: +1 up, -1 down, 0 nowhere.
+    error : float
+        By how much the lift may be wrong.
+    strays : bool
+        Whether it is free, and has left its interval.
+
+    Examples
+    --------
+    >>> EndVerdict(0.0, np.zeros(2), True, 0, 0.0, False).held
+    True
+    """
+
+    lift: float
+    per_value: FloatArray
+    held: bool
+    move: int
+    error: float
+    strays: bool
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Sums over the points strictly between two neighbours of a list, one entry for each pair.
+
+    With w the distance of a point from the left one, over that between the two: of k (1 - w)^2, k w (1 - w),
+    k w^2, k l (1 - w), k l w; and of k and k l^2.
+    """
+
+    left: Number
+    mixed: Number
+    right: Number
+    pulled_left: Number
+    pulled_right: Number
+    mass: FloatArray
+    squares: FloatArray
+
+
+def examine(problem: LineProblem, claim: SplineClaim, *, exactly: bool = False) -> Verdict:
+    r"""Find out how far a claimed spline is from the optimal score.
+
+    Parameters
+    ----------
+    problem : LineProblem
+    claim : SplineClaim
+    exactly : bool
+        In double-double numbers, where rounding does not count; else in doubles, where it is estimated.
+
+    Returns
+    -------
+    Verdict
+        Its certificate holds only if the score is right at every knot, see
+        `convexdiff_lib.certificates.Certificate`.
+
+    Examples
+    --------
+    Two points at -1 and 1 with beta = 1.  The optimum is the line -x/2; half of that slope is refused.
+
+    >>> problem = LineProblem(np.array([-1.0, 1.0]), np.ones(2), None, 1.0, "relu", False)
+    >>> for value in (0.5, 0.25):
+    ...     values = np.array([value, -value])
+    ...     claim = SplineClaim(np.array([0, 1]), np.zeros(0), values, np.zeros(2), -1.0, 0.0, -1)
+    ...     print(examine(problem, claim).certificate.holds)
+    True
+    False
+    """
+    beam = free = _thread(problem, claim, claim.knots, claim.sides, exactly)
+    found = first = _tightest(problem, beam)
+    for _ in range(_PINNINGS):
+        if not len(found.points):
+            break
+        beam = _pinned(problem, claim, beam, found)
+        found = _tightest(problem, beam)
+    signs = _check_signs(problem, claim, free)
+    beyond = first.rooms < -first.blur
+    return Verdict(
+        certificate=_certificate(problem, claim, beam, signs, found.excess),
+        defects=rounded(free.defects),
+        end=signs.end,
+        outside=first.points[beyond],
+        outside_sides=first.sides[beyond],
+        excess=-first.rooms[beyond],
+        turned=signs.turned,
+        sums=free.sums,
+    )
+
+
+@dataclass(frozen=True)
+class _Beam:
+    """The beam of a claim: on the wall at its contacts, bent like target minus score between them.
+
+    ``noise`` says how well the defects are known, ``blur`` for every piece how well its heights are.
+    """
+
+    at: np.ndarray
+    sides: FloatArray
+    offset: Number
+    lengths: Number
+    values: Number
+    sums: Sums
+    heights: Number
+    slopes: Number  # at the right ends of the pieces
+    defects: Number
+    noise: FloatArray
+    blur: FloatArray
+
+    @property
+    def exactly(self) -> bool:
+        """Whether its numbers are double-doubles."""
+        return isinstance(self.offset, DoubleDouble)
+
+
+def _number(exactly: bool, high: FloatArray | float, low: FloatArray | float = 0.0) -> Number:
+    return DoubleDouble(high, low) if exactly else np.asarray(high) + low
+
+
+def _thread(
+    problem: LineProblem, claim: SplineClaim, at: np.ndarray, sides: FloatArray, exactly: bool
+) -> _Beam:
+    """Put the beam on the walls at these contacts, and read off its defects."""
+    offset, radius = _number(exactly, claim.offset, claim.offset_rest), _number(exactly, problem.radius)
+    lengths = _number(exactly, problem.points[at[1:]]) - problem.points[at[:-1]]
+    values = values_at(problem, claim, at, exactly=exactly)
+    sums = _add_up(problem, at, lengths, exactly)
+    counts, centre = problem.counts[at], problem.centre[at]
+    tilts, walls = problem.tilts(sides, claim.lean), _padded(sides, 1, 1)
+    centre[0], centre[-1] = problem.level, 0.0
+    narrower = problem.share * walls * counts
+    heights = offset * tilts + radius * walls + centre - narrower
+    # Differences of heights term by term: what is equal on both sides cancels before anything is rounded.
+    rises = offset * _fall(tilts) + radius * _fall(walls) + _fall(centre) - _fall(narrower)
+    first, last = values[:-1], values[1:]
+    chords = rises / lengths
+    left = chords + sums.pulled_left - (first * sums.left + last * sums.mixed)
+    right = chords - sums.pulled_right + (first * sums.mixed + last * sums.right)
+    defects = _edged(right, 1) - _edged(left, 0) - (problem.aims[at] - values) * counts
+
+    # How large the numbers are that cancel in these.
+    unit = 64 * _EPS * _EPS if exactly else _EPS
+    spans, size = rounded(lengths), np.abs(rounded(values))
+    before, after = size[:-1], size[1:]
+    pulls = np.sqrt(sums.mass * sums.squares)
+    bent = before * rounded(sums.left + sums.mixed) + after * rounded(sums.mixed + sums.right) + pulls
+    if exactly:  # there the sums are differences of sums of distances
+        bent = bent + (before + after) * sums.mass
+    tall = abs(claim.offset) * np.abs(_fall(tilts)) + problem.radius * np.abs(_fall(walls))
+    steep = (tall + np.abs(_fall(centre))) / spans + bent
+    own = counts * (size + np.abs(problem.aims[at]))
+    level = np.abs(rounded(heights))
+    reach = level[:-1] + level[1:] + problem.radius + spans * (np.abs(rounded(right)) + bent)
+    return _Beam(
+        at=at,
+        sides=sides,
+        offset=offset,
+        lengths=lengths,
+        values=values,
+        sums=sums,
+        heights=heights,
+        slopes=right,
+        defects=defects,
+        noise=16 * unit * (_edged(steep, 1) + _edged(steep, 0) + own),
+        blur=unit * (16 + np.sqrt(np.diff(at))) * reach,
+    )
+
+
+def values_at(problem: LineProblem, claim: SplineClaim, at: np.ndarray, *, exactly: bool) -> Number:
+    """Return a claimed score at some points: as claimed at its knots, on straight lines in between.
+
+    Parameters
+    ----------
+    problem : LineProblem
+    claim : SplineClaim
+    at : int array of shape (q,)
+        Indices of points.
+    exactly : bool
+        In double-double numbers.
+
+    Examples
+    --------
+    >>> problem = LineProblem(np.arange(3.0), np.ones(3), None, 1.0, "relu", False)
+    >>> ends, values = np.array([0, 2]), np.array([1.0, -1.0])
+    >>> claim = SplineClaim(ends, np.zeros(0), values, np.zeros(2), -1.0, 0.0, -1)
+    >>> values_at(problem, claim, np.arange(3), exactly=False).tolist()
+    [1.0, 0.0, -1.0]
+    """
+    knots, points = claim.knots, problem.points
+    values = _number(exactly, claim.values, claim.rests)
+    if len(at) == len(knots) and (at == knots).all():
+        return values
+    piece = np.clip(np.searchsorted(knots, at, side="right") - 1, 0, len(knots) - 2)
+    start, end = knots[piece], knots[piece + 1]
+    ahead = _number(exactly, points[at]) - points[start]
+    ahead = ahead / (_number(exactly, points[end]) - points[start])
+    return values[piece] + (values[piece + 1] - values[piece]) * ahead
+
+
+def _fall(values: FloatArray) -> FloatArray:
+    """By how much each is above the next."""
+    return values[:-1] - values[1:]
+
+
+def _edged(pieces: Number, shift: int) -> Number:
+    """From pieces to contacts: to the one on the left of each piece (0) or on its right (1); else zero."""
+    if isinstance(pieces, DoubleDouble):
+        return DoubleDouble(_padded(pieces.high, shift, 1 - shift), _padded(pieces.low, shift, 1 - shift))
+    return _padded(pieces, shift, 1 - shift)
+
+
+def _padded(values: FloatArray, before: int, after: int) -> FloatArray:
+    """Put zeros before and after; `numpy.pad` takes longer than all else for few values."""
+    return np.concatenate([np.zeros(before), values, np.zeros(after)])
+
+
+@dataclass(frozen=True)
+class _Tight:
+    """Points that have no room for the beam's side but for rounding, at most one for each piece and side."""
+
+    points: np.ndarray
+    sides: FloatArray
+    rooms: FloatArray
+    blur: FloatArray
+
+    @property
+    def excess(self) -> float:
+        """By how much the beam may be outside its tube."""
+        return float(np.max(self.blur - self.rooms, initial=0.0))
+
+
+def _tightest(problem: LineProblem, beam: _Beam) -> _Tight:
+    """Compare the beam with the walls of its tube between its contacts."""
+    pieces = np.arange(len(beam.at) - 1)
+    coarse = beam.blur / (64 * _EPS) if beam.exactly else beam.blur
+    axis = beam.offset * (0.0 if problem.skip else 0.5)
+    narrower = _size(axis) if problem.activation == "relu" else axis * 0.0
+    data = (problem.points, problem.counts, problem.aims, problem.centre, problem.radius, problem.share)
+    line = (rounded(beam.values), rounded(beam.heights), rounded(beam.slopes))
+    found = _tight(
+        pieces, coarse, *_look(*data, float(rounded(axis)), float(rounded(narrower)), beam.at, *line)
+    )
+    if not beam.exactly or not len(found.points):
+        return found
+    pieces = np.unique(np.searchsorted(beam.at, found.points) - 1)
+    inclines = (beam.values[1:] - beam.values[:-1]) / beam.lengths
+    lines = (_pairs(beam.values), _pairs(inclines), _pairs(beam.heights), _pairs(beam.slopes))
+    shift = (_pair(axis), _pair(narrower))
+    return _tight(pieces, beam.blur[pieces], *_look_exactly(*data, *shift, pieces, beam.at, *lines))
+
+
+def _size(number: Number) -> Number:
+    return -number if rounded(number) < 0 else number
+
+
+def _pair(number: Number) -> tuple[float, float]:
+    return (
+        (float(number.high), float(number.low)) if isinstance(number, DoubleDouble) else (float(number), 0.0)
+    )
+
+
+def _pairs(numbers: Number) -> FloatArray:
+    assert isinstance(numbers, DoubleDouble)
+    return np.stack([numbers.high, numbers.low], axis=1)
+
+
+def _tight(pieces: np.ndarray, blur: FloatArray, where: np.ndarray, rooms: FloatArray) -> _Tight:
+    """Pick the places where there is no room; both are given for every piece and side, top first."""
+    blur = np.repeat(blur, 2)
+    some = (where >= 0) & (rooms <= blur)
+    order = np.argsort(where[some], kind="stable")
+    sides = np.tile([1.0, -1.0], len(pieces))[some][order]
+    points = where[some][order]
+    once = np.append(True, points[1:] != points[:-1]) if len(points) else np.zeros(0, dtype=bool)
+    return _Tight(points[once], sides[once], rooms[some][order][once], blur[some][order][once])
+
+
+def _pinned(problem: LineProblem, claim: SplineClaim, beam: _Beam, more: _Tight) -> _Beam:
+    """Put the beam on the wall at some more points."""
+    inner = np.concatenate([beam.at[1:-1], more.points])
+    order = np.argsort(inner)
+    at = np.concatenate([beam.at[:1], inner[order], beam.at[-1:]])
+    return _thread(problem, claim, at, np.concatenate([beam.sides, more.sides])[order], beam.exactly)
+
+
+@dataclass(frozen=True)
+class _Signs:
+    """What the kinks of a spline say: see `Verdict`.
+
+    ``penalty`` is what neurons whose constraint is not tight add to the gap.  A slope that is left over at
+    the two ends is taken away by moving the score at one knot: ``correction`` is how much further from the
+    optimum that leaves it.  ``weight`` is what the network weighs.
+    """
+
+    turned: np.ndarray
+    end: EndVerdict
+    penalty: float
+    correction: float
+    weight: float
+
+
+def _check_signs(problem: LineProblem, claim: SplineClaim, beam: _Beam) -> _Signs:
+    """Compare the kinks, and the slope left for the two ends, with the walls that the beam touches."""
+    unit = 64 * _EPS * _EPS if beam.exactly else 4 * _EPS
+    spans, size = rounded(beam.lengths), np.abs(rounded(beam.values))
+    slopes = (beam.values[1:] - beam.values[:-1]) / beam.lengths
+    steep = unit * (size[1:] + size[:-1]) / spans
+    kinks = rounded(slopes[1:] - slopes[:-1])
+    sure = claim.sides * kinks - (steep[1:] + steep[:-1])
+    # A neuron on the wrong side has its constraint loose by the distance of its two walls.
+    width = 2 * (problem.radius - problem.share * problem.counts[beam.at[1:-1]])
+    penalty = float(np.maximum(-sure, 0.0) @ width)
+    end = _check_end(problem, claim, beam, slopes, steep)
+    correction = 0.0
+    if end.error > 0:
+        shifts = _shifts(end, spans, sure)
+        cheapest = int(np.argmin(costs := shifts * _reach_of_knots(problem, beam)))
+        correction = float(costs[cheapest])
+        if not np.isfinite(correction):
+            low, high = (float(bound.high) for bound in problem.end)
+            correction, penalty = 0.0, penalty + end.error * max(high - low, 0.0)
+    at_a_bound = any(claim.is_at(bound) for bound in problem.end)  # else no neuron stands at the ends
+    weight = float(np.sum(np.abs(kinks))) + (abs(end.lift) if at_a_bound else 0.0)
+    return _Signs(
+        turned=sure < 0,
+        end=end,
+        penalty=penalty,
+        correction=correction,
+        weight=weight if problem.activation == "relu" else weight / 2,
+    )
+
+
+def _shifts(end: EndVerdict, spans: FloatArray, sure: FloatArray) -> FloatArray:
+    """By how much the score would have to move at each knot to leave no slope over.
+
+    Infinite where that might turn a kink, there or at a neighbour; ``sure`` is what the kinks have to spare.
+    """
+    with np.errstate(divide="ignore"):
+        shifts = end.error / np.abs(end.per_value)
+    spare = np.concatenate([[np.inf], sure, [np.inf]])
+    per_span = 1 / spans
+    own = _padded(per_span, 1, 0) + _padded(per_span, 0, 1)
+    with np.errstate(invalid="ignore"):  # an infinite shift on no kink
+        fine = shifts * own <= spare
+        fine[1:] &= shifts[1:] * per_span <= spare[:-1]
+        fine[:-1] &= shifts[:-1] * per_span <= spare[1:]
+    return np.where(fine, shifts, np.inf)
+
+
+def _reach_of_knots(problem: LineProblem, beam: _Beam) -> FloatArray:
+    """How much further from the optimum a unit's change of the score at one knot brings it, at most."""
+    left, mixed, right = (rounded(sums) for sums in (beam.sums.left, beam.sums.mixed, beam.sums.right))
+    counts = problem.counts[beam.at]
+    own = _padded(left, 0, 1) + _padded(right, 1, 0) + counts
+    row = own + _padded(mixed, 0, 1) + _padded(mixed, 1, 0)
+    return row / np.sqrt(counts) + np.sqrt(own)
+
+
+def _check_end(
+    problem: LineProblem, claim: SplineClaim, beam: _Beam, slopes: Number, steep: FloatArray
+) -> EndVerdict:
+    """Where the end is held, the slope that is left may have one sign; where it is free there is none.
+
+    ``steep`` is the rounding of the slopes.
+    """
+    at_low, at_high = (claim.is_at(bound) for bound in problem.end)
+    relu = problem.activation == "relu"
+
+    def verdict(lean: int, held: bool, may_rise: bool, may_fall: bool) -> EndVerdict:
+        tilts = problem.tilts(claim.sides, lean)
+        lift = float(rounded(_total(slopes * _fall(tilts))))
+        noise = 2 * float(steep @ np.abs(_fall(tilts)))
+        per_value = -np.diff(_padded(_fall(tilts) / rounded(beam.lengths), 1, 1))
+        error = max(lift + noise if may_rise else 0.0, noise - lift if may_fall else 0.0, 0.0)
+        move = (int(lift > 0 and may_rise) - int(lift < 0 and may_fall)) if held else 0
+        return EndVerdict(
+            lift, per_value, held, move, error, not held and _strays(problem, claim, beam.offset) > 0
+        )
+
+    if problem.skip:
+        return EndVerdict(0.0, np.zeros(len(claim.knots)), True, 0, 0.0, False)
+    if relu and claim.lean == 0:
+        below = verdict(-1, True, False, True)
+        return below if below.error > 0 or at_high else verdict(1, True, True, False)
+    if at_low or at_high:  # at a bound the slope may have one sign; where the bounds meet, any
+        return verdict(claim.lean, True, not at_high, not at_low)
+    return verdict(claim.lean, False, True, True)
+
+
+def _total(terms: Number) -> Number:
+    """Sum up, in the same order everywhere."""
+    if not isinstance(terms, DoubleDouble):
+        return np.asarray(np.sum(terms))
+    total = DoubleDouble(0.0)
+    for k in range(len(terms)):
+        total = total + terms[k]
+    return total
+
+
+def _certificate(
+    problem: LineProblem, claim: SplineClaim, beam: _Beam, signs: _Signs, excess: float
+) -> Certificate:
+    """Put together what the defects say of the score and of the loss."""
+    counts = problem.counts
+    excess = max(excess, _strays(problem, claim, beam.offset))
+    defects = (np.abs(rounded(beam.defects)) + beam.noise) / counts[beam.at]
+    squares = float(np.sum(counts[beam.at] * defects**2))
+    loose = signs.penalty + excess * signs.weight
+    distance = float(np.sqrt(squares + 2 * loose) + signs.correction)
+    if problem.targets is None:
+        primal = -0.5 * _sum_of_squares(beam, counts[beam.at])
+    else:
+        rest = np.interp(problem.points, problem.points[claim.knots], claim.values) - problem.targets
+        primal = 0.5 * float(counts @ (rest * rest)) + problem.beta * signs.weight + problem.spread
+    gap = 0.5 * distance**2
+    height = problem.level or problem.radius
+    return Certificate(
+        primal=primal,
+        dual=primal - gap,
+        infeasibility=excess / height,
+        scale=max(abs(primal), problem.loss_of_simple_fit),
+        score_error=_relative(problem, claim, distance),
+    )
+
+
+def _strays(problem: LineProblem, claim: SplineClaim, offset: Number) -> float:
+    """By how much the end of the beam is outside the interval that its state allows."""
+    low, high = problem.end
+    beyond: list[Number] = [low - offset, offset - high, offset * -float(claim.lean)]
+    if not claim.lean and problem.activation == "relu":
+        beyond.append(_size(offset))  # it should be level
+    return max(0.0, *(float(rounded(gap)) for gap in beyond))
+
+
+def _sum_of_squares(beam: _Beam, counts: FloatArray) -> float:
+    """Sum the squares of the score over the points."""
+    first, last = rounded(beam.values)[:-1], rounded(beam.values)[1:]
+    left, mixed, right = (rounded(sums) for sums in (beam.sums.left, beam.sums.mixed, beam.sums.right))
+    inner = first * first * left + 2 * first * last * mixed + last * last * right
+    return float(np.sum(inner) + counts @ rounded(beam.values) ** 2)
+
+
+def _relative(problem: LineProblem, claim: SplineClaim, distance: float) -> float:
+    """Compare the error at every knot with the score there, and with what is natural around it."""
+    sizes = sizes_at_knots(problem, claim)
+    errors = distance / np.sqrt(problem.counts[claim.knots]) + 2 * _EPS * np.abs(claim.values)
+    wrong = errors > 0
+    return float(np.max(errors[wrong] / sizes[wrong], initial=0.0)) if (sizes[wrong] > 0).all() else np.inf
+
+
+def sizes_at_knots(problem: LineProblem, claim: SplineClaim) -> FloatArray:
+    """Return with what an error of the score at each knot is compared: see `Certificate.score_error`.
+
+    Parameters
+    ----------
+    problem : LineProblem
+    claim : SplineClaim
+
+    Returns
+    -------
+    array of shape (K + 2,)
+
+    Examples
+    --------
+    A score of 4, and one of zero, at a distance of 2:
+
+    >>> problem = LineProblem(np.array([-1.0, 1.0]), np.ones(2), None, 1.0, "relu", False)
+    >>> none, values = np.zeros(0), np.array([4.0, 0.0])
+    >>> sizes_at_knots(problem, SplineClaim(np.array([0, 1]), none, values, np.zeros(2), -1.0, 0.0, -1))
+    array([4. , 0.5])
+    """
+    knots = claim.knots
+    if problem.targets is None:
+        spans = np.diff(problem.points[knots])
+        natural = 1 / np.maximum(_padded(spans, 1, 0), _padded(spans, 0, 1))
+    else:
+        masses = np.add.reduceat(problem.counts, knots[:-1])
+        squares = np.add.reduceat(problem.counts * problem.targets**2, knots[:-1])
+        around = np.sqrt(squares / masses)
+        natural = np.maximum(_padded(around, 1, 0), _padded(around, 0, 1))
+        natural = np.where(natural > 0, natural, np.sqrt(squares.sum() / masses.sum()))
+    return np.maximum(np.abs(claim.values), natural)
+
+
+def _add_up(problem: LineProblem, at: np.ndarray, lengths: Number, exactly: bool) -> Sums:
+    """Sum over the points between neighbouring contacts."""
+    has_targets = problem.targets is not None
+    if not exactly:
+        sums = _sums(problem.points, problem.counts, problem.aims, has_targets, at)
+        return Sums(*sums)
+    moments = _moments(problem.points, problem.counts, problem.aims, has_targets, at)
+    mass, squares = moments[10], moments[11]
+    # Of k u, k u^2, k l, k l u with u the distance from the left contact.
+    once, twice, pulled, pulled_once = (DoubleDouble(moments[j], moments[j + 1]) for j in (0, 2, 4, 6))
+    first, second = once / lengths, twice / lengths / lengths
+    on_right = pulled_once / lengths
+    return Sums(
+        left=mass - first * 2.0 + second,
+        mixed=first - second,
+        right=second,
+        pulled_left=pulled - on_right,
+        pulled_right=on_right,
+        mass=mass,
+        squares=squares,
+    )
+
+
+@compiled_sum
+def _sums(
+    points: FloatArray, counts: FloatArray, targets: FloatArray, has_targets: bool, at: np.ndarray
+) -> FloatArray:
+    """Sum what `Sums` says over the points strictly between neighbouring contacts, one row for each sum."""
+    out = np.zeros((7, len(at) - 1))
+    for p in range(len(at) - 1):
+        start = points[at[p]]
+        per_length = 1 / (points[at[p + 1]] - start)
+        for block in range(at[p] + 1, at[p + 1], _BLOCK):
+            stop = min(block + _BLOCK, at[p + 1])
+            x, k, aims = points[block:stop], counts[block:stop], targets[block:stop]
+            left = mixed = right = mass = 0.0
+            for i in range(len(x)):
+                w = (x[i] - start) * per_length
+                rest = 1 - w
+                left += k[i] * rest * rest
+                mixed += k[i] * w * rest
+                right += k[i] * w * w
+                mass += k[i]
+            out[0, p] += left
+            out[1, p] += mixed
+            out[2, p] += right
+            out[5, p] += mass
+            if has_targets:
+                pulled = on_right = squares = 0.0
+                for i in range(len(x)):
+                    pull = k[i] * aims[i]
+                    pulled += pull
+                    on_right += pull * ((x[i] - start) * per_length)
+                    squares += pull * aims[i]
+                out[3, p] += pulled - on_right
+                out[4, p] += on_right
+                out[6, p] += squares
+    return out
+
+
+@compiled
+def _look(
+    points: FloatArray,
+    counts: FloatArray,
+    targets: FloatArray,
+    centre: FloatArray,
+    radius: float,
+    share: float,
+    axis: float,
+    narrower: float,
+    at: np.ndarray,
+    values: FloatArray,
+    heights: FloatArray,
+    slopes: FloatArray,
+) -> tuple[np.ndarray, FloatArray]:
+    """Follow the beam from the right end of every piece; find on either side where it has the least room.
+
+    The middle of the tube is ``axis`` above its centre, and it is narrower by ``narrower`` on either side.
+    Returns for every piece the place at the top and that at the bottom, -1 for none, and their room.
+    """
+    where, rooms = np.full(2 * len(slopes), -1), np.full(2 * len(slopes), np.inf)
+    for p in range(len(slopes)):
+        start, height, slope = points[at[p]], heights[p + 1], slopes[p]
+        incline = (values[p + 1] - values[p]) / (points[at[p + 1]] - start)
+        for i in range(at[p + 1] - 1, at[p], -1):
+            height += slope * (points[i + 1] - points[i])
+            slope += counts[i] * (targets[i] - (values[p] + incline * (points[i] - start)))
+            off = height - centre[i] - axis
+            room = radius - narrower - share * counts[i] - abs(off)
+            side = 2 * p + (0 if off > 0 else 1)
+            if room < rooms[side]:
+                where[side], rooms[side] = i, room
+    return where, rooms
+
+
+# The same in double-double numbers, each a pair (high, low).
+
+_SPLITTER = 134217729.0  # 2^27 + 1 cuts 53 bits in two halves
+
+
+@compiled
+def _two_sum(a: float, b: float) -> tuple[float, float]:
+    total = a + b
+    part = total - a
+    return total, (a - (total - part)) + (b - part)
+
+
+@compiled
+def _two_product(a: float, b: float) -> tuple[float, float]:
+    total = a * b
+    scaled = _SPLITTER * a
+    a1 = scaled - (scaled - a)
+    a2 = a - a1
+    scaled = _SPLITTER * b
+    b1 = scaled - (scaled - b)
+    b2 = b - b1
+    return total, ((a1 * b1 - total) + a1 * b2 + a2 * b1) + a2 * b2
+
+
+@compiled
+def _add(a: float, a_low: float, b: float, b_low: float) -> tuple[float, float]:
+    total, error = _two_sum(a, b)
+    error += a_low + b_low
+    high = total + error
+    return high, error - (high - total)
+
+
+@compiled
+def _times(a: float, a_low: float, b: float, b_low: float) -> tuple[float, float]:
+    total, error = _two_product(a, b)
+    error += a * b_low + a_low * b
+    high = total + error
+    return high, error - (high - total)
+
+
+@compiled
+def _moments(
+    points: FloatArray, counts: FloatArray, targets: FloatArray, has_targets: bool, at: np.ndarray
+) -> FloatArray:
+    """Sum k u, k u^2, k l and k l u over the points strictly between neighbouring contacts; see `_add_up`.
+
+    The rows are high and low parts in turn; the last two are k and k l^2, in doubles.
+    """
+    out = np.zeros((12, len(at) - 1))
+    for p in range(len(at) - 1):
+        start = points[at[p]]
+        once = once_low = twice = twice_low = mass = 0.0
+        pulled = pulled_low = along = along_low = squares = 0.0
+        for i in range(at[p] + 1, at[p + 1]):
+            k = counts[i]
+            u, u_low = _two_sum(points[i], -start)
+            ku, ku_low = _times(u, u_low, k, 0.0)
+            kuu, kuu_low = _times(ku, ku_low, u, u_low)
+            once, once_low = _add(once, once_low, ku, ku_low)
+            twice, twice_low = _add(twice, twice_low, kuu, kuu_low)
+            mass += k
+            if has_targets:
+                kl, kl_low = _two_product(k, targets[i])
+                klu, klu_low = _times(kl, kl_low, u, u_low)
+                pulled, pulled_low = _add(pulled, pulled_low, kl, kl_low)
+                along, along_low = _add(along, along_low, klu, klu_low)
+                squares += kl * targets[i]
+        out[0, p], out[1, p], out[2, p], out[3, p] = once, once_low, twice, twice_low
+        out[4, p], out[5, p], out[6, p], out[7, p] = pulled, pulled_low, along, along_low
+        out[10, p], out[11, p] = mass, squares
+    return out
+
+
+@compiled
+def _look_exactly(
+    points: FloatArray,
+    counts: FloatArray,
+    targets: FloatArray,
+    centre: FloatArray,
+    radius: float,
+    share: float,
+    axis: tuple[float, float],
+    narrower: tuple[float, float],
+    pieces: np.ndarray,
+    at: np.ndarray,
+    values: FloatArray,
+    inclines: FloatArray,
+    heights: FloatArray,
+    slopes: FloatArray,
+) -> tuple[np.ndarray, FloatArray]:
+    """Do what `_look` does, for some of the pieces; numbers along the last axis are (high, low)."""
+    where, rooms = np.full(2 * len(pieces), -1), np.full(2 * len(pieces), np.inf)
+    half, half_low = _add(radius, 0.0, -narrower[0], -narrower[1])
+    for q in range(len(pieces)):
+        p = pieces[q]
+        start = points[at[p]]
+        height, height_low = heights[p + 1, 0], heights[p + 1, 1]
+        slope, slope_low = slopes[p, 0], slopes[p, 1]
+        for i in range(at[p + 1] - 1, at[p], -1):
+            gap, gap_low = _two_sum(points[i + 1], -points[i])
+            rise, rise_low = _times(slope, slope_low, gap, gap_low)
+            height, height_low = _add(height, height_low, rise, rise_low)
+            u, u_low = _two_sum(points[i], -start)
+            ahead, ahead_low = _times(inclines[p, 0], inclines[p, 1], u, u_low)
+            score, score_low = _add(values[p, 0], values[p, 1], ahead, ahead_low)
+            rest, rest_low = _add(targets[i], 0.0, -score, -score_low)
+            bend, bend_low = _times(rest, rest_low, counts[i], 0.0)
+            slope, slope_low = _add(slope, slope_low, bend, bend_low)
+            off, off_low = _add(height, height_low, -centre[i], 0.0)
+            off, off_low = _add(off, off_low, -axis[0], -axis[1])
+            sign = -1.0 if off > 0 else 1.0
+            room, room_low = _add(half, half_low, sign * off, sign * off_low)
+            room, room_low = _add(room, room_low, -share * counts[i], 0.0)
+            side = 2 * q + (0 if off > 0 else 1)
+            if room < rooms[side]:
+                where[side], rooms[side] = i, room
+    return where, rooms
