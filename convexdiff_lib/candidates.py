@@ -10,6 +10,7 @@ import numpy as np
 from ._compiled import compiled
 from ._exchange import bends
 from ._passes import interpolated
+from ._results import result
 from ._validation import Activation, FloatArray
 from .active_set import Spline
 from .beam import Beam, Tube
@@ -19,7 +20,7 @@ from .networks import KinkNetwork
 __all__ = ["Candidate", "DualVariable", "network_from_candidate"]
 
 
-@dataclass(frozen=True)
+@result
 class DualVariable:
     """The dual variable z of a fit: a target for every data point, less the value of a linear spline there.
 
@@ -57,7 +58,7 @@ class DualVariable:
         return self.aims + z
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Candidate:
     """A score on the data: a linear spline, in the units of its tube.
 

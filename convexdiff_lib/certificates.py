@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ._compiled import compiled, compiled_sum
+from ._results import result
 from ._validation import Activation, FloatArray, as_activation, as_flag, as_sample, as_weight_decay
 from .networks import KinkNetwork, Lines
 
@@ -59,7 +60,7 @@ class NotCertifiedError(RuntimeError):
     """
 
 
-@dataclass(frozen=True)
+@result
 class Certificate:
     r"""Two bounds on the optimal training loss, and how well the dual vector satisfies its constraints.
 
@@ -106,6 +107,9 @@ class Certificate:
     def holds(self) -> bool:
         """Whether the bounds meet and z is feasible, each to its tolerance; never with a NaN."""
         return self.relative_gap <= self.gap_tolerance and self.infeasibility <= self.feasibility_tolerance
+
+    def _facts(self) -> dict[str, object]:
+        return {"primal": self.primal, "dual": self.dual, "holds": self.holds}
 
     def __str__(self) -> str:
         verdict = "holds" if self.holds else "DOES NOT HOLD"
@@ -212,7 +216,7 @@ class ScoreMatchingCertifier:
         return score_matching_certificate(self._line, network, on_line, decay, skip=self.skip)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Line:
     """Sorted data, and what depends on them only.
 

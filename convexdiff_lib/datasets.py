@@ -5,13 +5,12 @@ Every figure draws the truth beside what was learned, so a data set here is a di
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.spatial import cKDTree
 from scipy.special import logsumexp
 
+from ._results import result
 from ._validation import (
     FloatArray,
     as_count,
@@ -27,7 +26,7 @@ __all__ = ["Cross", "GaussianMixture", "Spiral", "Uniform", "paper_mixture", "pe
 _PIECES = 20_000  # of a spiral
 
 
-@dataclass(frozen=True)
+@result
 class GaussianMixture:
     r"""A mixture of Gaussians with equal weights on the line.
 
@@ -94,7 +93,7 @@ class GaussianMixture:
         return GaussianMixture(self.centers, float(np.hypot(self.scale, as_positive(sigma, "sigma"))))
 
 
-@dataclass(frozen=True)
+@result
 class Uniform:
     """The uniform law on an interval; its score is zero inside and undefined at the edges.
 
@@ -128,7 +127,7 @@ class Uniform:
         return np.where((points > self.low) & (points < self.high), 0.0, np.nan)
 
 
-@dataclass(frozen=True)
+@result
 class Cross:
     r"""Two long Gaussians through the origin of the plane, at right angles, with equal weights.
 
@@ -197,7 +196,7 @@ class Cross:
         return Cross(float(np.hypot(self.long, level)), float(np.hypot(self.short, level)))
 
 
-@dataclass(frozen=True)
+@result
 class Spiral:
     r"""A curve in the plane: :math:`r = a\theta`, with the angle uniform on an interval.
 

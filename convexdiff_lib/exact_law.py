@@ -15,7 +15,6 @@ density of the first law.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -23,6 +22,7 @@ import scipy.fft
 from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 
+from ._results import result
 from ._validation import FloatArray, as_count, as_finite, as_positive, as_sample
 from .langevin import annealed_steps
 
@@ -63,7 +63,7 @@ class GridTooCoarseError(ValueError):
     """
 
 
-@dataclass(frozen=True)
+@result
 class GridLaw:
     """A law on the line, as masses on equally spaced nodes.
 

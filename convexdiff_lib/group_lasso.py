@@ -14,13 +14,12 @@ features is small.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import clarabel
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
+from ._results import result
 from ._spectral_barrier import Blocks, follow_path
 from ._validation import FloatArray, as_matrix, as_positive
 from .certificates import Certificate, NotCertifiedError
@@ -42,7 +41,7 @@ _GAP = 1e-10  # relative gap of the interior point for features that are close t
 _TOLERANCE = 1e-11  # of the general solver; what it reaches is a little less
 
 
-@dataclass(frozen=True)
+@result
 class GroupLasso:
     """The solution of a group Lasso.
 

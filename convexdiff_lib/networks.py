@@ -10,13 +10,14 @@ Conventions at a kink, as in the paper: :math:`\mathrm{relu}'(0) = 1` and :math:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._compiled import compiled
+from ._results import result
 from ._validation import Activation, FloatArray, as_activation, as_matrix, as_points, as_sample
 
 __all__ = ["KinkNetwork", "TwoLayerNetwork", "hinge_sum"]
@@ -32,7 +33,7 @@ def _activate_slope(u: FloatArray, activation: Activation) -> FloatArray:
     return (u >= 0).astype(np.float64) if activation == "relu" else np.where(u >= 0, 1.0, -1.0)
 
 
-@dataclass(frozen=True)
+@result
 class TwoLayerNetwork:
     r"""A two-layer network with optional skip connection, display (3) of the paper.
 
@@ -87,6 +88,9 @@ class TwoLayerNetwork:
                     f"{name} must have shape {shape} to go with W1 of shape {(m, d)}; "
                     f"got {getattr(self, name).shape}"
                 )
+
+    def _facts(self) -> dict[str, object]:
+        return {"width": self.width, "dimension": self.dimension, "activation": self.activation}
 
     @classmethod
     def univariate(
@@ -276,7 +280,7 @@ def _as_lines(
 ) -> Lines:
     """Return the sorted kinks, and of the lines between them a place, the slope and the height there."""
     if not len(kinks):
-        return kinks, np.array([origin]), np.array([slope]), np.array([constant])
+        return np.zeros(0), np.array([origin]), np.array([slope]), np.array([constant])
     order = np.argsort(kinks, kind="stable")
     knots = kinks[order]
     return knots, *_lines(knots, right[order], left[order], constant, slope, origin)
@@ -346,7 +350,7 @@ def _kinks_before(knots: FloatArray, x: FloatArray, side: Literal["left", "right
     return np.searchsorted(knots, x, side=side)
 
 
-@dataclass(frozen=True)
+@result
 class KinkNetwork:
     r"""A univariate two-layer network whose first-layer weights are all :math:`\pm 1`: a list of kinks.
 
@@ -405,6 +409,10 @@ class KinkNetwork:
             raise ValueError(f"kinks, facing, weights and beyond must be vectors of one length; got {shapes}")
         if not (np.abs(self.facing) == 1).all():
             raise ValueError(f"facing must hold only +1 and -1; got {np.unique(self.facing)}")
+
+    def _facts(self) -> dict[str, object]:
+        affine = {"origin": self.origin, "constant": self.constant, "slope": self.slope}
+        return {"width": len(self.kinks)} | affine | {"activation": self.activation}
 
     @property
     def total_weight(self) -> float:

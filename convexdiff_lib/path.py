@@ -14,12 +14,13 @@ the gap is a quadratic, so this covers the whole piece.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ._results import result
 from ._validation import (
     Activation,
     FloatArray,
@@ -45,7 +46,7 @@ _MAX_EVENTS_PER_POINT = 200
 _MAX_DOUBLINGS = 400
 
 
-@dataclass(frozen=True)
+@result
 class Piece:
     """A piece of the path, on which the score is affine in the weight decay.
 
@@ -74,7 +75,7 @@ class Piece:
     end: int
 
 
-@dataclass(frozen=True)
+@result
 class SolutionPath:
     """All optimal scores for weight decays from ``down_to`` to infinity.
 
@@ -97,8 +98,17 @@ class SolutionPath:
     """
 
     pieces: tuple[Piece, ...]
-    _states: tuple[_State, ...]
-    _problem: _Problem
+    _states: tuple[_State, ...] = field(repr=False, compare=False)
+    _problem: _Problem = field(repr=False)
+
+    def _facts(self) -> dict[str, object]:
+        return {
+            "n": len(self._problem.x),
+            "down_to": float(self.betas[-1]),
+            "activation": self._problem.activation,
+            "skip": self._problem.skip,
+            "pieces": len(self.pieces),
+        }
 
     @cached_property
     def betas(self) -> FloatArray:
@@ -147,7 +157,7 @@ class SolutionPath:
             return self._problem.certified(self._states[piece - 1], decay, float(self.betas[piece - 1]))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _State:
     """An active set, and the optimal spline with it at one weight decay, with its rate of change."""
 
@@ -160,7 +170,7 @@ class _State:
         return Candidate.from_spline(self.spline, self.values + (beta - self.at) * self.rates)
 
 
-@dataclass(frozen=True)
+@result
 class _Problem:
     """What is trained: its data, its tube, its network and its certificate, at any weight decay.
 
@@ -169,10 +179,12 @@ class _Problem:
 
     x: FloatArray
     aims: FloatArray | float
-    tube: Callable[[float], Tube]
-    network: Callable[[Tube, Candidate], KinkNetwork]
-    certify: Callable[[KinkNetwork, FloatArray, float], Certificate]
+    mean_target: float
+    activation: Activation
+    skip: bool
     corners: tuple[float, ...]
+    tube: Callable[[float], Tube] = field(compare=False)
+    certify: Callable[[KinkNetwork, FloatArray, float], Certificate] = field(compare=False)
 
     def rate(self, beta: float) -> Tube:
         """The derivative of the tube just below a weight decay: everything in it is affine in between."""
@@ -191,14 +203,15 @@ class _Problem:
     def certified(self, state: _State, beta: float, at: float) -> UnivariateScore:
         """The spline of ``at``, which is ``beta`` or the event next to it, certified for ``beta``."""
         tube, score = self.tube(beta), state.score(at)
-        network, dual = self.network(tube, score), score.dual(tube, self.x, self.aims)
+        network = network_from_candidate(tube, score, self.activation, self.skip, self.mean_target)
+        dual = score.dual(tube, self.x, self.aims)
         certificate = self.certify(network, dual.vector(), beta)
         if not certificate.holds:
             raise NotCertifiedError(f"the path could not be certified at beta = {beta}: {certificate}")
         return UnivariateScore(beta, certificate, network, dual)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Slack:
     """Everything that must not become negative on a piece, at one weight decay, with its rate of change."""
 
@@ -265,10 +278,12 @@ def solution_path(
     problem = _Problem(
         x=sample,
         aims=0.0,
-        tube=lambda beta: score_matching_tube(points, weight, beta, activation=activation, skip=skip),
-        network=lambda tube, score: network_from_candidate(tube, score, activation, skip, 0.0),
-        certify=ScoreMatchingCertifier(sample, activation=activation, skip=skip),
+        mean_target=0.0,
+        activation=activation,
+        skip=skip,
         corners=(inner, inner - ends) if activation == "relu" and not skip else (),
+        tube=partial(score_matching_tube, points, weight, activation=activation, skip=skip),
+        certify=ScoreMatchingCertifier(sample, activation=activation, skip=skip),
     )
     return _follow(problem, stop, points)
 
@@ -325,12 +340,12 @@ def denoising_path(
     problem = _Problem(
         x=sample,
         aims=aims - mean,
-        tube=lambda beta: denoising_tube(points, weight, means, beta, activation=activation, skip=skip),
-        network=lambda tube, score: network_from_candidate(tube, score, activation, skip, mean),
-        certify=lambda network, z, beta: certify_denoising(
-            sample, aims, network, z, beta, activation=activation, skip=skip
-        ),
+        mean_target=mean,
+        activation=activation,
+        skip=skip,
         corners=(),
+        tube=partial(denoising_tube, points, weight, means, activation=activation, skip=skip),
+        certify=partial(certify_denoising, sample, aims, activation=activation, skip=skip),
     )
     return _follow(problem, stop, points)
 

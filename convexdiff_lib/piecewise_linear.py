@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._lookup import Lookup
+from ._results import result
 from ._strips import Strips, lay_strips
 from ._validation import FloatArray, as_count, as_finite, as_generator, as_points, as_sample
 
@@ -31,7 +32,7 @@ _MANY = 1 << 17  # draws from which on strips are laid under the density; fewer 
 _ROUNDING = 1e-12
 
 
-@dataclass(frozen=True)
+@result
 class PiecewiseLinearScore:
     r"""A continuous piecewise-linear function on the real line, read as a score.
 
@@ -250,7 +251,7 @@ class PiecewiseLinearScore:
         return out
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Cells:
     """Cells of the line.
 

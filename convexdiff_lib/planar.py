@@ -29,6 +29,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._results import result
 from ._spectral_barrier import Blocks, follow_path, root_mean_square, smallest_radius
 from ._validation import Activation, FloatArray, as_activation, as_matrix, as_weight_decay
 from .certificates import Certificate, NotCertifiedError
@@ -59,7 +60,7 @@ _TINY = 1e-13  # nor, after the last round, one below this share
 _DUST = (1e-6, 1e-9, 0.0)  # nor in the network one below the first of these shares that still is certified
 
 
-@dataclass(frozen=True)
+@result
 class PlanarScore:
     """An optimal network without biases in the plane, with its certificate.  Calling it evaluates the score.
 
@@ -522,7 +523,7 @@ def _plane(X: ArrayLike, other: ArrayLike, name: str = "targets") -> tuple[Float
     return points, rows
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Arcs:
     """Points (n, 2), signs or indicators (P, n), traces (P,), and the ends of the arcs, in radians."""
 

@@ -13,12 +13,12 @@ side that lowers it, which is what makes small weight decay fit kinks to single 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ._results import result
 from ._validation import Activation, FloatArray, as_count, as_generator, as_sample, as_weight_decay
 from .beam import score_matching_threshold
 from .piecewise_linear import PiecewiseLinearScore
@@ -47,7 +47,7 @@ class Law(Protocol):
     def log_density(self, x: ArrayLike, /) -> FloatArray: ...
 
 
-@dataclass(frozen=True)
+@result
 class DensityError:
     r"""How far a fitted density q is from the true density p.
 
@@ -71,7 +71,7 @@ class DensityError:
     tv: float
 
 
-@dataclass(frozen=True)
+@result
 class Selection:
     r"""A weight decay chosen by cross-validation, and the curve from which it was chosen.
 

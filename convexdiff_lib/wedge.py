@@ -18,13 +18,14 @@ it is an upper bound; more directions, found one by one where the dual is violat
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import combinations
 from math import comb
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ._results import result
 from ._validation import FloatArray, as_flag, as_matrix, as_positive
 from .arrangements import enumerate_arrangements
 from .certificates import Certificate, NotCertifiedError
@@ -42,7 +43,7 @@ _VIOLATION = 1e-9  # relative excess of a response that the last round may leave
 _CLOSED = 3e-9  # relative gap at which the rounds stop, below that of a certificate
 
 
-@dataclass(frozen=True)
+@result
 class WedgeScore:
     r"""A network trained by the wedge program, with its certificate.  Calling it evaluates the score.
 
