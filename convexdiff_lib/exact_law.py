@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 
 from ._results import result
-from ._validation import FloatArray, as_count, as_finite, as_positive, as_sample
+from ._validation import FloatArray, as_count, as_finite, as_numbers, as_positive, as_sample
 from .langevin import annealed_steps
 
 __all__ = [
@@ -243,7 +243,7 @@ class GridLaw:
         >>> law.quantile([0.25, 0.75]).round(9).tolist()
         [-0.5, 0.5]
         """
-        wanted = np.asarray(u, dtype=np.float64)
+        wanted = as_numbers(u, "u")
         if not ((wanted >= 0) & (wanted <= 1)).all():
             raise ValueError("u must lie between 0 and 1")
         edges = np.append(self.nodes - self.cell / 2, self.nodes[-1] + self.cell / 2)

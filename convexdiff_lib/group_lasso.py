@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike
 
 from ._results import result
 from ._spectral_barrier import Blocks, follow_path
-from ._validation import FloatArray, as_matrix, as_positive
+from ._validation import FloatArray, as_data, as_matrix, as_positive
 from .certificates import Certificate, NotCertifiedError
 
 __all__ = [
@@ -201,7 +201,7 @@ def solve_group_lasso(
     >>> solve_group_lasso(K, L, 10.0).certificate.holds
     True
     """
-    features, labels = as_matrix(K, "K"), as_matrix(L, "L")
+    features, labels = as_data(K, "K", smallest=0.0), as_data(L, "L", smallest=0.0)
     lam, p, tolerance = as_positive(lam, "lam"), as_norm(p), as_positive(tolerance, "tolerance")
     if len(features) != len(labels):
         raise ValueError(f"K and L must have as many rows; got shapes {features.shape} and {labels.shape}")

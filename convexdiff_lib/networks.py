@@ -18,7 +18,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from ._compiled import compiled
 from ._results import result
-from ._validation import Activation, FloatArray, as_activation, as_matrix, as_points, as_sample
+from ._validation import (
+    Activation,
+    FloatArray,
+    as_activation,
+    as_matrix,
+    as_numbers,
+    as_points,
+    as_sample,
+    as_truths,
+)
 
 __all__ = ["KinkNetwork", "TwoLayerNetwork", "hinge_sum"]
 
@@ -155,7 +164,7 @@ class TwoLayerNetwork:
             # The product is formed before b1 is added: a neuron whose bias is -(w * x) is exactly zero at x.
             pre = points[i : i + step] @ self.W1.T + self.b1
             out[i : i + step] += _activate(pre, self.activation) @ self.W2.T
-        return out[:, 0] if np.ndim(x) == 1 else out
+        return out[:, 0] if np.ndim(x) < 2 else out
 
     def divergence(self, x: ArrayLike) -> FloatArray:
         r"""Return :math:`\mathrm{tr}\,\nabla s(x)`, the derivative when d = 1; shape (n,)."""
@@ -352,7 +361,7 @@ def _kinks_before(knots: FloatArray, x: FloatArray, side: Literal["left", "right
 
 @result
 class KinkNetwork:
-    r"""A univariate two-layer network whose first-layer weights are all :math:`\pm 1`: a list of kinks.
+    r"""A univariate two-layer network, all its first-layer weights +1 or -1: a list of kinks.
 
     .. math:: s(x) = \sum_j y_j\, \sigma(f_j (x - t_j)) + v (x - x_0) + c
 
@@ -400,8 +409,8 @@ class KinkNetwork:
     def __post_init__(self) -> None:
         as_activation(self.activation)
         for name in ("kinks", "facing", "weights"):
-            object.__setattr__(self, name, np.array(getattr(self, name), dtype=np.float64))
-        object.__setattr__(self, "beyond", np.array(self.beyond, dtype=np.bool_))
+            object.__setattr__(self, name, np.array(as_numbers(getattr(self, name), name)))
+        object.__setattr__(self, "beyond", as_truths(self.beyond, "beyond"))
         vectors = (self.kinks, self.facing, self.weights, self.beyond)
         if self.kinks.ndim != 1 or any(vector.shape != self.kinks.shape for vector in vectors):
             names = ("kinks", "facing", "weights", "beyond")

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from ._lookup import Lookup
 from ._results import result
 from ._strips import Strips, lay_strips
-from ._validation import FloatArray, as_count, as_finite, as_generator, as_points, as_sample
+from ._validation import FloatArray, as_count, as_finite, as_generator, as_numbers, as_points, as_sample
 
 __all__ = ["PiecewiseLinearScore"]
 
@@ -102,7 +102,7 @@ class PiecewiseLinearScore:
 
     def _polynomial(self, x: ArrayLike, *coefficients: FloatArray) -> FloatArray:
         """Evaluate a polynomial in the distance from the anchor; lowest coefficient first, by interval."""
-        points = np.asarray(x, dtype=np.float64)
+        points = as_numbers(x)
         out = np.empty(points.shape)
         flat, result = points.reshape(-1), out.reshape(-1)
         distances, gathered = np.empty((2, min(_BLOCK, flat.size)))

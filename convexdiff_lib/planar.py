@@ -31,7 +31,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ._results import result
 from ._spectral_barrier import Blocks, follow_path, root_mean_square, smallest_radius
-from ._validation import Activation, FloatArray, as_activation, as_matrix, as_weight_decay
+from ._validation import Activation, FloatArray, as_activation, as_data, as_matrix, as_weight_decay
 from .certificates import Certificate, NotCertifiedError
 from .networks import TwoLayerNetwork
 from .objectives import denoising_loss, score_matching_loss
@@ -515,7 +515,8 @@ def _check_class(network: TwoLayerNetwork, activation: Activation) -> None:
 
 
 def _plane(X: ArrayLike, other: ArrayLike, name: str = "targets") -> tuple[FloatArray, FloatArray]:
-    points, rows = as_matrix(X, "X"), as_matrix(other, name)
+    points = as_data(X)
+    rows = as_data(other, name, smallest=0.0) if name == "targets" else as_matrix(other, name)
     if points.shape[1] != 2:
         raise ValueError(f"X must have shape (n, 2), points of the plane; got {points.shape}")
     if rows.shape != points.shape:

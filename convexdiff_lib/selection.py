@@ -301,6 +301,11 @@ def choose_weight_decay(
     losses = np.empty((len(candidates), n))
     for fold in range(count):
         seen, unseen = sample[owner != fold], sample[owner == fold]
+        if skip and (seen == seen[0]).all():
+            raise ValueError(
+                f"a skip connection needs at least two distinct points; without fold {fold + 1} of {count} only "
+                f"{seen[0]:g} is left, {len(seen)} times: fewer folds, another rng, or no skip connection"
+            )
         _check_candidates(candidates, seen, n, activation, skip)
         for row, beta in zip(losses, candidates, strict=True):
             fit = score_matching(seen, beta * (len(seen) / n), activation=activation, skip=skip)

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ._results import result
-from ._validation import FloatArray, as_flag, as_matrix, as_positive
+from ._validation import FloatArray, as_data, as_flag, as_matrix, as_positive
 from .arrangements import enumerate_arrangements
 from .certificates import Certificate, NotCertifiedError
 from .cross_products import cross_product
@@ -126,7 +126,7 @@ def wedge_directions(
     >>> wedge_directions([[3.0, 0.0]], both=False).tolist()
     [[0.0, -1.0]]
     """
-    rows, p = as_matrix(X, "X"), as_norm(p)
+    rows, p = as_data(X), as_norm(p)
     as_flag(both, "both")
     with_basis = (p == 1) if basis is None else as_flag(basis, "basis")
     return _directions(rows, p, both, np.eye(rows.shape[1]) if with_basis else None, None, memory_limit)
@@ -214,7 +214,7 @@ def wedge_denoising(
     >>> bool(best.value <= upper.value + 1e-9), best.certificate.holds
     (True, True)
     """
-    points, labels = as_matrix(X, "X"), as_matrix(targets, "targets")
+    points, labels = as_data(X), as_data(targets, "targets", smallest=0.0)
     lam, p = as_positive(lam, "lam"), as_norm(p)
     as_flag(bias, "bias")
     as_flag(exact, "exact")
