@@ -76,8 +76,8 @@ def refuse_masked(x: ArrayLike, given: NDArray[Any], name: str) -> None:
         if mask.all():
             raise ValueError(f"{name} must hold at least one point; all entries are masked")
         raise ValueError(
-            f"{name} must not have masked entries; {count} are, the first is {place}: leave these points out, in "
-            f"what goes with them too; {name}.compressed() does so for one array"
+            f"{name} must not have masked entries; {count} are, the first is {place}: leave these points "
+            f"out, in what goes with them too; {name}.compressed() does so for one array"
         )
 
 
@@ -95,9 +95,9 @@ def _check_integers(x: object, given: NDArray[Any], floats: FloatArray, name: st
     if lost.any():
         count, place = _places(lost, name)
         raise ValueError(
-            f"{name} must hold integers that double precision can hold; {count} would be rounded, the first "
-            f"is {place} = {entries[lost][0]}: subtract one of them while they are integers, {name} - {name}.min() "
-            "say (a score moves along with its data), or give floats if rounding does no harm"
+            f"{name} must hold integers that double precision can hold; {count} would be rounded, the "
+            f"first is {place} = {entries[lost][0]}: subtract one of them while they are integers, "
+            f"{name} - {name}.min() (a score moves with its data), or give floats if that does no harm"
         )
 
 

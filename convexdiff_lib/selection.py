@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ._results import result
-from ._validation import Activation, FloatArray, as_count, as_generator, as_sample, as_weight_decay
+from ._validation import Activation, FloatArray, as_count, as_flag, as_generator, as_sample, as_weight_decay
 from .beam import score_matching_threshold
 from .piecewise_linear import PiecewiseLinearScore
 from .univariate import score_matching
@@ -297,14 +297,15 @@ def choose_weight_decay(
     n, count = len(sample), as_count(folds, "folds", 2)
     if count > n:
         raise ValueError(f"folds must be at most the number of points, {n}; got {count}")
+    as_flag(skip, "skip")
     owner = as_generator(rng).permutation(np.arange(n) % count)
     losses = np.empty((len(candidates), n))
     for fold in range(count):
         seen, unseen = sample[owner != fold], sample[owner == fold]
         if skip and (seen == seen[0]).all():
             raise ValueError(
-                f"a skip connection needs at least two distinct points; without fold {fold + 1} of {count} only "
-                f"{seen[0]:g} is left, {len(seen)} times: fewer folds, another rng, or no skip connection"
+                f"a skip connection needs at least two distinct points; without fold {fold + 1} of {count} "
+                f"only {seen[0]:g} is left, {len(seen)} times: other folds may do, or no skip connection"
             )
         _check_candidates(candidates, seen, n, activation, skip)
         for row, beta in zip(losses, candidates, strict=True):
