@@ -46,7 +46,7 @@ from convexdiff_lib.gated import (
     gated_denoising,
     gated_score_matching,
 )
-from convexdiff_lib.group_lasso import solve_group_lasso
+from convexdiff_lib.group_lasso import certify_group_lasso, solve_group_lasso
 from convexdiff_lib.interpolation import best_values, value_constraints
 from convexdiff_lib.langevin import annealed_langevin_dynamics, langevin_dynamics
 from convexdiff_lib.large_weight_decay import large_weight_decay, large_weight_decay_threshold
@@ -61,7 +61,7 @@ from convexdiff_lib.multivariate import (
     program_value,
 )
 from convexdiff_lib.networks import KinkNetwork
-from convexdiff_lib.nonconvex import train_denoising, train_score_matching
+from convexdiff_lib.nonconvex import train_denoising, train_multivariate, train_score_matching
 from convexdiff_lib.path import denoising_path, solution_path
 from convexdiff_lib.piecewise_linear import PiecewiseLinearScore
 from convexdiff_lib.planar import (
@@ -83,9 +83,9 @@ from convexdiff_lib.programs import (
     score_matching_program,
 )
 from convexdiff_lib.selection import choose_weight_decay, pointwise_loss, score_error
-from convexdiff_lib.spiral_experiment import likeness
+from convexdiff_lib.spiral_experiment import SpiralSetting, likeness
+from convexdiff_lib.wedge import certify_wedge, wedge_denoising, wedge_directions
 from convexdiff_lib.wedge import largest_response as wedge_response
-from convexdiff_lib.wedge import wedge_denoising, wedge_directions
 
 # Loose types on purpose: every call here breaks its type.
 Door = Callable[[Any], Any]
@@ -182,6 +182,14 @@ def certify_plane(
     return certify_planar_denoising(X, targets, network, Q, beta, activation=activation)
 
 
+def train_many(X: Any = ROWS, targets: Any = ROWS) -> Any:
+    return train_multivariate(X, targets, 1.0, generator=torch_rng(), n_epochs=1)
+
+
+def train_spiral(X: Any = ROWS, targets: Any = ROWS) -> Any:
+    return SpiralSetting().train(X, targets, width=1, n_trials=1, n_epochs=1, seed=0)
+
+
 NODES = np.linspace(-9.0, 9.0, 181)
 LAW = GridLaw.normal(0.0, 1.0, nodes=NODES)
 
@@ -246,6 +254,7 @@ VECTOR_DOORS: dict[str, tuple[str, Door]] = {
     "centers": ("centers", GaussianMixture),
     "nodes": ("nodes", lambda x: GridLaw(x, NODES)),
     "mass": ("mass", lambda x: GridLaw(NODES, x)),
+    "samples": ("samples", LAW.distance_to),
     "nodes of a normal law": ("nodes", lambda x: GridLaw.normal(0.0, 1.0, nodes=x)),
     "nodes of a uniform law": ("nodes", lambda x: GridLaw.uniform(0.0, 1.0, nodes=x)),
     "draw_data": ("x", lambda x: draw_data(plt.gca(), x)),
@@ -304,6 +313,23 @@ MATRIX_DOORS: dict[str, tuple[str, Door]] = {
     "certify planar X": ("X", lambda x: certify_plane(X=x)),
     "certify planar targets": ("targets", lambda x: certify_plane(targets=x)),
     "certify planar Q": ("Q", lambda x: certify_plane(Q=x)),
+    "certify group Lasso K": ("K", lambda x: certify_group_lasso(x, ROWS, ROWS, ROWS, 1.0)),
+    "certify group Lasso L": ("L", lambda x: certify_group_lasso(ROWS, x, ROWS, ROWS, 1.0)),
+    "certify group Lasso Z": ("Z", lambda x: certify_group_lasso(ROWS, ROWS, x, ROWS, 1.0)),
+    "certify group Lasso Q": ("Q", lambda x: certify_group_lasso(ROWS, ROWS, ROWS, x, 1.0)),
+    "certify wedge X": ("X", lambda x: certify_wedge(x, ROWS, NO_NEURONS, ROWS, 1.0)),
+    "certify wedge targets": ("targets", lambda x: certify_wedge(ROWS, x, NO_NEURONS, ROWS, 1.0)),
+    "certify wedge Q": ("Q", lambda x: certify_wedge(ROWS, ROWS, NO_NEURONS, x, 1.0)),
+    "certify gated targets": ("targets", lambda x: certify_gates(targets=x)),
+    "targets of a multivariate program": ("targets", lambda x: multivariate_program(ROWS, GATES, x)),
+    "planar score": ("x", planar_denoising(ROWS, ROWS, 1.0)),
+    "wedge score": ("x", wedge_denoising(ROWS, ROWS, 1.0)),
+    "train many dimensions": ("X", lambda x: train_many(X=x)),
+    "train many dimensions, targets": ("targets", lambda x: train_many(targets=x)),
+    "fit a spiral": ("X", lambda x: SpiralSetting().fit(x, ROWS)),
+    "fit a spiral, targets": ("targets", lambda x: SpiralSetting().fit(ROWS, x)),
+    "train on a spiral": ("X", lambda x: train_spiral(X=x)),
+    "train on a spiral, targets": ("targets", lambda x: train_spiral(targets=x)),
     "rows of a cone": ("rows", lambda x: split_in_cone([1.0, 1.0], x, [1.0, 1.0])),
 }
 ANY_SHAPE_DOORS: dict[str, tuple[str, Door]] = {
@@ -323,6 +349,14 @@ ANY_SHAPE_DOORS: dict[str, tuple[str, Door]] = {
     "neurons' W": ("W", lambda x: neurons(W=x)),
     "neurons' patterns": ("patterns", lambda x: neurons(patterns=x)),
     "neurons' generators": ("generators", lambda x: neurons(generators=x)),
+    "certify gated patterns": ("patterns", lambda x: certify_gates(patterns=x)),
+    "gates of printed blocks": ("patterns", lambda x: printed_blocks(ROWS, x)),
+    "gates of a printed solution": ("patterns", lambda x: printed_solution(ROWS, x)),
+    "gates of a descent direction": ("patterns", lambda x: descent_direction(ROWS, x)),
+    "gates of a network": ("patterns", lambda x: blocks_of_network(ROWS, NO_NEURONS, x)),
+    "gates of a multivariate program": ("patterns", lambda x: multivariate_program(ROWS, x)),
+    "gates of a value": ("patterns", lambda x: program_value(ROWS, x, BLOCKS)),
+    "W of a value": ("W", lambda x: program_value(ROWS, GATES, x)),
     "u of a cone": ("u", lambda x: split_in_cone(x, ROWS, [1.0, 1.0])),
     "generator of a cone": ("generator", lambda x: split_in_cone([1.0, 1.0], ROWS, x)),
 }
@@ -386,6 +420,12 @@ NO_NUMBERS: dict[str, Any] = {
 
 
 WALK_ON_TENSORS = {"langevin start", "annealed start"}
+WITHOUT_TARGETS = {
+    "certify gated targets",
+    "targets of a multivariate program",
+    "train many dimensions, targets",
+    "train on a spiral, targets",
+}
 
 
 @pytest.mark.parametrize("door", ALL_DOORS)
@@ -393,7 +433,9 @@ WALK_ON_TENSORS = {"langevin start", "annealed start"}
 def test_what_is_no_number_is_refused(door: str, bad: str) -> None:
     name, call = ALL_DOORS[door]
     given = NO_NUMBERS[bad]
-    if door in WALK_ON_TENSORS and isinstance(given, torch.Tensor):
+    if door in (
+        WALK_ON_TENSORS if isinstance(given, torch.Tensor) else WITHOUT_TARGETS if given is None else ()
+    ):
         return
     with pytest.raises(ValueError, match=rf"^{name} must be .* of real numbers; got ") as caught:
         call(given)
@@ -1050,7 +1092,7 @@ def test_every_public_door_is_in_a_table() -> None:
                 if value is bad
             )
 
-    for _, call in ALL_DOORS.values():
+    for _, call in [*ALL_DOORS.values(), ("rows", cross_product)]:
         before = sys.getprofile()
         sys.setprofile(look)
         try:
