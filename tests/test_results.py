@@ -108,11 +108,9 @@ def dataclasses_of_the_library() -> Iterator[tuple[type, bool]]:
         if path.stem == "__init__":
             continue
         module = importlib.import_module(f"convexdiff_lib.{path.stem}")
-        own = [
-            thing for thing in vars(module).values() if getattr(thing, "__module__", "") == module.__name__
-        ]
-        for cls in (thing for thing in own if isinstance(thing, type) and dataclasses.is_dataclass(thing)):
-            yield cls, cls.__name__ in getattr(module, "__all__", ())
+        for cls in [thing for thing in vars(module).values() if isinstance(thing, type)]:
+            if dataclasses.is_dataclass(cls) and cls.__module__ == module.__name__:
+                yield cls, path.stem[0] != "_" and cls.__name__ in module.__all__
 
 
 def is_result(cls: type) -> bool:
