@@ -224,7 +224,7 @@ def test_bad_tensors() -> None:
     options = {"step_size": 0.1, "n_steps": 1}
     with pytest.raises(TypeError, match=r"floating-point numbers; got a tensor of torch\.int64"):
         langevin_dynamics(torch.neg, torch.zeros(2, dtype=torch.int64), rng=generator, **options)
-    with pytest.raises(ValueError, match=r"x0 must be finite; 1 of 2 entries are not"):
+    with pytest.raises(ValueError, match="x0 must be finite; 1 entries are not"):
         langevin_dynamics(torch.neg, torch.tensor([0.0, torch.nan]), rng=generator, **options)
     with pytest.raises(TypeError, match=r"rng must be a torch\.Generator where x0 is a tensor"):
         langevin_dynamics(torch.neg, torch.zeros(2), rng=np.random.default_rng(0), **options)
