@@ -399,7 +399,9 @@ def test_own_methods_stand() -> None:
             """Its volume."""
             return np.prod(self.size, axis=0)
 
-    box = Box((np.ones(1), np.full(1, 2.0)))
+    box, other = (Box((np.ones(1), np.full(1, height))) for height in (2.0, 3.0))
+    assert box == copy.deepcopy(box) != other
+    assert hash(box) == hash(copy.deepcopy(box)) != hash(other)
     assert repr(box) == "box"
     assert str(box).startswith("Box: A box.\n  size  ")
     assert not any(part.flags.writeable for part in (*box.size, box.volume))
