@@ -38,7 +38,7 @@ _NIL = 1e-3  # a radius below this share of the first one is as good as its abso
 _OUTSIDE = 1e-11  # relative excess that counts as a violation
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Blocks:
     """The data of the constraints: X of shape (n, d), signs (P, n), and the shifts S of shape (P, d, c)."""
 
@@ -83,7 +83,7 @@ def _norms(M: FloatArray) -> FloatArray:
     return np.asarray(np.linalg.svd(M, compute_uv=False)[:, 0])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Barrier:
     """What the barrier of a working set says at one point."""
 

@@ -25,7 +25,7 @@ _STEEP = 2.0  # a strip on which the density varies by more than this factor is 
 _BLOCK = 1 << 13  # draws made at a time, so that temporaries stay in cache
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Strips:
     """Strips [left, left + width], each with a rectangle of one ``area`` on it, below the density.
 

@@ -166,7 +166,7 @@ class Spline:
         return Conflicts(number, turned, where, side, excess, move)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Conflicts:
     """What is wrong with a spline: kinks of the wrong sign, points outside the tube, and its end.
 

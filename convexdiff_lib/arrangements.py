@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import combinations, islice, product
 from math import comb, e, factorial
@@ -24,6 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linprog
 
+from ._results import result
 from ._validation import Activation, FloatArray, as_activation, as_count, as_generator, as_matrix
 from .cross_products import cross_product
 
@@ -44,7 +44,7 @@ _BLOCK = 1 << 14  # rays whose signs are worked out at once
 _EPS = float(np.finfo(np.float64).eps)
 
 
-@dataclass(frozen=True)
+@result
 class Arrangements:
     r"""The chambers of a data set.  Unpacks as ``patterns, generators``.
 

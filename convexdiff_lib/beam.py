@@ -66,7 +66,7 @@ class End(NamedTuple):
         return self.low == self.high
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Tube:
     """The tube through which the beam is threaded.
 
@@ -224,7 +224,7 @@ def end_states(tube: Tube) -> list[End]:
     return [stop for i, stop in enumerate(stops) if i % 2 == 0 or not stop.fixed]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Beam:
     """One candidate solution: the score as a linear spline, and the dual vector.
 

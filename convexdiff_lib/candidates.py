@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from ._double_double import DoubleDouble, rounded
 from ._passes import interpolated
+from ._results import result
 from ._validation import FloatArray
 from .active_set import Spline
 from .beam import Tube
@@ -21,7 +21,7 @@ __all__ = ["DualVariable", "claim_from_spline", "network_from_claim", "score_fro
 _ROUNDING = 8 * float(np.finfo(np.float64).eps)
 
 
-@dataclass(frozen=True)
+@result
 class DualVariable:
     """The dual variable z of a fit: a target for every data point, less the value of a linear spline there.
 

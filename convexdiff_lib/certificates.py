@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ._compiled import compiled, compiled_sum
+from ._results import result
 from ._validation import Activation, FloatArray, as_activation, as_flag, as_sample, as_weight_decay
 from .networks import KinkNetwork, Lines
 
@@ -65,7 +66,7 @@ class NotCertifiedError(RuntimeError):
     """
 
 
-@dataclass(frozen=True)
+@result
 class Certificate:
     r"""Two bounds on the optimal training loss, and how well the dual vector satisfies its constraints.
 
@@ -123,6 +124,9 @@ class Certificate:
             and self.infeasibility <= self.feasibility_tolerance
             and (self.score_error is None or self.score_error <= self.score_tolerance)
         )
+
+    def _facts(self) -> dict[str, object]:
+        return {"primal": self.primal, "dual": self.dual, "holds": self.holds}
 
     def __str__(self) -> str:
         verdict = "holds" if self.holds else "DOES NOT HOLD"
@@ -232,7 +236,7 @@ class ScoreMatchingCertifier:
         return score_matching_certificate(self._line, network, on_line, decay, skip=self.skip)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Line:
     """Sorted data, and what depends on them only.
 

@@ -8,17 +8,16 @@ at most that of a cap around its generator.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from ._results import result
 from ._validation import FloatArray
 from .arrangements import Arrangements
 
 __all__ = ["Diameter", "chamber_diameters"]
 
 
-@dataclass(frozen=True)
+@result
 class Diameter:
     """Bounds on the diameter of every chamber.
 

@@ -29,7 +29,7 @@ _AROUND, _ELSEWHERE = 50, 100
 _LOOKS, _FEW = 6, 40
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Contacts:
     """Which points of a tube its beam touches, and where the beam ends.
 
@@ -43,7 +43,7 @@ class _Contacts:
     state: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Solution:
     """The best spline: exact to rounding, unless the rounds ran out.
 

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._validation import refuse_masked
+
 __all__ = ["cross_product"]
 
 
@@ -44,6 +46,7 @@ def cross_product(rows: ArrayLike) -> NDArray[Any]:
     [0, 0, 1]
     """
     given = np.asarray(rows)
+    refuse_masked(rows, given, "rows")
     if given.ndim < 2 or given.shape[-2] != given.shape[-1] - 1:
         raise ValueError(f"rows must have shape (..., d - 1, d); got {given.shape}")
     d = given.shape[-1]

@@ -5,19 +5,19 @@ Every figure draws the truth beside what was learned, so a data set here is a di
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.spatial import cKDTree
 from scipy.special import logsumexp
 
+from ._results import result
 from ._validation import (
     FloatArray,
     as_count,
     as_finite,
     as_generator,
     as_matrix,
+    as_numbers,
     as_positive,
     as_sample,
 )
@@ -27,7 +27,7 @@ __all__ = ["Cross", "GaussianMixture", "Spiral", "Uniform", "paper_mixture", "pe
 _PIECES = 20_000  # of a spiral
 
 
-@dataclass(frozen=True)
+@result
 class GaussianMixture:
     r"""A mixture of Gaussians with equal weights on the line.
 
@@ -71,11 +71,11 @@ class GaussianMixture:
 
     def log_density(self, x: ArrayLike) -> FloatArray:
         """Return log p(x)."""
-        return np.asarray(logsumexp(self._log_components(np.asarray(x, float)), axis=-1))
+        return np.asarray(logsumexp(self._log_components(as_numbers(x)), axis=-1))
 
     def score(self, x: ArrayLike) -> FloatArray:
         """Return (log p)'(x): the components' scores, weighted by how likely each is at x."""
-        points = np.asarray(x, float)
+        points = as_numbers(x)
         log_parts = self._log_components(points)
         weight = np.exp(log_parts - logsumexp(log_parts, axis=-1, keepdims=True))
         return -np.sum(weight * (points[..., None] - np.asarray(self.centers)), axis=-1) / self.scale**2
@@ -94,7 +94,7 @@ class GaussianMixture:
         return GaussianMixture(self.centers, float(np.hypot(self.scale, as_positive(sigma, "sigma"))))
 
 
-@dataclass(frozen=True)
+@result
 class Uniform:
     """The uniform law on an interval; its score is zero inside and undefined at the edges.
 
@@ -118,17 +118,17 @@ class Uniform:
 
     def log_density(self, x: ArrayLike) -> FloatArray:
         """Return log p(x), minus infinity outside the interval."""
-        points = np.asarray(x, float)
+        points = as_numbers(x)
         inside = (points >= self.low) & (points <= self.high)
         return np.where(inside, -np.log(self.high - self.low), -np.inf)
 
     def score(self, x: ArrayLike) -> FloatArray:
         """Return (log p)'(x): zero inside, NaN outside."""
-        points = np.asarray(x, float)
+        points = as_numbers(x)
         return np.where((points > self.low) & (points < self.high), 0.0, np.nan)
 
 
-@dataclass(frozen=True)
+@result
 class Cross:
     r"""Two long Gaussians through the origin of the plane, at right angles, with equal weights.
 
@@ -173,11 +173,11 @@ class Cross:
 
     def log_density(self, x: ArrayLike) -> FloatArray:
         """Return log p(x) at points of shape (..., 2)."""
-        return np.asarray(logsumexp(self._log_arms(np.asarray(x, float)), axis=-1))
+        return np.asarray(logsumexp(self._log_arms(as_numbers(x)), axis=-1))
 
     def score(self, x: ArrayLike) -> FloatArray:
         """Return the gradient of log p at points of shape (..., 2)."""
-        points = np.asarray(x, float)
+        points = as_numbers(x)
         log_arms = self._log_arms(points)
         weight = np.exp(log_arms - logsumexp(log_arms, axis=-1, keepdims=True))
         along = weight / self.long**2 + weight[..., ::-1] / self.short**2
@@ -197,7 +197,7 @@ class Cross:
         return Cross(float(np.hypot(self.long, level)), float(np.hypot(self.short, level)))
 
 
-@dataclass(frozen=True)
+@result
 class Spiral:
     r"""A curve in the plane: :math:`r = a\theta`, with the angle uniform on an interval.
 
@@ -230,7 +230,7 @@ class Spiral:
 
     def position(self, angle: ArrayLike) -> FloatArray:
         """Return the points at some angles, shape (..., 2)."""
-        theta = np.asarray(angle, dtype=np.float64)
+        theta = as_numbers(angle, "angle")
         return self.pitch * np.stack([theta * np.cos(theta), theta * np.sin(theta)], axis=-1)
 
     def points(self, n: int) -> FloatArray:

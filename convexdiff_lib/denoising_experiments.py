@@ -8,13 +8,13 @@ resolves it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import torch
 from scipy.special import ndtr, ndtri
 
+from ._results import result
 from ._validation import Activation, FloatArray, as_count, as_generator
 from .datasets import perturb, standard_normal
 from .exact_law import GridLaw, GridTooCoarseError, propagate, wasserstein
@@ -44,7 +44,7 @@ def paper_sigmas() -> FloatArray:
     return np.linspace(1.0, 0.01, 10)
 
 
-@dataclass(frozen=True)
+@result
 class DenoisingSetting:
     r"""What the experiment needs to know.  What the paper gives is the default; the rest is our reading.
 
@@ -162,7 +162,7 @@ class DenoisingSetting:
         ]
 
 
-@dataclass(frozen=True)
+@result
 class AnnealedSamples:
     """Where annealed Langevin dynamics ends, judged against the standard normal law.
 

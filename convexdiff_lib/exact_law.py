@@ -15,7 +15,6 @@ density of the first law.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -23,7 +22,8 @@ import scipy.fft
 from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 
-from ._validation import FloatArray, as_count, as_finite, as_positive, as_sample
+from ._results import result
+from ._validation import FloatArray, as_count, as_finite, as_numbers, as_positive, as_sample
 from .langevin import annealed_steps
 
 __all__ = [
@@ -63,7 +63,7 @@ class GridTooCoarseError(ValueError):
     """
 
 
-@dataclass(frozen=True)
+@result
 class GridLaw:
     """A law on the line, as masses on equally spaced nodes.
 
@@ -243,7 +243,7 @@ class GridLaw:
         >>> law.quantile([0.25, 0.75]).round(9).tolist()
         [-0.5, 0.5]
         """
-        wanted = np.asarray(u, dtype=np.float64)
+        wanted = as_numbers(u, "u")
         if not ((wanted >= 0) & (wanted <= 1)).all():
             raise ValueError("u must lie between 0 and 1")
         edges = np.append(self.nodes - self.cell / 2, self.nodes[-1] + self.cell / 2)

@@ -7,12 +7,12 @@ chain: one function runs one experiment, vectorised, in a few seconds.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
+from ._results import result
 from ._validation import Activation, FloatArray
 from .datasets import GaussianMixture, Uniform, paper_mixture, standard_normal
 from .exact_law import GridLaw, propagate
@@ -29,7 +29,7 @@ _STEP_SIZE = 0.5  # "epsilon = 1", read as steps of (epsilon / 2, sqrt(epsilon))
 _LARGE = 1e4  # any weight decay: b does not depend on it
 
 
-@dataclass(frozen=True)
+@result
 class Setting:
     r"""One experiment of the paper.
 
@@ -67,7 +67,7 @@ SETTINGS: dict[str, Setting] = {
 }
 
 
-@dataclass(frozen=True)
+@result
 class Experiment:
     """What came out of one experiment.
 

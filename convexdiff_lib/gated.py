@@ -22,11 +22,10 @@ the blocks of an optimal gated network need not factor into neurons inside their
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ._results import result
 from ._spectral_barrier import Blocks, follow_path, root_mean_square, smallest_radius
 from ._validation import FloatArray, as_patterned, as_points, as_targets, as_weight_decay
 from .certificates import Certificate, NotCertifiedError
@@ -47,7 +46,7 @@ _NEGLIGIBLE = 1e-8  # singular values of a block below this share of the largest
 _CRITICAL_GAP = 1e-6  # distance of the two bounds on the critical weight decay, relative to it
 
 
-@dataclass(frozen=True)
+@result
 class GatedScore:
     r"""An optimal gated network, with its certificate.
 
@@ -84,7 +83,7 @@ class GatedScore:
         return int(np.any(self.W != 0, axis=(1, 2)).sum())
 
 
-@dataclass(frozen=True)
+@result
 class CriticalWeightDecay:
     r"""The weight decay from which score matching by a gated network is bounded below, with its proof.
 

@@ -14,15 +14,14 @@ features is small.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import clarabel
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
+from ._results import result
 from ._spectral_barrier import Blocks, follow_path
-from ._validation import FloatArray, as_matrix, as_positive
+from ._validation import FloatArray, as_data, as_matrix, as_positive
 from .certificates import Certificate, NotCertifiedError
 
 __all__ = [
@@ -42,7 +41,7 @@ _GAP = 1e-10  # relative gap of the interior point for features that are close t
 _TOLERANCE = 1e-11  # of the general solver; what it reaches is a little less
 
 
-@dataclass(frozen=True)
+@result
 class GroupLasso:
     """The solution of a group Lasso.
 
@@ -202,7 +201,7 @@ def solve_group_lasso(
     >>> solve_group_lasso(K, L, 10.0).certificate.holds
     True
     """
-    features, labels = as_matrix(K, "K"), as_matrix(L, "L")
+    features, labels = as_data(K, "K", smallest=0.0), as_data(L, "L", smallest=0.0)
     lam, p, tolerance = as_positive(lam, "lam"), as_norm(p), as_positive(tolerance, "tolerance")
     if len(features) != len(labels):
         raise ValueError(f"K and L must have as many rows; got shapes {features.shape} and {labels.shape}")

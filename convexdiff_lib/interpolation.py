@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.linalg import null_space
 
-from ._validation import Activation, FloatArray, as_activation, as_matrix
+from ._validation import Activation, FloatArray, as_activation, as_data
 
 __all__ = ["best_values", "value_constraints"]
 
@@ -61,7 +61,7 @@ def value_constraints(X: ArrayLike, *, activation: Activation = "relu") -> Float
     >>> value_constraints([[1.0, 0.0], [-3.0, 0.0]], activation="abs").tolist()
     [[3.0, -1.0]]
     """
-    data = as_matrix(X, "X")
+    data = as_data(X)
     as_activation(activation)
     n = len(data)
     lengths, units = _lengths_and_directions(data)
@@ -115,7 +115,7 @@ def best_values(X: ArrayLike, targets: ArrayLike, *, activation: Activation = "r
     >>> (best_values([[1.0, 0.0], [2.0, 0.0]], [[3.0, 0.0], [1.0, 0.0]]).round(12) + 0.0).tolist()
     [[1.0, 0.0], [2.0, 0.0]]
     """
-    data, labels = as_matrix(X, "X"), as_matrix(targets, "targets")
+    data, labels = as_data(X), as_data(targets, "targets", smallest=0.0)
     if len(labels) != len(data):
         raise ValueError(f"targets must have one row per point, {len(data)}; got {len(labels)}")
     constraints = value_constraints(data, activation=activation)

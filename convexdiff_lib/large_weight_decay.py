@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ._results import result
 from ._validation import (
     Activation,
     FloatArray,
@@ -39,7 +40,7 @@ _ROUNDING = 1e-12  # how far, relatively, t may lie beyond its limit: users comp
 _SMALLEST, _LARGEST = 1e-140, 1e140  # of the sum of squared deviations: far from underflow and overflow
 
 
-@dataclass(frozen=True)
+@result
 class LargeWeightDecay:
     """The closed form of the score.
 
@@ -259,7 +260,7 @@ def large_weight_decay_threshold(
     return _threshold(data, activation, skip)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Moments:
     """What the closed forms need of the data; all lengths from the smallest point, so no offset costs digits.
 

@@ -25,7 +25,7 @@ from ._validation import (
     Activation,
     FloatArray,
     as_activation,
-    as_matrix,
+    as_data,
     as_patterned,
     as_points,
     as_positive,
@@ -274,7 +274,7 @@ def precision_score(X: ArrayLike) -> FloatArray:
     >>> (precision_score([[2.0, 0.0], [0.0, 1.0]]) + 0.0).tolist()
     [[-0.5, 0.0], [0.0, -2.0]]
     """
-    data = as_matrix(X, "X")
+    data = as_data(X)
     n, d = data.shape
     if np.linalg.matrix_rank(data) < d:
         raise ValueError(
@@ -356,7 +356,7 @@ def falling_network(X: ArrayLike, delta: float, *, activation: Activation = "rel
     >>> [round(score_matching_loss(falling_network(X, d), X, 0.0)) for d in (1e-4, 1e-6, 1e-8)]
     [-100, -1000, -10000]
     """
-    data, step = as_matrix(X, "X"), as_positive(delta, "delta")
+    data, step = as_data(X), as_positive(delta, "delta")
     as_activation(activation)
     if data.shape[1] < 2:
         raise ValueError(f"X must have at least two columns; got {data.shape[1]}")

@@ -10,14 +10,24 @@ Conventions at a kink, as in the paper: :math:`\mathrm{relu}'(0) = 1` and :math:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._compiled import compiled
-from ._validation import Activation, FloatArray, as_activation, as_matrix, as_points, as_sample
+from ._results import result
+from ._validation import (
+    Activation,
+    FloatArray,
+    as_activation,
+    as_matrix,
+    as_numbers,
+    as_points,
+    as_sample,
+    as_truths,
+)
 
 __all__ = ["KinkNetwork", "TwoLayerNetwork", "hinge_sum"]
 
@@ -32,7 +42,7 @@ def _activate_slope(u: FloatArray, activation: Activation) -> FloatArray:
     return (u >= 0).astype(np.float64) if activation == "relu" else np.where(u >= 0, 1.0, -1.0)
 
 
-@dataclass(frozen=True)
+@result
 class TwoLayerNetwork:
     r"""A two-layer network with optional skip connection, display (3) of the paper.
 
@@ -87,6 +97,9 @@ class TwoLayerNetwork:
                     f"{name} must have shape {shape} to go with W1 of shape {(m, d)}; "
                     f"got {getattr(self, name).shape}"
                 )
+
+    def _facts(self) -> dict[str, object]:
+        return {"width": self.width, "dimension": self.dimension, "activation": self.activation}
 
     @classmethod
     def univariate(
@@ -151,7 +164,7 @@ class TwoLayerNetwork:
             # The product is formed before b1 is added: a neuron whose bias is -(w * x) is exactly zero at x.
             pre = points[i : i + step] @ self.W1.T + self.b1
             out[i : i + step] += _activate(pre, self.activation) @ self.W2.T
-        return out[:, 0] if np.ndim(x) == 1 else out
+        return out[:, 0] if np.ndim(x) < 2 else out
 
     def divergence(self, x: ArrayLike) -> FloatArray:
         r"""Return :math:`\mathrm{tr}\,\nabla s(x)`, the derivative when d = 1; shape (n,)."""
@@ -276,7 +289,7 @@ def _as_lines(
 ) -> Lines:
     """Return the sorted kinks, and of the lines between them a place, the slope and the height there."""
     if not len(kinks):
-        return kinks, np.array([origin]), np.array([slope]), np.array([constant])
+        return np.zeros(0), np.array([origin]), np.array([slope]), np.array([constant])
     order = np.argsort(kinks, kind="stable")
     knots = kinks[order]
     return knots, *_lines(knots, right[order], left[order], constant, slope, origin)
@@ -346,9 +359,9 @@ def _kinks_before(knots: FloatArray, x: FloatArray, side: Literal["left", "right
     return np.searchsorted(knots, x, side=side)
 
 
-@dataclass(frozen=True)
+@result
 class KinkNetwork:
-    r"""A univariate two-layer network whose first-layer weights are all :math:`\pm 1`: a list of kinks.
+    r"""A univariate two-layer network, all its first-layer weights +1 or -1: a list of kinks.
 
     .. math:: s(x) = \sum_j y_j\, \sigma(f_j (x - t_j)) + v (x - x_0) + c
 
@@ -396,8 +409,8 @@ class KinkNetwork:
     def __post_init__(self) -> None:
         as_activation(self.activation)
         for name in ("kinks", "facing", "weights"):
-            object.__setattr__(self, name, np.array(getattr(self, name), dtype=np.float64))
-        object.__setattr__(self, "beyond", np.array(self.beyond, dtype=np.bool_))
+            object.__setattr__(self, name, np.array(as_numbers(getattr(self, name), name)))
+        object.__setattr__(self, "beyond", as_truths(self.beyond, "beyond"))
         vectors = (self.kinks, self.facing, self.weights, self.beyond)
         if self.kinks.ndim != 1 or any(vector.shape != self.kinks.shape for vector in vectors):
             names = ("kinks", "facing", "weights", "beyond")
@@ -405,6 +418,10 @@ class KinkNetwork:
             raise ValueError(f"kinks, facing, weights and beyond must be vectors of one length; got {shapes}")
         if not (np.abs(self.facing) == 1).all():
             raise ValueError(f"facing must hold only +1 and -1; got {np.unique(self.facing)}")
+
+    def _facts(self) -> dict[str, object]:
+        affine = {"origin": self.origin, "constant": self.constant, "slope": self.slope}
+        return {"width": len(self.kinks)} | affine | {"activation": self.activation}
 
     @property
     def total_weight(self) -> float:

@@ -7,12 +7,12 @@ This is the standing falsifier.  Whatever Adam finds is a network, so its loss, 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
+from ._results import result
 from ._validation import (
     Activation,
     FloatArray,
@@ -31,7 +31,7 @@ from .objectives import denoising_loss, score_matching_loss
 __all__ = ["AdamRuns", "as_torch", "train_denoising", "train_multivariate", "train_score_matching"]
 
 
-@dataclass(frozen=True)
+@result
 class AdamRuns:
     """Several training runs of one network class on one data set.
 
@@ -490,7 +490,7 @@ def as_torch(
     if not isinstance(network, TwoLayerNetwork):
         raise TypeError(f"network must be a TwoLayerNetwork; got {type(network).__name__}")
     W1, b1, W2, b2, V = (
-        torch.as_tensor(part, device=device)
+        torch.tensor(part, device=device)  # a copy: a tensor cannot be read-only
         for part in (network.W1, network.b1, network.W2, network.b2, network.V)
     )
     relu = network.activation == "relu"

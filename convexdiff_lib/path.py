@@ -14,13 +14,14 @@ the gap is a quadratic, so this covers the whole piece.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ._double_double import rounded
+from ._results import result
 from ._validation import (
     Activation,
     FloatArray,
@@ -48,7 +49,7 @@ _MAX_EVENTS_PER_POINT = 200
 _MAX_DOUBLINGS = 400
 
 
-@dataclass(frozen=True)
+@result
 class Piece:
     """A piece of the path, on which the score is affine in the weight decay.
 
@@ -77,7 +78,7 @@ class Piece:
     end: int
 
 
-@dataclass(frozen=True)
+@result
 class SolutionPath:
     """All optimal scores for weight decays from ``down_to`` to infinity.
 
@@ -100,8 +101,17 @@ class SolutionPath:
     """
 
     pieces: tuple[Piece, ...]
-    _states: tuple[_State, ...]
-    _problem: _Problem
+    _states: tuple[_State, ...] = field(repr=False, compare=False)
+    _problem: _Problem = field(repr=False)
+
+    def _facts(self) -> dict[str, object]:
+        return {
+            "n": len(self._problem.x),
+            "down_to": float(self.betas[-1]),
+            "activation": self._problem.activation,
+            "skip": self._problem.skip,
+            "pieces": len(self.pieces),
+        }
 
     @cached_property
     def betas(self) -> FloatArray:
@@ -150,7 +160,7 @@ class SolutionPath:
             return self._problem.certified(self._states[piece - 1], decay, float(self.betas[piece - 1]))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _State:
     """An active set, and the optimal spline with it at one weight decay, with its rate of change.
 
@@ -170,7 +180,7 @@ class _State:
         return self.values + step * self.rates, self.height + step * self.drift
 
 
-@dataclass(frozen=True)
+@result
 class _Problem:
     """What is trained: its data, its tube, its network and its certificate, at any weight decay.
 
@@ -180,9 +190,11 @@ class _Problem:
     x: FloatArray
     aims: FloatArray | float
     mean_target: float
-    line: LineProblem
-    tube: Callable[[float], Tube]
+    activation: Activation
+    skip: bool
     corners: tuple[float, ...]
+    line: LineProblem = field(compare=False)
+    tube: Callable[[float], Tube] = field(compare=False)
 
     def rate(self, beta: float) -> Tube:
         """The derivative of the tube just below a weight decay: everything in it is affine in between."""
@@ -217,7 +229,7 @@ class _Problem:
         return line, sharp, verdict
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Slack:
     """Everything that must not become negative on a piece, at one weight decay, with its rate of change."""
 
@@ -285,9 +297,11 @@ def solution_path(
         x=sample,
         aims=0.0,
         mean_target=0.0,
+        activation=activation,
+        skip=skip,
         line=LineProblem(points, weight, None, stop, activation, skip),
-        tube=lambda beta: score_matching_tube(points, weight, beta, activation=activation, skip=skip),
         corners=(inner, inner - ends) if activation == "relu" and not skip else (),
+        tube=partial(score_matching_tube, points, weight, activation=activation, skip=skip),
     )
     return _follow(problem, stop, points)
 
@@ -347,9 +361,11 @@ def denoising_path(
         x=sample,
         aims=apart,
         mean_target=mean,
+        activation=activation,
+        skip=skip,
         line=LineProblem(points, weight, means, stop, activation, skip, within),
-        tube=lambda beta: denoising_tube(points, weight, means, beta, activation=activation, skip=skip),
         corners=(),
+        tube=partial(denoising_tube, points, weight, means, activation=activation, skip=skip),
     )
     return _follow(problem, stop, points)
 

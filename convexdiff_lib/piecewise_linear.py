@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._lookup import Lookup
+from ._results import result
 from ._strips import Strips, lay_strips
-from ._validation import FloatArray, as_count, as_finite, as_generator, as_points, as_sample
+from ._validation import FloatArray, as_count, as_finite, as_generator, as_numbers, as_points, as_sample
 
 __all__ = ["PiecewiseLinearScore"]
 
@@ -31,7 +32,7 @@ _MANY = 1 << 17  # draws from which on strips are laid under the density; fewer 
 _ROUNDING = 1e-12
 
 
-@dataclass(frozen=True)
+@result
 class PiecewiseLinearScore:
     r"""A continuous piecewise-linear function on the real line, read as a score.
 
@@ -106,7 +107,7 @@ class PiecewiseLinearScore:
 
     def _polynomial(self, x: ArrayLike, *coefficients: FloatArray) -> FloatArray:
         """Evaluate a polynomial in the distance from the anchor; lowest coefficient first, by interval."""
-        points = np.asarray(x, dtype=np.float64)
+        points = as_numbers(x)
         out = np.empty(points.shape)
         flat, result = points.reshape(-1), out.reshape(-1)
         distances, gathered = np.empty((2, min(_BLOCK, flat.size)))
@@ -255,7 +256,7 @@ class PiecewiseLinearScore:
         return out
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Cells:
     """Cells of the line.
 

@@ -29,8 +29,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._results import result
 from ._spectral_barrier import Blocks, follow_path, root_mean_square, smallest_radius
-from ._validation import Activation, FloatArray, as_activation, as_matrix, as_weight_decay
+from ._validation import Activation, FloatArray, as_activation, as_data, as_matrix, as_weight_decay
 from .certificates import Certificate, NotCertifiedError
 from .networks import TwoLayerNetwork
 from .objectives import denoising_loss, score_matching_loss
@@ -59,7 +60,7 @@ _TINY = 1e-13  # nor, after the last round, one below this share
 _DUST = (1e-6, 1e-9, 0.0)  # nor in the network one below the first of these shares that still is certified
 
 
-@dataclass(frozen=True)
+@result
 class PlanarScore:
     """An optimal network without biases in the plane, with its certificate.  Calling it evaluates the score.
 
@@ -514,7 +515,8 @@ def _check_class(network: TwoLayerNetwork, activation: Activation) -> None:
 
 
 def _plane(X: ArrayLike, other: ArrayLike, name: str = "targets") -> tuple[FloatArray, FloatArray]:
-    points, rows = as_matrix(X, "X"), as_matrix(other, name)
+    points = as_data(X)
+    rows = as_data(other, name, smallest=0.0) if name == "targets" else as_matrix(other, name)
     if points.shape[1] != 2:
         raise ValueError(f"X must have shape (n, 2), points of the plane; got {points.shape}")
     if rows.shape != points.shape:
@@ -522,7 +524,7 @@ def _plane(X: ArrayLike, other: ArrayLike, name: str = "targets") -> tuple[Float
     return points, rows
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Arcs:
     """Points (n, 2), signs or indicators (P, n), traces (P,), and the ends of the arcs, in radians."""
 

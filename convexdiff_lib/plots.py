@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from ._validation import FloatArray, as_sample
+from ._validation import FloatArray, as_numbers, as_sample
 
 __all__ = ["ROLES", "draw", "draw_data", "draw_histogram", "panels", "use_style"]
 
@@ -137,7 +137,7 @@ def draw(
     if role not in ROLES:
         raise ValueError(f"role must be one of {', '.join(ROLES)}; got {role!r}")
     low, high = interval
-    corners = np.asarray(at, dtype=np.float64)
+    corners = as_numbers(at, "at")
     x = np.union1d(np.linspace(low, high, 600), corners[(corners > low) & (corners < high)])
     ax.plot(x, curve(x), label=label or None, **ROLES[role])  # type: ignore[arg-type]
 

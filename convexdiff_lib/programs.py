@@ -18,13 +18,13 @@ paper prints and what is right are both here where they differ, under names that
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import cvxpy as cp
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ._results import result
 from ._validation import Activation, FloatArray, as_activation, as_finite, as_flag, as_sample, as_weight_decay
 from .networks import KinkNetwork, TwoLayerNetwork
 
@@ -43,7 +43,7 @@ __all__ = [
 _SOLVER_TOLERANCE = 1e-11
 
 
-@dataclass(frozen=True)
+@result
 class PrintedProgram:
     r"""The data of one printed program.
 
@@ -90,7 +90,7 @@ class PrintedProgram:
         return float(fit + self.b @ weights + self.constant + self.penalty * np.abs(weights).sum())
 
 
-@dataclass(frozen=True)
+@result
 class LassoProgram:
     """A solved program.
 

@@ -13,13 +13,13 @@ side that lowers it, which is what makes small weight decay fit kinks to single 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._validation import Activation, FloatArray, as_count, as_generator, as_sample, as_weight_decay
+from ._results import result
+from ._validation import Activation, FloatArray, as_count, as_flag, as_generator, as_sample, as_weight_decay
 from .beam import score_matching_threshold
 from .piecewise_linear import PiecewiseLinearScore
 from .univariate import score_matching
@@ -47,7 +47,7 @@ class Law(Protocol):
     def log_density(self, x: ArrayLike, /) -> FloatArray: ...
 
 
-@dataclass(frozen=True)
+@result
 class DensityError:
     r"""How far a fitted density q is from the true density p.
 
@@ -71,7 +71,7 @@ class DensityError:
     tv: float
 
 
-@dataclass(frozen=True)
+@result
 class Selection:
     r"""A weight decay chosen by cross-validation, and the curve from which it was chosen.
 
@@ -297,10 +297,16 @@ def choose_weight_decay(
     n, count = len(sample), as_count(folds, "folds", 2)
     if count > n:
         raise ValueError(f"folds must be at most the number of points, {n}; got {count}")
+    as_flag(skip, "skip")
     owner = as_generator(rng).permutation(np.arange(n) % count)
     losses = np.empty((len(candidates), n))
     for fold in range(count):
         seen, unseen = sample[owner != fold], sample[owner == fold]
+        if skip and (seen == seen[0]).all():
+            raise ValueError(
+                f"a skip connection needs at least two distinct points; without fold {fold + 1} of {count} "
+                f"only {seen[0]:g} is left, {len(seen)} times: other folds may do, or no skip connection"
+            )
         _check_candidates(candidates, seen, n, activation, skip)
         for row, beta in zip(losses, candidates, strict=True):
             fit = score_matching(seen, beta * (len(seen) / n), activation=activation, skip=skip)

@@ -7,13 +7,13 @@ the five scores together.  How far they are from the curve, and how evenly they 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
+from ._results import result
 from ._validation import FloatArray, as_count, as_generator, as_positive
 from .datasets import Spiral, perturb
 from .langevin import langevin_dynamics
@@ -28,7 +28,7 @@ _Score = Callable[[FloatArray], FloatArray]
 _Pair = tuple[FloatArray, FloatArray]
 
 
-@dataclass(frozen=True)
+@result
 class SpiralSetting:
     r"""What the experiment needs to know.  What the paper gives is the default; the rest is our reading.
 
@@ -143,7 +143,7 @@ class SpiralSetting:
         )
 
 
-@dataclass(frozen=True)
+@result
 class Likeness:
     """How like a spiral a set of points is.
 

@@ -49,7 +49,7 @@ _SPARE = 1e-2  # in doubles rounding is estimated: without this to spare, double
 _PINNINGS = 8
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LineProblem:
     r"""A training problem in one dimension, in terms of its sorted distinct points.
 
@@ -84,8 +84,8 @@ class LineProblem:
         """The same problem at another weight decay; what depends on the data only is worked out once."""
         _ = self.aims, self.centre, self.loss_of_simple_fit  # the copy finds these
         twin = copy(self)
-        object.__setattr__(twin, "beta", beta)
-        twin.__dict__.pop("end", None)
+        vars(twin)["beta"] = beta
+        vars(twin).pop("end", None)
         return twin
 
     @cached_property
@@ -146,7 +146,7 @@ class LineProblem:
         return np.concatenate([[1.0], inner, [0.0]])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SplineClaim:
     """What is claimed: an optimal score as a linear spline, and where its dual constraints are tight.
 
@@ -185,7 +185,7 @@ class SplineClaim:
         return self.offset == float(height.high) and self.offset_rest == float(height.low)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Verdict:
     """A certificate, and what one needs to improve a claim that did not get one.
 
@@ -238,7 +238,7 @@ class Verdict:
         return self.certificate.holds and self.error <= _SPARE * self.certificate.score_tolerance
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class EndVerdict:
     """What is left for neurons at the two ends of the data, and what that asks of the end of the beam.
 
@@ -271,7 +271,7 @@ class EndVerdict:
     strays: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Sums:
     """Sums over the points strictly between two neighbours of a list, one entry for each pair.
 
@@ -337,7 +337,7 @@ def examine(problem: LineProblem, claim: SplineClaim, *, exactly: bool = False) 
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Beam:
     """The beam of a claim: on the wall at its contacts, bent like target minus score between them.
 
@@ -463,7 +463,7 @@ def _padded(values: FloatArray, before: int, after: int) -> FloatArray:
     return np.concatenate([np.zeros(before), values, np.zeros(after)])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Tight:
     """Points that have no room for the beam's side but for rounding, at most one for each piece and side."""
 
@@ -532,7 +532,7 @@ def _pinned(problem: LineProblem, claim: SplineClaim, beam: _Beam, more: _Tight)
     return _thread(problem, claim, at, np.concatenate([beam.sides, more.sides])[order], beam.exactly)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Signs:
     """What the kinks of a spline say: see `Verdict`.
 

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike
 
 from ._memory import keep_freed_memory
 from ._passes import tallied
+from ._results import result
 from ._validation import Activation, FloatArray, as_activation, as_flag, as_sample, as_vector, as_weight_decay
 from .active_set import Spline, descend, first_spline
 from .beam import (
@@ -41,7 +42,7 @@ __all__ = ["UnivariateScore", "denoising_score_matching", "score_matching", "sco
 _SHORTEST, _LONGEST = 1e-70, 1e70  # squares of lengths, and of their ratios, are then finite
 
 
-@dataclass(frozen=True)
+@result
 class UnivariateScore:
     """The score learned by an optimally trained univariate network.
 
@@ -94,6 +95,16 @@ class UnivariateScore:
         """Data points at which the score has a kink, increasing; empty for a straight score."""
         slopes = self.score.slopes
         return self.score.knots[slopes[1:] != slopes[:-1]]
+
+    def _facts(self) -> dict[str, object]:
+        return {
+            "n": len(self.dual.x),
+            "beta": self.beta,
+            "activation": self.activation,
+            "value": self.value,
+            "knots": len(self.knots),
+            "certificate": self.certificate,
+        }
 
     def __call__(self, x: ArrayLike) -> FloatArray:
         """Return the fitted score at x, any shape."""
@@ -324,7 +335,7 @@ def denoising_score_matching(
     return _finish(_Task(sample, apart, mean_target, problem), tube, solve_by_levels(tube))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Task:
     """One fit to do: the data, the targets less their mean, that mean, and the problem on the line."""
 

@@ -18,14 +18,15 @@ it is an upper bound; more directions, found one by one where the dual is violat
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import combinations
 from math import comb
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._validation import FloatArray, as_flag, as_matrix, as_positive
+from ._results import result
+from ._validation import FloatArray, as_data, as_flag, as_matrix, as_positive
 from .arrangements import enumerate_arrangements
 from .certificates import Certificate, NotCertifiedError
 from .cross_products import cross_product
@@ -42,7 +43,7 @@ _VIOLATION = 1e-9  # relative excess of a response that the last round may leave
 _CLOSED = 3e-9  # relative gap at which the rounds stop, below that of a certificate
 
 
-@dataclass(frozen=True)
+@result
 class WedgeScore:
     r"""A network trained by the wedge program, with its certificate.  Calling it evaluates the score.
 
@@ -125,7 +126,7 @@ def wedge_directions(
     >>> wedge_directions([[3.0, 0.0]], both=False).tolist()
     [[0.0, -1.0]]
     """
-    rows, p = as_matrix(X, "X"), as_norm(p)
+    rows, p = as_data(X), as_norm(p)
     as_flag(both, "both")
     with_basis = (p == 1) if basis is None else as_flag(basis, "basis")
     return _directions(rows, p, both, np.eye(rows.shape[1]) if with_basis else None, None, memory_limit)
@@ -213,7 +214,7 @@ def wedge_denoising(
     >>> bool(best.value <= upper.value + 1e-9), best.certificate.holds
     (True, True)
     """
-    points, labels = as_matrix(X, "X"), as_matrix(targets, "targets")
+    points, labels = as_data(X), as_data(targets, "targets", smallest=0.0)
     lam, p = as_positive(lam, "lam"), as_norm(p)
     as_flag(bias, "bias")
     as_flag(exact, "exact")

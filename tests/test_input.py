@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import re
+import sys
 from collections.abc import Callable
+from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -12,6 +18,7 @@ import numpy as np
 import pytest
 import torch
 
+import convexdiff_lib
 from convexdiff_lib import (
     TwoLayerNetwork,
     denoising_loss,
@@ -30,6 +37,7 @@ from convexdiff_lib.arrangements import (
 )
 from convexdiff_lib.certificates import certify_denoising, certify_score_matching, dual_violation
 from convexdiff_lib.cones import network_from_blocks, split_in_cone
+from convexdiff_lib.cross_products import cross_product
 from convexdiff_lib.datasets import Cross, GaussianMixture, Spiral, Uniform, perturb
 from convexdiff_lib.exact_law import GridLaw, annealed_laws, averaged_law, propagate
 from convexdiff_lib.gated import (
@@ -38,7 +46,7 @@ from convexdiff_lib.gated import (
     gated_denoising,
     gated_score_matching,
 )
-from convexdiff_lib.group_lasso import solve_group_lasso
+from convexdiff_lib.group_lasso import certify_group_lasso, solve_group_lasso
 from convexdiff_lib.interpolation import best_values, value_constraints
 from convexdiff_lib.langevin import annealed_langevin_dynamics, langevin_dynamics
 from convexdiff_lib.large_weight_decay import large_weight_decay, large_weight_decay_threshold
@@ -53,7 +61,7 @@ from convexdiff_lib.multivariate import (
     program_value,
 )
 from convexdiff_lib.networks import KinkNetwork
-from convexdiff_lib.nonconvex import train_denoising, train_score_matching
+from convexdiff_lib.nonconvex import train_denoising, train_multivariate, train_score_matching
 from convexdiff_lib.path import denoising_path, solution_path
 from convexdiff_lib.piecewise_linear import PiecewiseLinearScore
 from convexdiff_lib.planar import (
@@ -75,9 +83,9 @@ from convexdiff_lib.programs import (
     score_matching_program,
 )
 from convexdiff_lib.selection import choose_weight_decay, pointwise_loss, score_error
-from convexdiff_lib.spiral_experiment import likeness
+from convexdiff_lib.spiral_experiment import SpiralSetting, likeness
+from convexdiff_lib.wedge import certify_wedge, wedge_denoising, wedge_directions
 from convexdiff_lib.wedge import largest_response as wedge_response
-from convexdiff_lib.wedge import wedge_denoising, wedge_directions
 
 # Loose types on purpose: every call here breaks its type.
 Door = Callable[[Any], Any]
@@ -174,6 +182,14 @@ def certify_plane(
     return certify_planar_denoising(X, targets, network, Q, beta, activation=activation)
 
 
+def train_many(X: Any = ROWS, targets: Any = ROWS) -> Any:
+    return train_multivariate(X, targets, 1.0, generator=torch_rng(), n_epochs=1)
+
+
+def train_spiral(X: Any = ROWS, targets: Any = ROWS) -> Any:
+    return SpiralSetting().train(X, targets, width=1, n_trials=1, n_epochs=1, seed=0)
+
+
 NODES = np.linspace(-9.0, 9.0, 181)
 LAW = GridLaw.normal(0.0, 1.0, nodes=NODES)
 
@@ -238,6 +254,7 @@ VECTOR_DOORS: dict[str, tuple[str, Door]] = {
     "centers": ("centers", GaussianMixture),
     "nodes": ("nodes", lambda x: GridLaw(x, NODES)),
     "mass": ("mass", lambda x: GridLaw(NODES, x)),
+    "samples": ("samples", LAW.distance_to),
     "nodes of a normal law": ("nodes", lambda x: GridLaw.normal(0.0, 1.0, nodes=x)),
     "nodes of a uniform law": ("nodes", lambda x: GridLaw.uniform(0.0, 1.0, nodes=x)),
     "draw_data": ("x", lambda x: draw_data(plt.gca(), x)),
@@ -296,6 +313,23 @@ MATRIX_DOORS: dict[str, tuple[str, Door]] = {
     "certify planar X": ("X", lambda x: certify_plane(X=x)),
     "certify planar targets": ("targets", lambda x: certify_plane(targets=x)),
     "certify planar Q": ("Q", lambda x: certify_plane(Q=x)),
+    "certify group Lasso K": ("K", lambda x: certify_group_lasso(x, ROWS, ROWS, ROWS, 1.0)),
+    "certify group Lasso L": ("L", lambda x: certify_group_lasso(ROWS, x, ROWS, ROWS, 1.0)),
+    "certify group Lasso Z": ("Z", lambda x: certify_group_lasso(ROWS, ROWS, x, ROWS, 1.0)),
+    "certify group Lasso Q": ("Q", lambda x: certify_group_lasso(ROWS, ROWS, ROWS, x, 1.0)),
+    "certify wedge X": ("X", lambda x: certify_wedge(x, ROWS, NO_NEURONS, ROWS, 1.0)),
+    "certify wedge targets": ("targets", lambda x: certify_wedge(ROWS, x, NO_NEURONS, ROWS, 1.0)),
+    "certify wedge Q": ("Q", lambda x: certify_wedge(ROWS, ROWS, NO_NEURONS, x, 1.0)),
+    "certify gated targets": ("targets", lambda x: certify_gates(targets=x)),
+    "targets of a multivariate program": ("targets", lambda x: multivariate_program(ROWS, GATES, x)),
+    "planar score": ("x", planar_denoising(ROWS, ROWS, 1.0)),
+    "wedge score": ("x", wedge_denoising(ROWS, ROWS, 1.0)),
+    "train many dimensions": ("X", lambda x: train_many(X=x)),
+    "train many dimensions, targets": ("targets", lambda x: train_many(targets=x)),
+    "fit a spiral": ("X", lambda x: SpiralSetting().fit(x, ROWS)),
+    "fit a spiral, targets": ("targets", lambda x: SpiralSetting().fit(ROWS, x)),
+    "train on a spiral": ("X", lambda x: train_spiral(X=x)),
+    "train on a spiral, targets": ("targets", lambda x: train_spiral(targets=x)),
     "rows of a cone": ("rows", lambda x: split_in_cone([1.0, 1.0], x, [1.0, 1.0])),
 }
 ANY_SHAPE_DOORS: dict[str, tuple[str, Door]] = {
@@ -315,9 +349,58 @@ ANY_SHAPE_DOORS: dict[str, tuple[str, Door]] = {
     "neurons' W": ("W", lambda x: neurons(W=x)),
     "neurons' patterns": ("patterns", lambda x: neurons(patterns=x)),
     "neurons' generators": ("generators", lambda x: neurons(generators=x)),
+    "certify gated patterns": ("patterns", lambda x: certify_gates(patterns=x)),
+    "gates of printed blocks": ("patterns", lambda x: printed_blocks(ROWS, x)),
+    "gates of a printed solution": ("patterns", lambda x: printed_solution(ROWS, x)),
+    "gates of a descent direction": ("patterns", lambda x: descent_direction(ROWS, x)),
+    "gates of a network": ("patterns", lambda x: blocks_of_network(ROWS, NO_NEURONS, x)),
+    "gates of a multivariate program": ("patterns", lambda x: multivariate_program(ROWS, x)),
+    "gates of a value": ("patterns", lambda x: program_value(ROWS, x, BLOCKS)),
+    "W of a value": ("W", lambda x: program_value(ROWS, GATES, x)),
     "u of a cone": ("u", lambda x: split_in_cone(x, ROWS, [1.0, 1.0])),
     "generator of a cone": ("generator", lambda x: split_in_cone([1.0, 1.0], ROWS, x)),
 }
+EVALUATION_DOORS: dict[str, tuple[str, Door]] = {
+    "fit": ("x", score_matching(GOOD, 2.0)),
+    "log-density of a fit": ("x", score_matching(GOOD, 2.0).log_density),
+    "closed form": ("x", large_weight_decay(GOOD, 2.5)),
+    "log-density of a closed form": ("x", large_weight_decay(GOOD, 2.5).log_density),
+    "piecewise-linear score": ("x", NORMAL),
+    "integral": ("x", NORMAL.integral),
+    "log-density": ("x", NORMAL.log_density),
+    "mixture's log-density": ("x", GaussianMixture().log_density),
+    "mixture's score": ("x", GaussianMixture().score),
+    "uniform log-density": ("x", Uniform().log_density),
+    "uniform score": ("x", Uniform().score),
+    "cross's log-density": ("x", Cross().log_density),
+    "cross's score": ("x", Cross().score),
+    "angle on a spiral": ("angle", Spiral().position),
+    "quantile": ("u", LAW.quantile),
+    "corners of a curve": ("at", lambda x: draw(plt.gca(), np.sin, (0.0, 1.0), "learned", at=x)),
+}
+ALL_DOORS = VECTOR_DOORS | MATRIX_DOORS | ANY_SHAPE_DOORS | EVALUATION_DOORS
+
+
+class NAType:
+    """What stands for a missing number in pandas has this name."""
+
+    def __repr__(self) -> str:
+        return "<NA>"
+
+
+class Column:
+    """A column of a table of another library: all that NumPy knows of it is how to make it an array."""
+
+    def __init__(self, *entries: Any) -> None:
+        self.entries = entries
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self.entries, dtype=object)
+
+    def __repr__(self) -> str:
+        return f"0    {self.entries[0]}\n1    {self.entries[1]}\ndtype: object"
+
+
 NO_NUMBERS: dict[str, Any] = {
     "string": "abc",
     "strings": ["a", "b", "c"],
@@ -328,18 +411,132 @@ NO_NUMBERS: dict[str, Any] = {
     "complex array": np.array([0.0, 1.0, 2.0], dtype=complex),
     "ragged": [[1.0], [1.0, 2.0]],
     "objects": [{}, {}, {}],
+    "tensor with a gradient": torch.ones(3, requires_grad=True),
+    "tensor of a type that NumPy lacks": torch.ones(3, dtype=torch.bfloat16),
+    "too large": [1, 10**400, 2],
+    "fields": np.zeros(3, dtype=[("a", float)]),
     "dates": np.array(["2020-01-01", "2020-01-02", "2020-01-03"], dtype="datetime64[D]"),
 }
 
 
-@pytest.mark.parametrize("door", [*VECTOR_DOORS, *MATRIX_DOORS, *ANY_SHAPE_DOORS])
+WALK_ON_TENSORS = {"langevin start", "annealed start"}
+WITHOUT_TARGETS = {
+    "certify gated targets",
+    "targets of a multivariate program",
+    "train many dimensions, targets",
+    "train on a spiral, targets",
+}
+
+
+@pytest.mark.parametrize("door", ALL_DOORS)
 @pytest.mark.parametrize("bad", NO_NUMBERS)
 def test_what_is_no_number_is_refused(door: str, bad: str) -> None:
-    name, call = (VECTOR_DOORS | MATRIX_DOORS | ANY_SHAPE_DOORS)[door]
+    name, call = ALL_DOORS[door]
     given = NO_NUMBERS[bad]
+    taken = (
+        WALK_ON_TENSORS if isinstance(given, torch.Tensor) else WITHOUT_TARGETS if given is None else set()
+    )
+    if door in taken:
+        return
     with pytest.raises(ValueError, match=rf"^{name} must be .* of real numbers; got ") as caught:
         call(given)
     assert repr(given)[:20] in str(caught.value)
+
+
+@pytest.mark.parametrize("door", ALL_DOORS)
+def test_what_is_missing_is_counted(door: str) -> None:
+    name, call = ALL_DOORS[door]
+    for mark in (NAType(), None):
+        message = rf": 2 of 4 entries are missing, the first is {name}\[1\] = {mark!r}; leave them out$"
+        with pytest.raises(ValueError, match=message) as caught:
+            call(Column(1.0, mark, 2.0, mark))
+        assert f"got 0 1.0 1 {mark!r} dtype: object: " in str(caught.value)  # on one line
+
+
+@pytest.mark.parametrize("door", ALL_DOORS)
+def test_masked_entries_are_refused(door: str) -> None:
+    name, call = ALL_DOORS[door]
+    masked = np.ma.array([0.0, 1.0, 9999.0], mask=[False, False, True])
+    with pytest.raises(
+        ValueError,
+        match=rf"^{name} must not have masked entries; 1 of 3 entries are, the first is {name}\[2\]",
+    ):
+        call(masked)
+    with pytest.raises(ValueError, match=rf"^{name} must hold at least one point; all entries are masked"):
+        call(np.ma.masked_all(3))
+
+
+@pytest.mark.parametrize("door", MATRIX_DOORS)
+def test_masked_entries_of_rows_are_refused(door: str) -> None:
+    name, call = MATRIX_DOORS[door]
+    rows = [np.ma.array([0.0, 1.0]), np.ma.array([0.0, 1.0], mask=[True, False])]
+    with pytest.raises(ValueError, match=rf"1 of 4 entries are, the first is {name}\[1, 0\]"):
+        call(rows)
+
+
+def test_an_array_that_could_have_masked_entries_is_welcome() -> None:
+    x = [0, 1, 3, 4, 4.5, 7]
+    plain, whole = np.ma.array(x), np.ma.array([*x, 9999.0], mask=[0] * 6 + [1])
+    assert score_matching(plain, 2.0).value == score_matching(x, 2.0).value == pytest.approx(-0.2573333333)
+    assert score_matching(whole.compressed(), 2.0).value == score_matching(x, 2.0).value
+    with pytest.raises(ValueError, match=r"^rows must not have masked entries"):
+        cross_product(np.ma.array([[3, 0]], mask=[[False, True]]))
+
+
+NANOSECONDS = 1_700_000_000_000_000_000 + 100 * np.array([0, 1, 3, 4, 9, 10])
+ROUNDED: dict[str, Any] = {
+    "int64": NANOSECONDS,
+    "list": NANOSECONDS.tolist(),
+    "objects": NANOSECONDS.astype(object),
+    "tensor": torch.tensor(NANOSECONDS),
+    "beside a float": [0.5, *NANOSECONDS.tolist()[1:]],
+    "beyond int64": [0, 2**63 + 1, -1],
+    "uint64": np.array([0, 2**64 - 1, 1], dtype=np.uint64),
+    "largest int64": np.array([0, 2**63 - 1, 1]),
+}
+
+
+@pytest.mark.parametrize("door", ALL_DOORS)
+@pytest.mark.parametrize("bad", ROUNDED)
+def test_integers_are_not_rounded(door: str, bad: str) -> None:
+    name, call = ALL_DOORS[door]
+    given = ROUNDED[bad]
+    if door in WALK_ON_TENSORS and isinstance(given, torch.Tensor):
+        return
+    message = (
+        rf"^{name} must hold integers that double precision can hold; . of {len(given)} entries would be "
+        rf"rounded, the first is {name}\[1\] = {int(given[1])}: .* {name} - {name}\.min\(\)"
+    )
+    with pytest.raises(ValueError, match=message):
+        call(given)
+
+
+def test_large_integers_that_are_exact() -> None:
+    shifted = score_matching(NANOSECONDS - NANOSECONDS.min(), 2.0).value
+    assert shifted == pytest.approx(-1.305758313e-05, rel=1e-8)
+    x = np.array([0, 1, 3, 4, 9, 10])
+    small = score_matching(x, 2.0).value
+    for large in (2**60 + 2**40 * x, -(2**62) + 2**40 * x, (2**63 + 2**40 * x.astype(np.uint64))):
+        for given in (large, large.tolist(), large.astype(object)):
+            assert score_matching(given, 2.0).value == pytest.approx(small / 2.0**80, rel=1e-9)
+    assert score_matching(NANOSECONDS.astype(float), 2.0).certificate.holds  # asked for
+
+
+def test_an_array_of_no_dimension_is_one_point() -> None:
+    one: Any = np.array(5.0)  # what numpy.loadtxt makes of a file with one number
+    fit = score_matching(one, 1.0)
+    assert fit.z.tolist() == [0.0]
+    assert fit(one).tolist() == 0.0
+    assert score_matching_path(GOOD, np.array(3.0))[0].value == score_matching(GOOD, 3.0).value
+    assert LINE(one).tolist() == [-5.0]
+    assert score_matching_loss(LINE, one, 0.0) == 11.5
+
+
+@pytest.mark.parametrize("door", VECTOR_DOORS)
+def test_one_column_is_told_how_to_be_a_vector(door: str) -> None:
+    name, call = VECTOR_DOORS[door]
+    with pytest.raises(ValueError, match=rf"got shape \(3, 1\); {name}\.squeeze\(\) makes it so"):
+        call(np.ones((3, 1)))
 
 
 @pytest.mark.parametrize("door", VECTOR_DOORS)
@@ -370,7 +567,8 @@ def test_wrong_shapes_are_refused(door: str) -> None:
 def test_bad_matrices_are_refused(door: str) -> None:
     name, call = MATRIX_DOORS[door]
     for value in (np.nan, np.inf):
-        with pytest.raises(ValueError, match=rf"^{name} must be finite; 1 entries are not"):
+        message = rf"^{name} must be finite; 1 of 4 entries are not, the first is {name}\[0, 1\] = {value}"
+        with pytest.raises(ValueError, match=message):
             call([[0.0, value], [1.0, 2.0]])
     wrong: list[Any] = [[], 5.0, np.zeros((2, 2, 2)), np.zeros((0, 2))]
     for bad in wrong:
@@ -382,7 +580,8 @@ def test_bad_matrices_are_refused(door: str) -> None:
 def test_numbers_of_any_shape_must_be_finite(door: str) -> None:
     name, call = ANY_SHAPE_DOORS[door]
     for value in (np.nan, -np.inf):
-        with pytest.raises(ValueError, match=rf"^{name} must be finite; 2 entries are not"):
+        message = rf"^{name} must be finite; 2 of 3 entries are not, the first is {name}\[0\] = {value}"
+        with pytest.raises(ValueError, match=message):
             call([value, 1.0, value])
 
 
@@ -429,7 +628,19 @@ POSITIVE_DOORS: dict[str, tuple[str, Door]] = {
     "gated score matching": ("beta", lambda b: gated_score_matching(ROWS, GATES, b)),
     "certify gated": ("beta", lambda b: certify_gates(beta=b)),
 }
-NO_NUMBER: list[Any] = ["1.5", None, [1.0], np.array([1.0]), 1j, True, {}]
+NO_NUMBER: list[Any] = [
+    "1.5",
+    None,
+    [1.0],
+    np.array([1.0]),
+    1j,
+    True,
+    {},
+    np.array(True),
+    np.array("2"),
+    10**400,
+]
+NO_NUMBER += [torch.ones(1), torch.tensor(True), Decimal("NaN"), Decimal("sNaN")]
 
 
 @pytest.mark.parametrize("door", POSITIVE_DOORS)
@@ -437,16 +648,24 @@ def test_positive_numbers(door: str) -> None:
     name, call = POSITIVE_DOORS[door]
     for bad in (0, 0.0, -1, -1e-300, np.nan, np.inf, -np.inf, *NO_NUMBER):
         with pytest.raises(
-            ValueError, match=rf"^{name} must be a positive finite number; got {re.escape(repr(bad))}"
+            ValueError, match=rf"^{name} must be a positive finite number; got {re.escape(repr(bad)[:80])}"
         ):
             call(bad)
 
 
-@pytest.mark.parametrize("beta", [2, 2.0, np.float32(2), np.int64(2), Fraction(2)])
+NUMBERS: list[Any] = [2, 2.0, np.float32(2), np.int64(2), Fraction(2), Decimal(2), np.array(2), np.array(2.0)]
+NUMBERS += [torch.tensor(2), torch.tensor(2.0, requires_grad=True)]
+
+
+@pytest.mark.parametrize("beta", NUMBERS)
 def test_any_real_number_will_do(beta: Any) -> None:
-    assert score_matching(GOOD, beta).value == score_matching(GOOD, 2.0).value
+    plain = score_matching(GOOD, 2.0).value
     mixed: Any = [Fraction(0), 1, np.float32(3)]
-    assert score_matching(mixed, beta).value == score_matching(GOOD, 2.0).value
+    decimals: Any = [Decimal(0), Decimal("1.0"), Fraction(3)]
+    for x in (GOOD, mixed, decimals, torch.tensor(GOOD)):
+        assert score_matching(x, beta).value == plain
+    exact: Any = [Fraction(1, 10), Decimal("0.2"), 0.3]
+    assert score_matching(exact, beta).dual.x.tolist() == [0.1, 0.2, 0.3]
 
 
 FINITE_DOORS: dict[str, tuple[str, Door]] = {
@@ -470,7 +689,9 @@ FINITE_DOORS: dict[str, tuple[str, Door]] = {
 def test_finite_numbers(door: str) -> None:
     name, call = FINITE_DOORS[door]
     for bad in (np.nan, np.inf, *NO_NUMBER):
-        with pytest.raises(ValueError, match=rf"^{name} must be a finite number; got {re.escape(repr(bad))}"):
+        with pytest.raises(
+            ValueError, match=rf"^{name} must be a finite number; got {re.escape(repr(bad)[:80])}"
+        ):
             call(bad)
 
 
@@ -711,6 +932,10 @@ def test_parts_that_do_not_fit_together() -> None:
             lambda: reconstruct([0.0] * 12, rule="both"),
             "rule must be 'signed' or 'printed'; got 'both'",
         ),
+        (
+            lambda: choose_weight_decay([0.0] * 9 + [1.0], [30.0], skip=True, rng=rng()),
+            r"at least two distinct points; without fold \d of 5 only 0 is left, 8 times: other folds",
+        ),
         (lambda: choose(folds=4), "folds must be at most the number of points, 3; got 4"),
         (lambda: choose(betas=[1.0, 4.0]), r"betas must be at least .* here; got 1: "),
         (
@@ -803,6 +1028,80 @@ def test_distances_that_cannot_be_squared(x: list[float], skip: bool) -> None:
             ValueError, match=r"distances between distinct points must lie between 1e-70 and 1e\+70"
         ):
             score_matching(x, 3.0, activation=activation, skip=skip)
+
+
+SIZED_DOORS: dict[str, tuple[str, Door]] = {
+    "planar score matching": ("X", lambda x: planar_score_matching(x, 9.0)),
+    "planar denoising": ("X", lambda x: planar_denoising(x, ROWS, 1.0)),
+    "planar critical weight decay": ("X", planar_critical_weight_decay),
+    "gated denoising": ("X", lambda x: gated_denoising(x, ROWS, GATES, 1.0)),
+    "gated score matching": ("X", lambda x: gated_score_matching(x, GATES, 9.0)),
+    "critical weight decay": ("X", lambda x: critical_weight_decay(x, GATES)),
+    "wedge": ("X", lambda x: wedge_denoising(x, ROWS, 1.0)),
+    "wedge directions": ("X", wedge_directions),
+    "falling network": ("X", lambda x: falling_network(x, 0.1)),
+    "best_values": ("X", lambda x: best_values(x, ROWS)),
+}
+LARGE_DOORS: dict[str, tuple[str, Door]] = {
+    "planar targets": ("targets", lambda x: planar_denoising(ROWS, x, 1.0)),
+    "gated targets": ("targets", lambda x: gated_denoising(ROWS, x, GATES, 1.0)),
+    "wedge targets": ("targets", lambda x: wedge_denoising(ROWS, x, 1.0)),
+    "group Lasso K": ("K", lambda x: solve_group_lasso(x, ROWS, 1.0)),
+    "group Lasso L": ("L", lambda x: solve_group_lasso(ROWS, x, 1.0)),
+    "targets of best_values": ("targets", lambda x: best_values(ROWS, x)),
+}
+
+
+@pytest.mark.parametrize("door", SIZED_DOORS | LARGE_DOORS)
+@pytest.mark.filterwarnings("error")
+def test_sizes_that_cannot_be_squared(door: str) -> None:
+    """The error is about what was given, not about what became of it inside."""
+    name, call = (SIZED_DOORS | LARGE_DOORS)[door]
+    sized = door in SIZED_DOORS
+    allowed = "between 1e-100 and 1e+100, or 0 in size" if sized else "at most 1e+100 in size"
+    for scale in (1e200, 1e300, *((1e-200, 1e-300) if sized else ())):
+        message = f"the largest entry of {name} must be {allowed}; it is {scale:g}: rescale {name}"
+        with pytest.raises(ValueError, match="^" + re.escape(message)):
+            call(scale * ROWS)
+
+
+def array_parameters() -> set[tuple[str, str, str]]:
+    """Every parameter of a public function or method that takes whatever can become an array."""
+    found = set()
+    for path in Path(convexdiff_lib.__file__).parent.glob("[!_]*.py"):
+        module = importlib.import_module(f"convexdiff_lib.{path.stem}")
+        for thing in (getattr(module, name) for name in module.__all__):
+            members = vars(thing).items() if inspect.isclass(thing) else [("", thing)]
+            for function in (m for name, m in members if name == "__call__" or name[:1] != "_"):
+                function = getattr(function, "__func__", function)
+                if inspect.isfunction(function):
+                    names = [p for p, kind in function.__annotations__.items() if "ArrayLike" in str(kind)]
+                    found |= {(path.stem, function.__qualname__, name) for name in names if name != "return"}
+    return found
+
+
+def test_every_public_door_is_in_a_table() -> None:
+    """Follow something that no door lets in: every parameter for arrays must get it from a table."""
+    bad, seen = np.ma.masked_all(3), set()
+
+    def look(frame: FrameType, event: str, argument: object) -> None:
+        if event == "call":
+            place, code = frame.f_globals.get("__name__", ""), frame.f_code
+            seen.update(
+                (place.removeprefix("convexdiff_lib."), code.co_qualname, name)
+                for name, value in frame.f_locals.items()
+                if value is bad
+            )
+
+    for _, call in [*ALL_DOORS.values(), ("rows", cross_product)]:
+        before = sys.getprofile()
+        sys.setprofile(look)
+        try:
+            with pytest.raises(ValueError, match="all entries are masked"):
+                call(bad)
+        finally:
+            sys.setprofile(before)
+    assert sorted(array_parameters() - seen) == []
 
 
 def test_what_is_not_a_number_stays_so_in_a_score() -> None:
