@@ -1,4 +1,4 @@
-"""What keeps compiled loops trustworthy: no stale copies on disk, no second version, the answers of the source."""
+"""What keeps compiled loops trustworthy: no stale copies on disk, one version each, the same answers."""
 
 from __future__ import annotations
 

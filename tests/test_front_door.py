@@ -24,8 +24,8 @@ def printed(script: str, **environment: str) -> str:
 
 
 def test_the_package_alone_loads_nothing() -> None:
-    script = "import sys, convexdiff_lib; print([m for m in sys.modules if 'convexdiff_lib.' in m or m == 'numpy'])"
-    assert printed(script) == "[]"
+    loaded = "[name for name in sys.modules if 'convexdiff_lib.' in name or name == 'numpy']"
+    assert printed(f"import sys, convexdiff_lib; print({loaded})") == "[]"
 
 
 ONE_DIMENSION = f"""
@@ -58,8 +58,11 @@ def test_every_name_leads_to_its_module(name: str) -> None:
 
 
 def test_modules_are_names_too_and_others_are_not() -> None:
-    script = "import convexdiff_lib as lib; print(lib.path.__name__, lib._passes.__name__, hasattr(lib, 'nothing'))"
-    assert printed(script) == "convexdiff_lib.path convexdiff_lib._passes False"
+    asked = "lib.path.__name__, lib._passes.__name__, hasattr(lib, 'nothing')"
+    assert (
+        printed(f"import convexdiff_lib as lib; print({asked})")
+        == "convexdiff_lib.path convexdiff_lib._passes False"
+    )
     with pytest.raises(AttributeError, match="module 'convexdiff_lib' has no attribute 'score_match'"):
         _ = convexdiff_lib.score_match
     assert printed("from convexdiff_lib import *; print(score_matching.__name__)") == "score_matching"
