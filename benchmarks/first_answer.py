@@ -1,0 +1,136 @@
+"""Time the first answers of a fresh process: with nothing compiled, with everything on disk, without numba.
+
+Writes first_answer.json.  Every line is a process of its own, or the best of a few; the time of an import
+contains all that it loads.  See README.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from report import machine
+
+RESULTS = Path(__file__).with_suffix(".json")
+RUNS = 5
+FORMS = {"when it pays": "", "from the start": "1", "never": "0"}  # what CONVEXDIFF_NUMBA says
+ALTERNATIVES = ("numpy", "scipy.stats", "numba", "sklearn.neighbors", "torch")
+
+# The weight decay is n/100; the targets are those of noise of size 1/2.
+FIRST_FITS = """
+import time
+begin = time.perf_counter()
+from convexdiff_lib import denoising_score_matching, score_matching
+imported = time.perf_counter() - begin
+
+import gc, json
+import numpy as np
+rng = np.random.default_rng([2024, {n}])
+x, noise = rng.normal(size={n}), rng.normal(size={n})
+
+def seconds(fit):
+    gc.disable()
+    begin = time.perf_counter()
+    assert fit().certificate.holds
+    found = time.perf_counter() - begin
+    gc.enable()
+    return found
+
+calls = [
+    lambda: score_matching(x, {n} / 100),
+    lambda: denoising_score_matching(x + noise / 2, -2 * noise, {n} / 100),
+]
+times = [[seconds(call) for _ in range(1 + {again})] for call in calls]
+print(json.dumps([imported, *([first, min(later, default=first)] for first, *later in times)]))
+"""
+
+IMPORT = """
+import time
+begin = time.perf_counter()
+import {package}
+print(time.perf_counter() - begin)
+"""
+
+Record = dict[str, Any]
+
+
+def python(script: str, cache: str, form: str) -> Any:
+    """Run a script in a new process, and read what it prints."""
+    environment = os.environ | {"NUMBA_CACHE_DIR": cache, "CONVEXDIFF_NUMBA": FORMS[form]}
+    return json.loads(subprocess.check_output([sys.executable, "-c", script], env=environment))
+
+
+def imports() -> Iterator[Record]:
+    """Import the library with what a fit of one-dimensional data needs, and other packages."""
+    ours = IMPORT.format(package="convexdiff_lib.univariate")
+    seconds = min(python(ours, "", "never") for _ in range(RUNS))
+    for package in ALTERNATIVES:
+        theirs = min(python(IMPORT.format(package=package), "", "never") for _ in range(RUNS))
+        yield {"part": "import", "seconds": seconds, "compared_with": package, "ratio": seconds / theirs}
+
+
+def first_fits(n: int, form: str, *, filled: bool, again: int = 0, runs: int = RUNS) -> Record:
+    """Make the first fits of a process, on an empty or a filled cache; the best of some processes."""
+    found = []
+    with TemporaryDirectory() as cache:
+        if filled:
+            python("import convexdiff_lib; convexdiff_lib.compile_loops(); print(0)", cache, form)
+        for run in range(runs):
+            folder = cache if filled else f"{cache}/{run}"
+            found.append(python(FIRST_FITS.format(n=n, again=again), folder, form))
+    imported = min(times[0] for times in found)
+    matching, denoising = (min(times[which] for times in found) for which in (1, 2))
+    record: Record = {
+        "part": "first fits",
+        "n": n,
+        "compiled": form,
+        "cache": "filled" if filled else "empty",
+    }
+    record |= {"import": imported, "score_matching": matching[0], "denoising": denoising[0]}
+    if again:
+        later = [min(times[which][1] for times in found) for which in (1, 2)]
+        record |= {"later_score_matching": later[0], "later_denoising": later[1]}
+    return record
+
+
+def answers() -> Iterator[Record]:
+    """All first fits: as they come, against compiling from the start, and without numba."""
+    for n in (500, 5000):
+        yield first_fits(n, "when it pays", filled=False)
+        yield first_fits(n, "from the start", filled=False, runs=1)
+        yield first_fits(n, "when it pays", filled=True)
+    for n, again in ((10**3, 50), (10**6, 5)):
+        yield first_fits(n, "from the start", filled=True, again=again)
+    for n, runs in ((500, RUNS), (5000, RUNS), (10**5, 3), (10**6, 1)):
+        yield first_fits(n, "never", filled=False, runs=runs)
+    yield first_fits(10**6, "when it pays", filled=False, runs=1)
+
+
+def rounded(record: Record) -> Record:
+    """Three digits of what was measured."""
+    return {
+        name: float(f"{value:.3g}") if isinstance(value, float) else value for name, value in record.items()
+    }
+
+
+def main() -> None:
+    """Measure everything, and store it."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    records = []
+    for part in (imports(), answers()):
+        for record in part:
+            records.append(rounded(record))
+            print(records[-1], flush=True)
+    lines = ",\n".join(map(json.dumps, records))
+    RESULTS.write_text(f'{{"machine": {json.dumps(machine())},\n"records": [\n{lines}\n]}}\n')
+
+
+if __name__ == "__main__":
+    main()
