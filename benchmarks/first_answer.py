@@ -1,7 +1,7 @@
 """Time the first answers of a fresh process: with nothing compiled, with everything on disk, without numba.
 
-Writes first_answer.json.  Every line is a process of its own, or the best of a few; the time of an import
-contains all that it loads.  See README.md.
+Writes first_answer.json.  Every number is the best of a few processes; ``cpu`` is what a process used from its
+start to its second answer, and the time of an import contains all that it loads.  See README.md.
 """
 
 from __future__ import annotations
@@ -47,8 +47,9 @@ calls = [
     lambda: score_matching(x, {n} / 100),
     lambda: denoising_score_matching(x + noise / 2, -2 * noise, {n} / 100),
 ]
-times = [[seconds(call) for _ in range(1 + {again})] for call in calls]
-print(json.dumps([imported, *([first, min(later, default=first)] for first, *later in times)]))
+first = [seconds(call) for call in calls]
+cpu = time.process_time()
+print(json.dumps([imported, *first, cpu, *(min(seconds(call) for _ in range({again})) for call in calls if {again})]))
 """
 
 IMPORT = """
@@ -81,23 +82,13 @@ def first_fits(n: int, form: str, *, filled: bool, again: int = 0, runs: int = R
     found = []
     with TemporaryDirectory() as cache:
         if filled:
-            python("import convexdiff_lib; convexdiff_lib.compile_loops(); print(0)", cache, form)
+            python("import convexdiff_lib; convexdiff_lib.compile_loops(); print(0)", cache, "from the start")
         for run in range(runs):
             folder = cache if filled else f"{cache}/{run}"
             found.append(python(FIRST_FITS.format(n=n, again=again), folder, form))
-    imported = min(times[0] for times in found)
-    matching, denoising = (min(times[which] for times in found) for which in (1, 2))
-    record: Record = {
-        "part": "first fits",
-        "n": n,
-        "compiled": form,
-        "cache": "filled" if filled else "empty",
-    }
-    record |= {"import": imported, "score_matching": matching[0], "denoising": denoising[0]}
-    if again:
-        later = [min(times[which][1] for times in found) for which in (1, 2)]
-        record |= {"later_score_matching": later[0], "later_denoising": later[1]}
-    return record
+    measured = ("import", "score_matching", "denoising", "cpu", "later_score_matching", "later_denoising")
+    about: Record = {"part": "first fits", "n": n, "compiled": form, "cache": "filled" if filled else "empty"}
+    return about | dict(zip(measured, map(min, zip(*found, strict=True)), strict=False))
 
 
 def answers() -> Iterator[Record]:
@@ -106,8 +97,8 @@ def answers() -> Iterator[Record]:
         yield first_fits(n, "when it pays", filled=False)
         yield first_fits(n, "from the start", filled=False, runs=1)
         yield first_fits(n, "when it pays", filled=True)
-    for n, again in ((10**3, 50), (10**6, 5)):
-        yield first_fits(n, "from the start", filled=True, again=again)
+    for n, again in ((10**3, 50), (10**6, 10)):
+        yield first_fits(n, "from the start", filled=True, again=again, runs=3)
     for n, runs in ((500, RUNS), (5000, RUNS), (10**5, 3), (10**6, 1)):
         yield first_fits(n, "never", filled=False, runs=runs)
     yield first_fits(10**6, "when it pays", filled=False, runs=1)
