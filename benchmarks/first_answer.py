@@ -1,7 +1,7 @@
 """Time the first answers of a fresh process: with nothing compiled, with everything on disk, without numba.
 
-Writes first_answer.json.  Every number is the best of a few processes; ``cpu`` is what a process used from its
-start to its second answer, and the time of an import contains all that it loads.  See README.md.
+Writes first_answer.json.  Every number is the best of a few processes; ``cpu`` is what a process used from
+its start to its second answer, and the time of an import contains all that it loads.  See README.md.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -49,7 +50,16 @@ calls = [
 ]
 first = [seconds(call) for call in calls]
 cpu = time.process_time()
-print(json.dumps([imported, *first, cpu, *(min(seconds(call) for _ in range({again})) for call in calls if {again})]))
+later = [min(seconds(call) for _ in range({again})) for call in calls if {again}]
+print(json.dumps([imported, *first, cpu, *later]))
+"""
+
+COMPILE = """
+import time
+begin = time.perf_counter()
+import convexdiff_lib
+convexdiff_lib.compile_loops()
+print(time.perf_counter() - begin)
 """
 
 IMPORT = """
@@ -77,31 +87,36 @@ def imports() -> Iterator[Record]:
         yield {"part": "import", "seconds": seconds, "compared_with": package, "ratio": seconds / theirs}
 
 
-def first_fits(n: int, form: str, *, filled: bool, again: int = 0, runs: int = RUNS) -> Record:
-    """Make the first fits of a process, on an empty or a filled cache; the best of some processes."""
+def compiling(cache: str) -> Iterator[Record]:
+    """Compile all loops, which fills the cache, and load them from there."""
+    for state in ("empty", "filled"):
+        seconds = min(python(COMPILE, cache, "when it pays") for _ in range(1 if state == "empty" else RUNS))
+        yield {"part": "compile_loops", "cache": state, "seconds": seconds}
+
+
+def first_fits(n: int, form: str, filled: str = "", again: int = 0, runs: int = RUNS) -> Record:
+    """Make the first fits of a process, on a filled cache or an empty one; the best of some processes."""
     found = []
-    with TemporaryDirectory() as cache:
-        if filled:
-            python("import convexdiff_lib; convexdiff_lib.compile_loops(); print(0)", cache, "from the start")
+    with TemporaryDirectory() as empty:
         for run in range(runs):
-            folder = cache if filled else f"{cache}/{run}"
-            found.append(python(FIRST_FITS.format(n=n, again=again), folder, form))
+            found.append(python(FIRST_FITS.format(n=n, again=again), filled or f"{empty}/{run}", form))
     measured = ("import", "score_matching", "denoising", "cpu", "later_score_matching", "later_denoising")
     about: Record = {"part": "first fits", "n": n, "compiled": form, "cache": "filled" if filled else "empty"}
     return about | dict(zip(measured, map(min, zip(*found, strict=True)), strict=False))
 
 
-def answers() -> Iterator[Record]:
+def answers(filled: str) -> Iterator[Record]:
     """All first fits: as they come, against compiling from the start, and without numba."""
+    yield first_fits(500, "from the start", runs=1)
     for n in (500, 5000):
-        yield first_fits(n, "when it pays", filled=False)
-        yield first_fits(n, "from the start", filled=False, runs=1)
-        yield first_fits(n, "when it pays", filled=True)
-    for n, again in ((10**3, 50), (10**6, 10)):
-        yield first_fits(n, "from the start", filled=True, again=again, runs=3)
-    for n, runs in ((500, RUNS), (5000, RUNS), (10**5, 3), (10**6, 1)):
-        yield first_fits(n, "never", filled=False, runs=runs)
-    yield first_fits(10**6, "when it pays", filled=False, runs=1)
+        yield first_fits(n, "when it pays")
+        yield first_fits(n, "when it pays", filled)
+        yield first_fits(n, "never")
+    for n, again in ((10**3, 200), (10**6, 20)):
+        yield first_fits(n, "from the start", filled, again)
+    for form in ("when it pays", "never"):
+        yield first_fits(10**5, form, runs=3)
+        yield first_fits(10**6, form, runs=1)
 
 
 def rounded(record: Record) -> Record:
@@ -115,8 +130,8 @@ def main() -> None:
     """Measure everything, and store it."""
     argparse.ArgumentParser(description=__doc__).parse_args()
     records = []
-    for part in (imports(), answers()):
-        for record in part:
+    with TemporaryDirectory() as cache:
+        for record in chain(imports(), compiling(cache), answers(cache)):
             records.append(rounded(record))
             print(records[-1], flush=True)
     lines = ",\n".join(map(json.dumps, records))

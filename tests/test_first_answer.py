@@ -45,9 +45,11 @@ def test_two_first_fits_take_less_than_a_second(n: int, way: tuple[str, str]) ->
 
 
 def test_compiling_first_would_take_ten_times_as_long() -> None:
-    for n in (500, 5000):
-        ours, theirs = (first_fits(n, compiled, "empty") for compiled in ("when it pays", "from the start"))
-        assert 10 * (ours["score_matching"] + ours["denoising"]) <= theirs["score_matching"]
+    ours, theirs = (first_fits(500, compiled, "empty") for compiled in ("when it pays", "from the start"))
+    both = ours["score_matching"] + ours["denoising"]
+    assert 10 * both <= theirs["score_matching"] + theirs["denoising"]
+    fresh, again = (record["seconds"] for record in records("compile_loops"))
+    assert again <= fresh / 5  # what is compiled is kept on disk
 
 
 def test_later_answers_are_as_quick_as_before() -> None:
