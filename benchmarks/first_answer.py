@@ -1,7 +1,9 @@
 """Time the first answers of a fresh process: with nothing compiled, with everything on disk, without numba.
 
-Writes first_answer.json.  Every number is the best of a few processes; ``cpu`` is what a process used from
-its start to its second answer, and the time of an import contains all that it loads.  See README.md.
+Writes first_answer.json.  Every number is the least of a few processes, in seconds of the processor: what else
+a machine does can slow a process down tenfold, and there is no waiting in what is timed but for files.  The
+time of an import contains all that it loads; ``process`` is everything from the start of a process to its second
+answer.  See README.md.
 """
 
 from __future__ import annotations
@@ -27,9 +29,9 @@ ALTERNATIVES = ("numpy", "scipy.stats", "numba", "sklearn.neighbors", "torch")
 # The weight decay is n/100; the targets are those of noise of size 1/2.
 FIRST_FITS = """
 import time
-begin = time.perf_counter()
+begin = time.process_time()
 from convexdiff_lib import denoising_score_matching, score_matching
-imported = time.perf_counter() - begin
+imported = time.process_time() - begin
 
 import gc, json
 import numpy as np
@@ -38,9 +40,9 @@ x, noise = rng.normal(size={n}), rng.normal(size={n})
 
 def seconds(fit):
     gc.disable()
-    begin = time.perf_counter()
+    begin = time.process_time()
     assert fit().certificate.holds
-    found = time.perf_counter() - begin
+    found = time.process_time() - begin
     gc.enable()
     return found
 
@@ -49,24 +51,24 @@ calls = [
     lambda: denoising_score_matching(x + noise / 2, -2 * noise, {n} / 100),
 ]
 first = [seconds(call) for call in calls]
-cpu = time.process_time()
+process = time.process_time()
 later = [min(seconds(call) for _ in range({again})) for call in calls if {again}]
-print(json.dumps([imported, *first, cpu, *later]))
+print(json.dumps([imported, *first, process, *later]))
 """
 
 COMPILE = """
 import time
-begin = time.perf_counter()
+begin = time.process_time()
 import convexdiff_lib
 convexdiff_lib.compile_loops()
-print(time.perf_counter() - begin)
+print(time.process_time() - begin)
 """
 
 IMPORT = """
 import time
-begin = time.perf_counter()
+begin = time.process_time()
 import {package}
-print(time.perf_counter() - begin)
+print(time.process_time() - begin)
 """
 
 Record = dict[str, Any]
@@ -74,8 +76,8 @@ Record = dict[str, Any]
 
 def python(script: str, cache: str, form: str) -> Any:
     """Run a script in a new process, and read what it prints."""
-    environment = os.environ | {"NUMBA_CACHE_DIR": cache, "CONVEXDIFF_NUMBA": FORMS[form]}
-    return json.loads(subprocess.check_output([sys.executable, "-c", script], env=environment))
+    settings = {"NUMBA_CACHE_DIR": cache, "CONVEXDIFF_NUMBA": FORMS[form], "OMP_NUM_THREADS": "1"}
+    return json.loads(subprocess.check_output([sys.executable, "-c", script], env=os.environ | settings))
 
 
 def imports() -> Iterator[Record]:
@@ -100,7 +102,7 @@ def first_fits(n: int, form: str, filled: str = "", again: int = 0, runs: int = 
     with TemporaryDirectory() as empty:
         for run in range(runs):
             found.append(python(FIRST_FITS.format(n=n, again=again), filled or f"{empty}/{run}", form))
-    measured = ("import", "score_matching", "denoising", "cpu", "later_score_matching", "later_denoising")
+    measured = ("import", "score_matching", "denoising", "process", "later_score_matching", "later_denoising")
     about: Record = {"part": "first fits", "n": n, "compiled": form, "cache": "filled" if filled else "empty"}
     return about | dict(zip(measured, map(min, zip(*found, strict=True)), strict=False))
 

@@ -1,4 +1,4 @@
-"""The first answer is quick: what the benchmark recorded; nothing is timed here."""
+"""The first answer is quick: what the benchmark recorded, in seconds of the processor; nothing is timed here."""
 
 from __future__ import annotations
 
