@@ -1,9 +1,9 @@
 """Time the first answers of a fresh process: with nothing compiled, with everything on disk, without numba.
 
-Writes first_answer.json.  Every number is the least of a few processes, in seconds of the processor: what else
-a machine does can slow a process down tenfold, and there is no waiting in what is timed but for files.  The
-time of an import contains all that it loads; ``process`` is everything from the start of a process to its second
-answer.  See README.md.
+Writes first_answer.json.  Every number is the least of a few processes, in seconds of the processor: what
+else a machine does can slow a process down tenfold, and nothing here waits but for files.  The time of an
+import contains all that it loads; ``process`` is everything from the start of a process to its second answer.
+See README.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The first answer is quick: what the benchmark recorded, in seconds of the processor; nothing is timed here."""
+"""The first answer is quick: seconds of the processor, as the benchmark recorded them; nothing is timed."""
 
 from __future__ import annotations
 
