@@ -243,7 +243,7 @@ def _why_not() -> str:
         import numba
     except ModuleNotFoundError:
         return "numba is not installed (pip install numba)"
-    except ImportError as error:  # as where its version and that of NumPy do not match
+    except Exception as error:  # its version and that of NumPy may not match, or a library not be found
         return f"numba cannot be imported ({error})"
     return "NUMBA_DISABLE_JIT=1" if numba.config.DISABLE_JIT else ""  # type: ignore[attr-defined]
 
@@ -260,8 +260,8 @@ def _dispatcher(copy: FunctionType, options: _Options) -> Any:
 
 
 def _are_on_disk() -> bool:
-    """Whether most of the loops that were called seem to be on disk."""
-    called = [loop for loop in LOOPS if loop.interpreted is not None]
+    """Whether most of the loops that were called so far seem to be on disk."""
+    called = [loop for loop in LOOPS if loop.run == loop.interpret]
     for loop in called:
         _make_native(loop)
     return 2 * sum(map(_is_on_disk, called)) > len(called)
@@ -272,10 +272,12 @@ def _is_on_disk(loop: TieredLoop) -> bool:
     folder, code = loop.native.stats.cache_path, loop.function.__code__
     if folder is None:
         return False
+    source = Path(code.co_filename)
+    changed = source.stat().st_mtime if source.exists() else 0.0  # it may be in an archive
     name = f"{loop.function.__module__.rpartition('.')[2]}.{loop.function.__qualname__}"
     version = f"py{sys.version_info[0]}{sys.version_info[1]}"
     found = Path(folder).glob(f"{name}-{code.co_firstlineno}.{version}*.nbi")
-    return any(index.stat().st_mtime >= Path(code.co_filename).stat().st_mtime for index in found)
+    return any(index.stat().st_mtime >= changed for index in found)
 
 
 # --- What is said ----------------------------------------------------------------------------------------
