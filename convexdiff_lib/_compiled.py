@@ -12,7 +12,7 @@ compiled is kept on disk, beside the source or where ``NUMBA_CACHE_DIR`` says.  
 interprets to the end; ``CONVEXDIFF_NUMBA=1`` compiles from the start, and does not announce it.
 
 Without numba everything works, a hundred to three hundred times more slowly: a fit takes 0.1 to 0.2 s for
-up to 5,000 points, 1 to 5 s for 100,000 and 10 to 20 s for a million, where compiled loops take 0.3 ms for a
+up to 5,000 points, 1 to 5 s for 100,000 and 10 to 50 s for a million, where compiled loops take 0.3 ms for a
 thousand points and 0.1 to 0.2 s for a million (standard normal data, a weight decay of n/100).
 
 A compiled loop holds copies of the loops that it calls, and what is on disk is renewed when its own module
