@@ -16,6 +16,7 @@ help:  ## show what there is
 $(INSTALLED): requirements.txt pyproject.toml $(wildcard tools/lab/*.*)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -r requirements.txt
+	$(BIN)/python -c "import convexdiff_lib; convexdiff_lib.compile_loops()"  # kept on disk for all that comes
 	touch $@
 
 # From nothing: a build on top of another repeats none of its warnings, and leaves pages behind that are gone.

@@ -24,6 +24,7 @@ from instances import Activation, FloatArray, Instance, Loss, data, fit, tube_of
 from report import Records, key, load, machine, save, table
 from worker import Record, Worker, peak_mib
 
+from convexdiff_lib import compile_loops
 from convexdiff_lib.univariate import score_matching_path
 
 T = TypeVar("T")
@@ -204,7 +205,7 @@ def bandwidth(case: Case) -> Record:
 
 
 def compilation(case: Case) -> Record:
-    """Time the first call of a process when no loop is compiled yet, and when all are on disk."""
+    """Time a first call that compiles its loops, and one that finds them all on disk."""
     script = (
         "import time, numpy as np\n"
         "from convexdiff_lib import score_matching\n"
@@ -214,7 +215,7 @@ def compilation(case: Case) -> Record:
         "print(time.perf_counter() - begin)\n"
     )
     with TemporaryDirectory() as cache:
-        environment = os.environ | {"NUMBA_CACHE_DIR": cache}
+        environment = os.environ | {"NUMBA_CACHE_DIR": cache, "CONVEXDIFF_NUMBA": "1"}
         first, later = (
             float(subprocess.check_output([sys.executable, "-c", script], env=environment)) for _ in range(2)
         )
@@ -252,9 +253,8 @@ def handle(case: Case) -> Record:
 
 
 def warm_up() -> None:
-    """Load everything that the first call loads."""
-    for loss in LOSSES:
-        fit(Instance(loss, "relu", False, 200, 20.0))
+    """Load everything that a call may load, and compile all loops."""
+    compile_loops()
 
 
 # --- What is run -----------------------------------------------------------------------------------------

@@ -27,9 +27,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
-import clarabel
 import numpy as np
-import scipy.sparse as sp
 
 from ._exchange import Problem, blocks_of
 from ._passes import centred, highest, less_line, rank_line, spread
@@ -439,6 +437,10 @@ def _interior_point(tube: Tube) -> tuple[FloatArray, float, FloatArray]:
     by a gap.  Both are divided by the tube's scale, so that every bound is of order one, and so is the
     objective after multiplication by ``damping``, also in a tube that is much narrower than the targets.
     """
+    # Hardly any fit needs them, and they take longer to import than such a fit takes.
+    import clarabel
+    import scipy.sparse as sp
+
     m, scale = len(tube.counts), tube.scale
     free = m - 1
     inner = np.arange(1, m - 1)

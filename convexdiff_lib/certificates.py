@@ -360,7 +360,7 @@ def _sum_of_squares(
     total, last = 0.0, 0
     for k in range(len(starts)):
         first = last
-        last = _number_below(points, knots[k], False) if k < len(knots) else len(points)
+        last = _number_below(points, knots[k]) if k < len(knots) else len(points)
         x, part = points[first:last], 0.0
         for i in range(len(x)):
             score = heights[k] + slopes[k] * (x[i] - starts[k])
@@ -370,12 +370,12 @@ def _sum_of_squares(
 
 
 @compiled
-def _number_below(points: FloatArray, place: float, or_at: bool) -> int:
-    """Count the sorted points below a place, or at it too; `np.searchsorted` takes much longer to compile."""
+def _number_below(points: FloatArray, place: float) -> int:
+    """Count the sorted points below a place; `np.searchsorted` takes much longer to compile."""
     low, high = 0, len(points)
     while low < high:
         middle = (low + high) // 2
-        if points[middle] < place or (or_at and points[middle] == place):
+        if points[middle] < place:
             low = middle + 1
         else:
             high = middle
@@ -396,7 +396,8 @@ def _sum_of_derivatives(
     n, total = len(points), len(points) * slope
     for j in range(len(kinks)):
         right = facing[j] > 0
-        before = _number_below(points, kinks[j], beyond[j] == right)
+        counts_at = beyond[j] == right  # whether what is at the kink comes before it
+        before = _number_below(points, np.nextafter(kinks[j], np.inf) if counts_at else kinks[j])
         acts = n - before if right else before
         total += facing[j] * weights[j] * (acts if relu else 2 * acts - n)
     return total

@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 
 import numpy as np
-import torch
 from scipy.special import ndtr, ndtri
 
+from ._optional import needed
 from ._results import result
 from ._validation import Activation, FloatArray, as_count, as_generator
 from .datasets import perturb, standard_normal
@@ -23,6 +23,9 @@ from .networks import TwoLayerNetwork
 from .nonconvex import AdamRuns, train_denoising
 from .piecewise_linear import PiecewiseLinearScore
 from .univariate import UnivariateScore, denoising_score_matching
+
+with needed("PyTorch", '"convexdiff-lib[nonconvex]"'):
+    import torch
 
 __all__ = ["AnnealedSamples", "DenoisingSetting", "anneal", "as_piecewise_linear", "paper_sigmas"]
 

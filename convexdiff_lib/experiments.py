@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
 
+from ._optional import needed
 from ._results import result
 from ._validation import Activation, FloatArray
 from .datasets import GaussianMixture, Uniform, paper_mixture, standard_normal
@@ -20,6 +20,9 @@ from .langevin import langevin_dynamics
 from .nonconvex import AdamRuns, train_score_matching
 from .programs import score_matching_program
 from .univariate import UnivariateScore, score_matching
+
+with needed("PyTorch", '"convexdiff-lib[nonconvex]"'):
+    import torch
 
 __all__ = ["SETTINGS", "Experiment", "Setting", "largest_b", "run_experiment"]
 

@@ -276,7 +276,7 @@ def hinge_sum(
     """
     knots, starts, slopes, heights = _as_lines(kinks, right, left, constant, slope, origin)
     if len(knots) and _is_sorted(x):
-        return _along_sorted(x, knots, starts, slopes, heights)
+        return _along_sorted(x, np.searchsorted(x, knots), starts, slopes, heights)
     piece = np.searchsorted(knots, x, side="right")
     return heights[piece] + slopes[piece] * (x - starts[piece])
 
@@ -328,10 +328,9 @@ def _lines(
 
 @compiled
 def _along_sorted(
-    x: FloatArray, knots: FloatArray, starts: FloatArray, slopes: FloatArray, heights: FloatArray
+    x: FloatArray, edges: NDArray[np.intp], starts: FloatArray, slopes: FloatArray, heights: FloatArray
 ) -> FloatArray:
-    """Evaluate at sorted points, line by line."""
-    edges = np.searchsorted(x, knots)
+    """Evaluate at sorted points, line by line; ``edges`` says how many are below every kink."""
     out = np.empty(len(x))
     for k in range(len(starts)):
         first = edges[k - 1] if k > 0 else 0

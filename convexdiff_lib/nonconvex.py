@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
 
+from ._optional import needed
 from ._results import result
 from ._validation import (
     Activation,
@@ -27,6 +27,9 @@ from ._validation import (
 )
 from .networks import TwoLayerNetwork
 from .objectives import denoising_loss, score_matching_loss
+
+with needed("PyTorch", '"convexdiff-lib[nonconvex]"'):
+    import torch
 
 __all__ = ["AdamRuns", "as_torch", "train_denoising", "train_multivariate", "train_score_matching"]
 

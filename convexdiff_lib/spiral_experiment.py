@@ -10,15 +10,18 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
 
+from ._optional import needed
 from ._results import result
 from ._validation import FloatArray, as_count, as_generator, as_positive
 from .datasets import Spiral, perturb
 from .langevin import langevin_dynamics
 from .nonconvex import AdamRuns, train_multivariate
 from .wedge import WedgeScore, wedge_denoising
+
+with needed("PyTorch", '"convexdiff-lib[nonconvex]"'):
+    import torch
 
 __all__ = ["Likeness", "SpiralSetting", "anneal_in_the_plane", "likeness"]
 

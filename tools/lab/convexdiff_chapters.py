@@ -16,6 +16,7 @@ KERNEL_ENVIRONMENT = {
 def settle_kernel_environment() -> None:
     """Fix what the kernels started by this process inherit."""
     os.environ.update(KERNEL_ENVIRONMENT)
+    os.environ.setdefault("CONVEXDIFF_NUMBA", "1")  # interpreted and compiled sums differ in last digits, too
     os.environ.pop("MPLBACKEND", None)  # with any other backend than the kernel's own, no figure is shown
 
 
