@@ -3,9 +3,9 @@
     python tools/kernels.py [--library] [--jobs N] [ROW ...]
 
 The last digits of a sum or of a product of matrices depend on the processor: OpenBLAS has a kernel for each
-family, NumPy a loop for each set of SIMD instructions, and threads add in another order. No test and no stored
-output may hang on them. Each row below forces one such choice, asks a fresh process what is really in use, and
-runs the tests. ``make test`` is the row in which nothing is forced.
+family, NumPy a loop for each set of SIMD instructions, and threads add in another order. No test and no
+stored output may hang on them. Each row below forces one such choice, asks a fresh process what is really in
+use, and runs the tests. ``make test`` is the row in which nothing is forced.
 
 With ``--library`` only the tests of the library run, with what is installed: neither chapters, nor the files
 that import something that is missing, as PyTorch. So it serves for other versions of Python and of the
@@ -29,7 +29,7 @@ TESTS = ROOT / "tests"
 # What these check is the book, its tools and its wording, not numbers.
 OTHERS = {
     "test_benchmarks.py", "test_chapters.py", "test_checks.py", "test_claims.py", "test_compiled.py",
-    "test_jupyterlab.py", "test_readme.py", "test_reference.py", "test_site.py",
+    "test_jupyterlab.py", "test_kernels.py", "test_readme.py", "test_reference.py", "test_site.py",
 }  # fmt: skip
 # OpenBLAS calls its oldest kernels by the first of their names.
 CORES = {"Prescott": {"Prescott", "Katmai"}, "Haswell": {"Haswell"}, "SkylakeX": {"SkylakeX"}}
@@ -70,7 +70,7 @@ class Row:
 def used_here() -> Used:
     """What this process computes with; imports it all."""
     import numpy as np
-    import scipy.linalg  # brings SciPy's own OpenBLAS
+    import scipy.linalg  # noqa: F401  (brings SciPy's own OpenBLAS)
     import threadpoolctl
 
     import convexdiff_lib.univariate  # noqa: F401  (brings numba, unless that is switched off)
@@ -109,9 +109,8 @@ def not_as_forced(used: Used, environment: Mapping[str, str]) -> list[str]:
     return found
 
 
-def rows() -> list[Row]:
-    """The rows for this machine; the first forces nothing."""
-    own = used_by(Row("own"))
+def rows(own: Used) -> list[Row]:
+    """The rows for a machine that computes with ``own`` unless forced; the first forces nothing."""
     found = [Row("own")]
     if own.cores and platform.machine().lower() in ("x86_64", "amd64"):
         names = ["Prescott", "Haswell"]
@@ -184,7 +183,7 @@ def main() -> None:
     if options.used:
         print(json.dumps(asdict(used_here())))
         return
-    known = {row.name: row for row in rows()}
+    known = {row.name: row for row in rows(used_by(Row("own")))}
     names = options.rows or list(known)[1:]
     if unknown := [name for name in names if name not in known]:
         parser.error(f"unknown on this machine: {', '.join(unknown)}; known: {', '.join(known)}")
