@@ -94,7 +94,7 @@ SCORED = replace(
 )
 OPEN = replace(SOUND, label="thm-open", status="not yet", chapter=None, errata=())
 HOLDS = Record(
-    "thm-sound", "two-is-even", "tests/test_a.py::test_two", "holds", "corrected", 3, None, 1e-9, "exact"
+    "thm-sound", "two-is-even", "tests/test_a.py::test_two", "holds", "corrected", 3, 0.0, 1e-9, "exact"
 )
 FAILS = replace(HOLDS, evidence="two-is-odd", kind="fails", form="printed", worst=1.0, limit=0.5)
 CALLS = [Call(r.function, r.claim, r.evidence) for r in (HOLDS, FAILS)]

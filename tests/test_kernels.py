@@ -31,6 +31,12 @@ def test_what_is_not_in_use_is_named(environment: dict[str, str], complaint: str
     assert complaint in "".join(found)
 
 
+def test_loops_that_are_not_compiled_are_noticed() -> None:
+    interpreted = replace(OWN, compiled=False)
+    assert kernels.not_as_forced(interpreted, {"CONVEXDIFF_NUMBA": "1"}) != []
+    assert kernels.not_as_forced(interpreted, {"CONVEXDIFF_NUMBA": "0"}) == []
+
+
 def test_one_of_two_libraries_that_does_not_follow_is_noticed() -> None:
     mixed = Used(cores=["Haswell", "SkylakeX"], threads=1, simd=[], compiled=True)
     assert kernels.not_as_forced(mixed, {"OPENBLAS_CORETYPE": "Haswell"}) != []

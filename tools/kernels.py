@@ -64,7 +64,7 @@ class Row:
     @property
     def environment(self) -> dict[str, str]:
         """The variables of a process that runs this row."""
-        return {**os.environ, "OMP_NUM_THREADS": "1", **self.settings}
+        return {**os.environ, "OMP_NUM_THREADS": "1", "CONVEXDIFF_NUMBA": "1", **self.settings}
 
 
 def used_here() -> Used:
@@ -73,10 +73,11 @@ def used_here() -> Used:
     import scipy.linalg  # noqa: F401  (brings SciPy's own OpenBLAS)
     import threadpoolctl
 
-    import convexdiff_lib.univariate  # noqa: F401  (brings numba, unless that is switched off)
+    from convexdiff_lib import score_matching
 
+    score_matching(range(10), 5.0)  # calls loops, which brings numba, unless that is switched off
     found = [lib for lib in threadpoolctl.threadpool_info() if lib["internal_api"] == "openblas"]
-    simd = np.show_config("dicts")["SIMD Extensions"].get("found", [])  # type: ignore[call-overload]
+    simd = np.show_config("dicts")["SIMD Extensions"].get("found", [])
     return Used(
         cores=sorted(str(lib["architecture"]) for lib in found),
         threads=max((int(lib["num_threads"]) for lib in found), default=1),
@@ -104,8 +105,9 @@ def not_as_forced(used: Used, environment: Mapping[str, str]) -> list[str]:
     disabled = set(environment.get("NPY_DISABLE_CPU_FEATURES", "").split())
     if disabled & set(used.simd):
         found.append(f"in use although disabled: {' '.join(sorted(disabled & set(used.simd)))}")
-    if environment.get("CONVEXDIFF_NUMBA") == "0" and used.compiled:
-        found.append("CONVEXDIFF_NUMBA is 0, but numba was imported")
+    numba = environment.get("CONVEXDIFF_NUMBA")
+    if numba in ("0", "1") and used.compiled != (numba == "1"):
+        found.append(f"CONVEXDIFF_NUMBA is {numba}, but numba was {'not ' * (not used.compiled)}imported")
     return found
 
 
