@@ -348,6 +348,12 @@ def test_rounding_does_not_seem_to_reach_the_limit() -> None:
     assert rounded(20.7, "fails", 10.0) == 20.0
 
 
+def test_nothing_is_recorded_that_the_machine_decides() -> None:
+    for record in BOOK.records:
+        worst = 0.0 if record.worst is None else record.worst
+        assert told(worst, record.kind, record.limit) == record.worst, record
+
+
 @pytest.mark.parametrize("noise", [-3e-8, -1e-15, 0.0, 1e-15, 3e-8])
 @pytest.mark.parametrize(("value", "kind", "limit"), [(0.5, "fails", 0.1), (1.0, "holds", 1.0000001)])
 def test_what_differs_between_machines_changes_no_digit(
