@@ -89,7 +89,7 @@ def used_here() -> Used:
 def used_by(row: Row) -> Used:
     """What a fresh process of this row computes with."""
     command = [sys.executable, __file__, "--used"]
-    told = subprocess.run(command, env=row.environment, capture_output=True, text=True, check=True)
+    told = subprocess.run(command, env=row.environment, stdout=subprocess.PIPE, text=True, check=True)
     return Used(**json.loads(told.stdout))
 
 
