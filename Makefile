@@ -8,7 +8,7 @@ BIN       := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 HTML      := _build/html
 
-.PHONY: help book serve test lint format site refresh experiments lab clean
+.PHONY: help book serve test kernels library lint format site refresh experiments lab clean
 
 help:  ## show what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -31,6 +31,15 @@ serve:  ## serve the built book on http://127.0.0.1:8000/
 
 test: $(INSTALLED)  ## re-run every chapter, test and docstring example
 	$(BIN)/pytest --nbval -n $(JOBS)
+
+kernels: $(INSTALLED)  ## the same numbers under other BLAS kernels, without SIMD, with threads, without numba
+	$(BIN)/python tools/kernels.py --jobs $(JOBS)
+
+# For example: make library PYTHON=python3.13, or make library VERSIONS=tests/oldest.txt
+library:  ## the library's own tests alone, without PyTorch and Jupyter, with the newest versions of all else
+	$(PYTHON) -m venv --clear $(VENV)-library
+	$(VENV)-library/bin/python -m pip install --quiet -e . -r tests/requirements.txt $(VERSIONS:%=-c %)
+	$(VENV)-library/bin/python tools/kernels.py --library own
 
 lint: $(INSTALLED)  ## lint, format check, types
 	$(BIN)/ruff check

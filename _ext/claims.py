@@ -133,12 +133,13 @@ class ClaimsDirective(SphinxDirective):
         first = group[0]
         instances = sum(r.instances for r in group)
         count = f"{instances} instance{'' if instances == 1 else 's'}"
-        if first.kind == "holds":
-            worst = max(r.worst for r in group)
-            measure = f"worst residual {number(worst)}, tolerance {number(first.limit)}"
+        told = [r.worst for r in group if r.worst is not None]
+        if first.kind == "fails":
+            measure = f"{FORM_WORDS[first.form] or 'it'} fails by at least {number(min(told))}"
+        elif told:
+            measure = f"worst residual {number(max(told))}, tolerance {number(first.limit)}"
         else:
-            worst = min(r.worst for r in group)
-            measure = f"{FORM_WORDS[first.form] or 'it'} fails by at least {number(worst)}"
+            measure = f"every residual within the tolerance {number(first.limit)}"
         return [
             nodes.paragraph(
                 "", "", nodes.strong("", first.words), nodes.Text(f": {count}, {measure} ({first.why}). ")

@@ -39,6 +39,9 @@ SCORE_KEYS = {"verdict", "number", "figure"}
 # In a score's number, {name} stands for what the row's chapter glues under that name.
 # Not so the braces of a LaTeX macro, an exponent or a role.
 GLUED = re.compile(r"(?<![\w\\^}])\{([a-z][a-z0-9_-]*)\}(?!`)")
+# Tolerances up to FINE are those of rounding and of solvers; coarser ones are about the claim itself.
+FINE = 1e-4
+NEGLIGIBLE = 1e-3
 ERRATUM_KEYS = {"slug", "title", "printed", "right", "instance", "evidence"}
 
 
@@ -116,6 +119,7 @@ class Record:
 
     ``holds``: ``worst`` is the largest residual and ``limit`` the tolerance it has to meet.
     ``fails``: ``worst`` is the smallest violation and ``limit`` what it has to reach.
+    A residual of which only the tolerance is told (see `told`) is None.
     """
 
     claim: str
@@ -124,7 +128,7 @@ class Record:
     kind: str
     form: str
     instances: int
-    worst: float
+    worst: float | None
     limit: float
     why: str
 
@@ -234,7 +238,7 @@ def read_glued(notebook: Path) -> dict[str, str]:
             scrap = output.get("metadata", {}).get("scrapbook")
             if scrap:
                 text = output["data"].get(scrap["mime_prefix"] + "text/plain", "")
-                found[scrap["name"]] = "".join(text).strip("'").removesuffix(".0")
+                found[scrap["name"]] = "".join(text).strip("'")
     return found
 
 
@@ -249,13 +253,25 @@ def _digest(entries: list[dict[str, Any]]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
+def told(value: float, kind: str, limit: float) -> float | None:
+    """The worst residual or violation as it is recorded, the same on every machine.
+
+    A residual that has to meet a fine tolerance is made of rounding, or of a solver's stopping rule, and so
+    is one far below a coarse tolerance: the machine decides how large it is. Then only the tolerance is told.
+    """
+    if kind == "holds" and (limit <= FINE or value <= NEGLIGIBLE * limit):
+        return None
+    return rounded(value, kind, limit)
+
+
 def rounded(value: float, kind: str, limit: float) -> float:
     """One significant digit, rounded to the side that promises less: residuals up, violations down.
 
     More digits, three at most, where one would seem to reach the limit that the value keeps away from.
+    Two values that agree to six digits are one: 0.49999999 here may be 0.5 on another machine.
     """
     mode, sign = (ROUND_UP, 1) if kind == "holds" else (ROUND_DOWN, -1)
-    shown = value
+    shown = value = float(f"{value:.6g}")
     for digits in (1, 2, 3):
         shown = float(Context(prec=digits, rounding=mode).create_decimal(Decimal(repr(value))))
         if sign * shown < sign * limit or sign * value >= sign * limit:

@@ -120,8 +120,8 @@ class GridLaw:
         Examples
         --------
         >>> import numpy as np
-        >>> GridLaw.uniform(-1.0, 1.0, nodes=np.linspace(-2, 2, 401)).mass.max().round(6)
-        np.float64(0.005)
+        >>> float(GridLaw.uniform(-1.0, 1.0, nodes=np.linspace(-2, 2, 401)).mass.max().round(6))
+        0.005
         """
         low, high, where = as_finite(low, "low"), as_finite(high, "high"), _as_nodes(nodes)
         if not low < high:
@@ -139,8 +139,8 @@ class GridLaw:
         Examples
         --------
         >>> import numpy as np
-        >>> GridLaw.normal(0.0, 1.0, nodes=np.linspace(-10, 10, 201)).mass.sum().round(12)
-        np.float64(1.0)
+        >>> float(GridLaw.normal(0.0, 1.0, nodes=np.linspace(-10, 10, 201)).mass.sum().round(12))
+        1.0
         """
         m, s = as_finite(mean, "mean"), as_positive(std, "std")
         return cls.from_log_density(

@@ -6,7 +6,6 @@ from collections import Counter
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import settings
 from hypothesis import strategies as st
 
@@ -19,8 +18,13 @@ every_network: pytest.MarkDecorator = pytest.mark.parametrize(
 )
 every_activation: pytest.MarkDecorator = pytest.mark.parametrize("activation", ["relu", "abs"])
 
-# Where trials and chains run: on a GPU, too, if there is one.
-DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+# Where trials and chains run: on a GPU, too, if there is one. PyTorch is an extra of the library.
+try:
+    from torch.cuda import is_available
+except ModuleNotFoundError:
+    DEVICES = ["cpu"]
+else:
+    DEVICES = ["cpu", *(["cuda"] if is_available() else [])]
 
 # The same instances on every run and no deadline: the machine's load is not what is tested.
 checked = settings(derandomize=True, deadline=None, database=None, max_examples=40)

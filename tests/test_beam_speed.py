@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from strategies import every_network
 
 from convexdiff_lib import denoising_score_matching, score_matching
@@ -90,6 +91,7 @@ def test_what_the_benchmark_is_meant_to_show() -> None:
     assert max(r["relative_gap"] for r in near if r["status"] == "solved") <= 1e-6
 
 
+@pytest.mark.compiled
 @every_network
 def test_a_hundred_thousand_points_are_certified(activation: Activation, skip: bool) -> None:
     rng = np.random.default_rng(0)

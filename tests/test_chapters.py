@@ -85,14 +85,70 @@ def test_checks_of_the_tests_check_something(file: Path) -> None:
     assert not problems, "\n".join(problems)
 
 
+def text_outputs(name: str) -> list[str]:
+    """What a chapter prints, shows and glues, as text."""
+    outputs = [output for cell in code_cells(notebook_of(name)) for output in cell.outputs]
+    bundles = [output.get("data", {}) for output in outputs]
+    plain = [text for bundle in bundles for mime, text in bundle.items() if mime.endswith("text/plain")]
+    return [output.text for output in outputs if "text" in output] + plain
+
+
+def glued(notebook: NotebookNode) -> dict[str, str]:
+    """What a notebook glues: the text stored for each name."""
+    found = {}
+    for output in (output for cell in code_cells(notebook) for output in cell.outputs):
+        if scrap := output.get("metadata", {}).get("scrapbook"):
+            found[scrap["name"]] = output.data[scrap["mime_prefix"] + "text/plain"]
+    return found
+
+
+def too_exact(text: str) -> list[str]:
+    """The numbers in a text that show more than a machine can answer for.
+
+    More than ten digits, a residual of rounding instead of a bound on it, or a sign that only rounding gave.
+    """
+    found = []
+    for number in re.findall(r"(?<![\w.])-?\d+\.?\d*(?:e[+-]?\d+)?(?![\w.])", text):
+        digits = re.sub(r"\D", "", number.partition("e")[0]).strip("0")
+        nothing = not digits and number.startswith("-")
+        if nothing or ("." in number and len(digits) > 10) or 0 < abs(float(number)) < 1e-14:
+            found.append(number)
+    return found
+
+
 @each_chapter
 def test_no_output_shows_the_digits_in_which_machines_differ(name: str) -> None:
-    for cell in code_cells(notebook_of(name)):
-        if "nbval-ignore-output" in cell.metadata.get("tags", []):
-            continue
-        texts = ["".join(o.get("text", o.get("data", {}).get("text/plain", ""))) for o in cell.outputs]
-        found = [number for text in texts for number in re.findall(r"\d\.\d{10,}", text)]
-        assert not found, f"round before it is printed or glued: {found} in\n{cell.source}"
+    found = [number for text in text_outputs(name) for number in too_exact(text)]
+    assert not found, f"round before it is printed or glued, and state a bound on what is rounding: {found}"
+
+
+@pytest.mark.parametrize(
+    "text", ["7.1939556630733055", "0.30000000000000004", "3e-16", "-0.0", "[1.0 -0.]", "-0"]
+)
+def test_a_number_that_is_too_exact_is_found(text: str) -> None:
+    assert too_exact(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["2.0280161", "-24231.777", "1e-12", "2.4e-14", "0.0000", "20000000000", "-0.1"]
+)
+def test_a_number_that_every_machine_gives_is_left_alone(text: str) -> None:
+    assert not too_exact(text)
+
+
+@each_chapter
+def test_what_is_glued_is_a_count_or_a_text(name: str) -> None:
+    """A float is stored, and compared, to its last digit: glue what the page shows, as ``f"{gap:.2f}"``."""
+    stored = glued(notebook_of(name))
+    assert {key: text for key, text in stored.items() if not re.fullmatch(r"-?\d+|'[^']*'", text)} == {}
+
+
+@pytest.mark.parametrize(
+    "page", sorted(ROOT.glob("*.md")) + sorted(CHAPTERS.glob("*.md")), ids=lambda p: p.name
+)
+def test_a_page_shows_what_is_glued_as_it_is(page: Path) -> None:
+    roles = re.findall(r"\{glue:text\}`([^`]*)`", page.read_text("utf-8"))
+    assert [role for role in roles if not re.fullmatch(r"[\w-]+", role)] == []
 
 
 def test_every_chapter_is_in_the_book_and_every_page_of_the_book_exists() -> None:

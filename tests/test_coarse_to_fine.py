@@ -73,6 +73,7 @@ def test_a_path_keeps_its_blocks() -> None:
     assert tube_of(x, 50.0, "relu", False).blocks is None
 
 
+@pytest.mark.compiled
 def test_levels_are_nested() -> None:
     x = np.sort(np.random.default_rng(0).normal(size=250_003))
     levels = [
@@ -127,6 +128,7 @@ def test_at_the_threshold_the_answer_is_certified_or_refused(
     assert refused <= (3 if family == "cauchy" and activation == "abs" else 0)
 
 
+@pytest.mark.compiled
 @every_network
 @pytest.mark.parametrize("share", [0.9, 0.01, 0.001])
 def test_two_hundred_thousand_points(activation: Activation, skip: bool, share: float) -> None:
@@ -223,6 +225,7 @@ def test_the_quick_route_settles_without_walking(
     assert fit.certificate.holds is True
 
 
+@pytest.mark.compiled
 @every_network
 def test_a_long_path_is_its_single_fits(activation: Activation, skip: bool) -> None:
     """With points enough for levels and looks, and with fits that are finished in a second thread."""
@@ -235,6 +238,7 @@ def test_a_long_path_is_its_single_fits(activation: Activation, skip: bool) -> N
         assert np.max(np.abs(fit(x) + fit.z)) <= 1e-9 * np.abs(fit.z).max()
 
 
+@pytest.mark.compiled
 @every_network
 def test_the_quick_route_needs_no_other(
     activation: Activation, skip: bool, monkeypatch: pytest.MonkeyPatch

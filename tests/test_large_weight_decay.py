@@ -261,6 +261,7 @@ def test_squares_out_of_range_are_refused(x: list[float]) -> None:
         large_weight_decay(x, 1.5)
 
 
+@pytest.mark.compiled
 @every_network
 def test_a_hundred_thousand_points(activation: Activation, skip: bool) -> None:
     x = np.random.default_rng(0).normal(size=100_000)

@@ -395,6 +395,7 @@ def test_skip_needs_two_distinct_points() -> None:
 # Sizes, failure, and the caller's data
 
 
+@pytest.mark.compiled
 @every_network
 @pytest.mark.parametrize("family", ["normal", "cauchy"])
 def test_ten_thousand_points(activation: Activation, skip: bool, family: str) -> None:
