@@ -266,5 +266,5 @@ def _assembled(
     reach = facing * (middle - kinks)
     bent = float(weights @ (np.maximum(reach, 0.0) if relu else np.abs(reach)))
     value = float(np.interp(middle, problem.points[claim.knots], claim.values))
-    constant = mean_target + (value - slope * (middle - origin) - bent)
+    constant = float(mean_target + (value - slope * (middle - origin) - bent))
     return KinkNetwork(kinks, facing, weights, beyond, origin, constant, slope, problem.activation)

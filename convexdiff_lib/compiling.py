@@ -10,8 +10,10 @@ from __future__ import annotations
 import numpy as np
 
 from ._compiled import compile_from_now_on
+from .certificates import certify_score_matching
 from .path import denoising_path, solution_path
-from .univariate import denoising_score_matching, score_matching_path
+from .spline_certificates import LineProblem, SplineClaim, examine
+from .univariate import denoising_score_matching, score_matching, score_matching_path
 
 __all__ = ["compile_loops"]
 
@@ -49,3 +51,10 @@ def _call_all_loops() -> None:
     denoising_score_matching(x + noise, -noise, _MANY / 10)
     solution_path(x[:_FEW], down_to=2.0)
     denoising_path(x[:_FEW], noise[:_FEW], down_to=0.5, skip=True)
+    # A certificate of a network found by other means.
+    fit = score_matching(x[:_FEW], 6.0)
+    certify_score_matching(x[:_FEW], fit.kink_network, fit.z, 6.0)
+    # What only data on many scales need.
+    problem = LineProblem(np.arange(4.0), np.ones(4), None, 2.0, "relu", False)
+    wrong = SplineClaim(np.array([0, 3]), np.zeros(0), np.array([9.0, -9.0]), np.zeros(2), -2.0, 0.0, -1)
+    examine(problem, wrong, exactly=True)

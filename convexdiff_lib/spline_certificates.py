@@ -661,13 +661,11 @@ def _certificate(
     else:
         rest = np.interp(problem.points, problem.points[claim.knots], claim.values) - problem.targets
         primal = 0.5 * float(counts @ (rest * rest)) + problem.beta * signs.weight + problem.spread
-    gap = 0.5 * distance**2
-    height = problem.level or problem.radius
     return Certificate(
-        primal=primal,
-        dual=primal - gap,
-        infeasibility=excess / height,
-        scale=max(abs(primal), problem.loss_of_simple_fit),
+        primal=float(primal),
+        dual=float(primal - 0.5 * distance**2),
+        infeasibility=float(excess / (problem.level or problem.radius)),
+        scale=float(max(abs(primal), problem.loss_of_simple_fit)),
         score_error=_relative(problem, claim, distance),
     )
 
