@@ -116,6 +116,7 @@ class Record:
 
     ``holds``: ``worst`` is the largest residual and ``limit`` the tolerance it has to meet.
     ``fails``: ``worst`` is the smallest violation and ``limit`` what it has to reach.
+    ``structured``: the instances are data chosen for what is special about them, not random ones.
     """
 
     claim: str
@@ -127,6 +128,7 @@ class Record:
     worst: float
     limit: float
     why: str
+    structured: bool = False
 
     @property
     def function(self) -> str:
