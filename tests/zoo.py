@@ -32,7 +32,7 @@ LINE: dict[str, list[float]] = {
     "geometric": [1.0, 2.0, 4.0, 8.0, 16.0, 32.0],
     "clusters": [-10.0, -9.99, -9.98, 9.98, 9.99, 10.0],
     "outlier": [0.0, 1.0, 2.0, 3.0, 1000.0],
-    "gaps of extreme ratio": [0.0, 1e-4, 1.0, 1e4],
+    "gaps of extreme ratio": [0.0, 1e-3, 1.0, 1e3],
     "far from zero": [1e6, 1e6 + 1, 1e6 + 3],
     "all tied": [2.0, 2.0, 2.0],
     "two points, each twice": [-1.0, -1.0, 1.0, 1.0],
