@@ -362,7 +362,7 @@ def test_largest_step(evidence: Evidence) -> None:
         for factor in (0.8, 1.25):
             eta = factor * star
             wide = 150 * np.sqrt(2 * eta)
-            nodes = fit.mean + np.linspace(-12 * wide, 12 * wide, 60_001)
+            nodes = fit.mean + np.linspace(-12 * wide, 12 * wide, 80_001)
             law = GridLaw.uniform(fit.mean - wide, fit.mean + wide, nodes=nodes)
             later = propagate(law, fit, step_size=eta, n_steps=2)
             a, b = (eta * -s for s in (fit.score.left_slope, fit.score.right_slope))

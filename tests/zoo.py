@@ -1,7 +1,7 @@
 """The zoo: structured data, each with a name, on which a hypothesis that is missing shows.
 
-Random data are in general position with probability one, so that they never meet the exception that a theorem
-forgot. Here is one member of every kind of exception: repeated points, symmetry, points on one line, lattices,
+Random data are in general position with probability one, so that they never meet the exception that a
+theorem forgot. Here is one member of every kind of exception: repeated points, symmetry, points on one line, lattices,
 extreme ratios. Small on purpose, so that every statement of the book can be tried on all of them. Random
 families, and the strategies that draw from them, are in ``strategies.py``.
 
@@ -65,10 +65,12 @@ POINTS: dict[str, list[list[float]]] = {
     "zero row": [[0.0, 0.0], [1.0, 1.0], [2.0, -1.0]],
     "nothing but zero": [[0.0, 0.0], [0.0, 0.0]],
     "equal norms": _PENTAGON,
-    "extreme lengths": [[2.0**-20, 0.0], [0.0, 2.0**20], [1.0, 1.0], [-1.0, 2.0]],
+    "extreme lengths": [[2.0**-6, 0.0], [0.0, 2.0**6], [1.0, 1.0], [-1.0, 2.0]],
     "nearly parallel": [[1.0, 0.0], [1.0, 2.0**-12], [0.0, 1.0]],
     "clusters": [[5.0, 0.25], [5.0, -0.25], [-5.0, 0.5], [-5.0, 1.0]],
     "fewer points than dimensions": [[1.0, 0.0, 2.0], [0.0, 1.0, 1.0]],
+    "parallel pair in space": [[1.0, 0.0, 1.0], [2.0, 0.0, 2.0]],
+    "opposite pair in space": [[1.0, 0.0, 1.0], [-2.0, 0.0, -2.0]],
     "axes of space": np.eye(3).tolist(),
     "cross in space": _IN_SPACE,
     "rank two in space": [[1.0, 0.0, 1.0], [0.0, 1.0, 1.0], [1.0, 1.0, 2.0], [1.0, -1.0, 0.0]],
@@ -93,7 +95,7 @@ def point_sets(*dimensions: int, rank: int = 0) -> Iterator[tuple[str, FloatArra
 
 
 def targets(n: int) -> dict[str, FloatArray]:
-    """Targets for n points on the line: nothing to fit, a constant, a line over the ranks, and two that bend."""
+    """Targets for n points on the line: zero, a constant, a line over the ranks, and two that bend."""
     ranks = np.arange(n, dtype=float)
     return {
         "zero targets": np.zeros(n),
@@ -131,15 +133,14 @@ def labelled_sets(*dimensions: int, rank: int = 0) -> Iterator[tuple[str, FloatA
 
 
 def sides_of_lines(X: FloatArray) -> list[tuple[int, int]]:
-    """For every line through the origin that holds rows: how many on one side of the origin, and on the other."""
-    counts: Counter[tuple[float, ...]] = Counter()
-    for row in X[X.any(axis=1)]:
-        counts[tuple((row / np.linalg.norm(row)).round(9) + 0.0)] += 1
-    return [
-        (p, counts.get(tuple(-np.array(ray) + 0.0), 0))
-        for ray, p in counts.items()
-        if ray > tuple(-np.array(ray) + 0.0) or tuple(-np.array(ray) + 0.0) not in counts
-    ]
+    """For every line through the origin with rows on it: how many on one side of it, how many on the other."""
+    rays = Counter(tuple((row / np.linalg.norm(row)).round(9) + 0.0) for row in X[X.any(axis=1)])
+
+    def opposite(ray: tuple[float, ...]) -> tuple[float, ...]:
+        return tuple(-np.array(ray) + 0.0)
+
+    lines = {max(ray, opposite(ray)) for ray in rays}
+    return [(rays[ray], rays[opposite(ray)]) for ray in sorted(lines, reverse=True)]
 
 
 def is_balanced(X: FloatArray) -> bool:
