@@ -150,7 +150,7 @@ def test_thin_patterns(evidence: Evidence) -> None:
 
 def test_flat_cones(evidence: Evidence) -> None:
     gates = evidence(
-        "asm-no-flat-cone",
+        "rem-full-row-rank",
         "sampled-gates-on-structured-data",
         tolerance=0.0,
         structured=True,
@@ -587,6 +587,34 @@ def test_opposite_rows(evidence: Evidence) -> None:
 
 
 # --- Chapter 12 ------------------------------------------------------------------------------------------
+
+
+def test_printed_wedge_program(evidence: Evidence) -> None:
+    """Of a single row the printed features are zero: the program fits nothing, whatever the penalty."""
+    one = evidence(
+        "thm-wedge-one-norm",
+        "printed-program-above-the-optimum",
+        at_least=0.1,
+        form="printed",
+        structured=True,
+        why="one row in the plane: how far the printed value is above the optimum, over the optimum",
+    )
+    two = evidence(
+        "thm-wedge-two-norm",
+        "printed-program-above-the-optimum",
+        at_least=0.1,
+        form="printed",
+        structured=True,
+        why="one row in the plane: how far the printed value is above the optimum, over the optimum",
+    )
+    X = np.array(POINTS["one point"])
+    for p, seen in ((1, one), (2, two)):
+        for kind, L in labels(X).items():
+            if L.any():
+                shown = wedge.printed(X, L, wedge.LAM, p)
+                assert abs(shown / np.sum(L**2) - 1) <= 1e-7, kind  # the stopping rule of the general solver
+                best = wedge_denoising(X, L, wedge.LAM, p=p, exact=True).value
+                seen.fails(shown / best - 1, on=kind)
 
 
 def test_wedge_one_norm(evidence: Evidence) -> None:
