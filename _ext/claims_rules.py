@@ -220,7 +220,7 @@ def evidence_comes_from_its_test(book: Book) -> list[str]:
 
 
 def evidence_has_one_meaning(book: Book) -> list[str]:
-    """The records under one name are cases of one test, with one kind, form, sort of data, limit and reason."""
+    """The records under one name are cases of one test, with one kind, form, sort of data, limit and why."""
     meanings: dict[tuple[str, str], set[tuple[object, ...]]] = {}
     for r in book.records:
         meaning = (r.function, r.kind, r.form, r.structured, r.limit, r.why)

@@ -48,7 +48,7 @@ class Witness:
         self.seen: list[float] = []
 
     def holds(self, residual: float, on: str = "") -> None:
-        """Assert ``0 <= residual <= tolerance`` (not a number fails) and count the instance; ``on`` names it."""
+        """Assert ``0 <= residual <= tolerance`` (not a number fails) and count the instance ``on``."""
         if self.kind != "holds":
             raise TypeError(f"{self.claim}/{self.name} was opened with at_least: call fails()")
         residual, where = float(residual), self._where(on)
@@ -57,7 +57,7 @@ class Witness:
         self.seen.append(residual)
 
     def fails(self, violation: float, on: str = "") -> None:
-        """Assert ``violation >= at_least`` (not a number fails) and count the instance; ``on`` names it."""
+        """Assert ``violation >= at_least`` (not a number fails) and count the instance ``on``."""
         if self.kind != "fails":
             raise TypeError(f"{self.claim}/{self.name} was opened with tolerance: call holds()")
         violation, where = float(violation), self._where(on)

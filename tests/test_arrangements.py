@@ -246,16 +246,16 @@ def test_thin_patterns(evidence: Callable[..., Any]) -> None:
 
 
 def test_share_of_data_on_one_side(evidence: Callable[..., Any]) -> None:
-    """Wendel's probability, counted: the share of data sets whose pattern (1, ..., 1) is that of a chamber."""
+    """Wendel's probability, counted: the share of data whose pattern (1, ..., 1) is that of a chamber."""
     seen = evidence(
         "rem-full-row-rank",
         "share-against-wendel",
         tolerance=4.0,
-        why="standard errors of a share of 400 data sets; no error at all for n <= d",
+        why="standard errors of a share of 120 data sets; no error at all for n <= d",
     )
     rng = np.random.default_rng(7)
     for n, d in [(2, 2), (3, 2), (4, 2), (6, 2), (6, 3), (4, 5)]:
-        chance, draws = count_arrangements(n, d) / 2**n, 400
+        chance, draws = count_arrangements(n, d) / 2**n, 120
         hits = [
             enumerate_arrangements(rng.normal(size=(n, d))).patterns.all(axis=1).any() for _ in range(draws)
         ]

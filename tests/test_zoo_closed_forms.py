@@ -12,7 +12,7 @@ import test_exact_law as exact
 import test_langevin_theorem as langevin
 import test_large_weight_decay as closed
 import torch
-from strategies import threshold
+from strategies import NETWORKS, threshold
 from test_denoising_experiments import reach
 from zoo import samples, targets
 
@@ -65,7 +65,7 @@ def excess_of_another_hinge(x: FloatArray, beta: float, activation: Activation) 
 
 
 def test_closed_forms(evidence: Evidence) -> None:
-    """With ties the two hinges have copies in the program, one for every copy of the point; those are left out."""
+    """With ties the two hinges have copies in the program, one for every copy of the point: left out."""
     relu = evidence(
         "eq-large-decay-relu", "optimal-on-structured-data", tolerance=1e-8, structured=True, why=CERTIFICATE
     )
@@ -161,6 +161,67 @@ def test_kinks_outside(evidence: Evidence) -> None:
                 moved = replace(moved, constant=-float(moved(x).mean()))
                 verdict = certify_score_matching(x, moved, -moved(x), beta, activation=activation)
                 seen.holds(max(verdict.relative_gap, verdict.infeasibility), on=name)
+
+
+def test_slopes_and_norms(evidence: Evidence) -> None:
+    concave = evidence(
+        "rem-relu-log-concave",
+        "slopes-on-structured-data",
+        tolerance=1e-9,
+        structured=True,
+        why=ROUNDING,
+    )
+    largest = evidence(
+        "rem-abs-log-concave",
+        "largest-slope-on-structured-data",
+        tolerance=1e-9,
+        structured=True,
+        why=ROUNDING,
+    )
+    norm = evidence(
+        "rem-min-norm-t",
+        "norms-on-structured-data",
+        tolerance=1e-9,
+        structured=True,
+        why=ROUNDING,
+    )
+    for name, x, beta in optimal_cases("relu"):
+        rho, v = closed.slope_inside(x, beta), x.var()
+        for share in SHARES:
+            t = share * rho / 2
+            relu = large_weight_decay(x, beta, t=t)
+            slopes = closed.slopes_of(relu, x) * v
+            concave.holds(max(0.0, slopes.max(), -rho * v - slopes.min()), on=name)
+            steepest = closed.slopes_of(large_weight_decay(x, beta, activation="abs", t=t), x).max()
+            largest.holds(abs(steepest - 2 * abs(t)) * v, on=name)
+            squares = float(np.sum(relu.kink_network.weights**2))
+            norm.holds(abs(squares - rho**2 / 2 - 2 * t**2) * v**2, on=name)
+
+
+def test_pieces(evidence: Evidence) -> None:
+    places = evidence(
+        "rem-log-density-quadratic",
+        "breakpoints-on-structured-data",
+        tolerance=0.0,
+        structured=True,
+        why="the same numbers",
+    )
+    between = evidence(
+        "rem-piecewise-linear",
+        "second-differences-on-structured-data",
+        tolerance=1e-9,
+        structured=True,
+        why="rounding of the score between two neighbours, relative to its largest value",
+    )
+    for name, x in samples(distinct=2):
+        values = np.unique(x)
+        left, right = values[:-1], values[1:]
+        for activation, skip in NETWORKS:
+            fit = score_matching(x, 1.2 * threshold(x, activation, skip), activation=activation, skip=skip)
+            places.holds(int(np.sum(~np.isin(fit.knots, x))), on=name)
+            chord = 0.7 * fit(left) + 0.3 * fit(right)
+            size = max(float(np.abs(fit(values)).max()), 1 / np.std(x))
+            between.holds(float(np.abs(fit(left + 0.3 * (right - left)) - chord).max()) / size, on=name)
 
 
 def test_no_law(evidence: Evidence) -> None:
@@ -352,8 +413,8 @@ def test_largest_step(evidence: Evidence) -> None:
         tolerance=0.05,
         form="ours",
         structured=True,
-        why="growth of the width against (eta a_1 - 1)(eta a_2 - 1), over the larger of it and one; noise and "
-        "centre are 1/150 of the width",
+        why="growth of the width against (eta a_1 - 1)(eta a_2 - 1), over the larger of it and one; noise "
+        "is 1/150 of the width",
     )
     for name, fit in relu_scores():
         if abs(fit.t) == fit.t_limit:
@@ -379,8 +440,8 @@ def test_average_iterate(evidence: Evidence) -> None:
         tolerance=0.05,
         form="ours",
         structured=True,
-        why="|growth of the divergence per factor 4 in T - log(2)|, for the fitted Gaussian's score, from a point, "
-        "from the target itself and from far away",
+        why="|growth of the divergence per factor 4 in T - log(2)|, for the fitted Gaussian's score, from a "
+        "point, from the target itself and from far away",
     )
     bound = evidence(
         "ours-averaged-law",

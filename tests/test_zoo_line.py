@@ -1,8 +1,8 @@
 """Part I on the zoo: every proved statement on the line, on data chosen for what is special about them.
 
 The printed programs are not solved here: a network of the library becomes a point of the program, its dual
-vector a point of the printed dual, and where the two have one value both are optimal. That is exact to rounding
-for gaps of any ratio, where a general-purpose solver stops early.
+vector a point of the printed dual, and where the two have one value both are optimal. That is exact to
+rounding for gaps of any ratio, where a general-purpose solver stops early.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ Evidence = Callable[..., Any]
 ROUNDING = "rounding, relative to the size of the terms"
 CERTIFICATE = "the certificate's own tolerance"
 OPTIMAL = (
-    "a network and a dual vector, handed to the printed program and its printed dual: the gap, the violation and "
-    "the distance to the plain loss, each to the certificate's tolerance"
+    "a network and a dual vector, handed to the printed program and its printed dual: the gap, the violation "
+    "and the distance to the plain loss, each to the certificate's tolerance"
 )
 
 
@@ -54,10 +54,8 @@ def column_weights(x: FloatArray, net: KinkNetwork, columns: Activation) -> Floa
     n = len(x)
     y = np.zeros((4 if columns == "relu" else 2) * n)
     for kink, facing, weight, beyond in zip(net.kinks, net.facing, net.weights, net.beyond, strict=True):
-        if columns == "relu":
-            block = 2 * int(facing < 0) + int(beyond)
-        else:  # the version whose slope at the point counts as +1, or that with -1
-            block = int((facing > 0) == bool(beyond))
+        # For |.| the version whose slope at the point counts as +1, or that with -1.
+        block = 2 * int(facing < 0) + int(beyond) if columns == "relu" else int((facing > 0) == bool(beyond))
         y[block * n + int(np.flatnonzero(x == kink)[0])] += weight
     return y
 
@@ -100,7 +98,7 @@ def heights(x: FloatArray, z: FloatArray) -> FloatArray:
 
 
 def two_sides(net: TwoLayerNetwork, law: GaussianMixture, cuts: FloatArray) -> tuple[float, float]:
-    """Half the squared error, and the objective plus its constant, by Gauss's rule on pieces without a kink."""
+    """Half the squared error, and the objective plus its constant, by Gauss's rule between the kinks."""
     nodes, weights = np.polynomial.legendre.leggauss(30)
     middle, half = (cuts[1:] + cuts[:-1]) / 2, np.diff(cuts) / 2
     at = (middle[:, None] + half[:, None] * nodes).ravel()
@@ -111,7 +109,7 @@ def two_sides(net: TwoLayerNetwork, law: GaussianMixture, cuts: FloatArray) -> t
 
 
 def test_hyvarinens_identity(evidence: Evidence) -> None:
-    """Laws around the points of the zoo, networks whose kinks are the centres, and the network that is zero."""
+    """Laws around the points of the zoo, networks whose kinks are the centres, and the zero network."""
     seen = evidence(
         "eq-hyvarinen",
         "identity-around-structured-data",
@@ -410,7 +408,7 @@ def test_spacing_lasso(evidence: Evidence) -> None:
         tolerance=1e-7,
         form="ours",
         structured=True,
-        why="the Lasso's objective is a difference of squares of responses as large as one over the smallest gap",
+        why="the objective is a difference of squares of responses as large as one over the smallest gap",
     )
     ends = evidence(
         "ours-spacing-lasso",
@@ -545,6 +543,24 @@ def test_merged_relu_program(evidence: Evidence) -> None:
             violation = float(np.max(np.abs(A.T @ fit.z - costs))) - (beta - 0.5)
             gap = abs(merged - fit.value) / by_abs.scale_of(x, fit.value)
             value.holds(max(gap, violation / n), on=name)
+
+
+def test_dead_hinges(evidence: Evidence) -> None:
+    seen = evidence(
+        "ours-dead-atom",
+        "without-both-two-thirds-on-structured-data",
+        tolerance=1e-6,
+        form="ours",
+        structured=True,
+        why="tolerance of the linear-programming solver",
+    )
+    for name, x in samples(distinct=3, ties=False):
+        n, j, near = len(x), np.arange(1, len(x) + 1), (x - x.mean()) / x.std()
+        columns = np.hstack([np.maximum(sign * (near[:, None] - near), 0.0) for sign in (1, -1)])
+        costs = np.concatenate([n - j + 0.5, -(j - 0.5)])
+        kept = np.delete(np.arange(2 * n), [n - 1, n])
+        found = by_abs.smallest_decay(columns[:, kept], costs[kept], offset=0.5)
+        seen.holds(abs(found - 2 / 3), on=name)
 
 
 def test_abs_rule(evidence: Evidence) -> None:
@@ -758,5 +774,4 @@ def test_other_thresholds_with_ties(evidence: Evidence) -> None:
                     )
                     beta = 0.75 * slope * k / 2
                     rate = (2 * beta - slope * k) * weight
-                    if activation == "abs" or skip:
-                        falls.holds(abs(score_matching_loss(net, x, beta) / rate - 1), on=name)
+                    falls.holds(abs(score_matching_loss(net, x, beta) / rate - 1), on=name)

@@ -237,6 +237,26 @@ def test_abs_program(evidence: Evidence) -> None:
         same.holds(one_set_of_values(X, "abs"), on=name)
 
 
+def test_lower_bound_with_all_patterns(evidence: Evidence) -> None:
+    """Neurons on the hyperplanes, on their rays and at zero, as blocks of the patterns of all u."""
+    seen = evidence(
+        "rem-multivariate-lower-bound",
+        "networks-on-flat-cones-on-structured-data",
+        tolerance=1e-12,
+        structured=True,
+        why="whole numbers, so that on a hyperplane every product is exact",
+    )
+    for name, X in point_sets(2):
+        if not np.array_equal(X, X.round()):
+            continue
+        across = X @ np.array([[0.0, 1.0], [-1.0, 0.0]])
+        u = np.vstack([across, -across, np.zeros((1, 2))])
+        net = without_biases(u, (-1.0) ** np.arange(len(u))[:, None] * (u + 1), "relu")
+        patterns = printed_patterns(X)
+        value = program_value(X, patterns, blocks_of_network(X, net, patterns))
+        seen.holds(abs(value - score_matching_loss(net, X, 0.0)), on=name)
+
+
 def test_balanced_lines_need_their_hypothesis(evidence: Evidence) -> None:
     """As many rows on both sides of every line: the program has a minimum, and training falls below it."""
     relu = evidence(

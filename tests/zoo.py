@@ -1,9 +1,9 @@
 """The zoo: structured data, each with a name, on which a hypothesis that is missing shows.
 
 Random data are in general position with probability one, so that they never meet the exception that a
-theorem forgot. Here is one member of every kind of exception: repeated points, symmetry, points on one line, lattices,
-extreme ratios. Small on purpose, so that every statement of the book can be tried on all of them. Random
-families, and the strategies that draw from them, are in ``strategies.py``.
+theorem forgot. Here is one member of every kind of exception: repeated points, symmetry, points on one line,
+lattices, extreme ratios. Small on purpose, so that every statement of the book can be tried on all of them.
+Random families, and the strategies that draw from them, are in ``strategies.py``.
 
 A test asks for the members that meet the hypotheses of its statement, and names the member that fails:
 
@@ -133,7 +133,7 @@ def labelled_sets(*dimensions: int, rank: int = 0) -> Iterator[tuple[str, FloatA
 
 
 def sides_of_lines(X: FloatArray) -> list[tuple[int, int]]:
-    """For every line through the origin with rows on it: how many on one side of it, how many on the other."""
+    """For every line through the origin that holds rows: how many on one side, and how many on the other."""
     rays = Counter(tuple((row / np.linalg.norm(row)).round(9) + 0.0) for row in X[X.any(axis=1)])
 
     def opposite(ray: tuple[float, ...]) -> tuple[float, ...]:
