@@ -165,6 +165,7 @@ def test_flat_cones(evidence: Evidence) -> None:
     )
     for name, X in point_sets():
         chambers = {tuple(p) for p in enumerate_arrangements(X).patterns.tolist()}
+        assert chambers <= {tuple(p) for p in printed_patterns(X).tolist()}, name
         draws = np.random.default_rng(0).normal(size=(10_000, X.shape[1]))
         gates.holds(len({tuple(p) for p in np.unique(draws @ X.T >= 0, axis=0).tolist()} - chambers), on=name)
         if np.linalg.matrix_rank(X) == len(X):
