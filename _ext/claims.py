@@ -162,9 +162,7 @@ class Summary(ClaimsDirective):
         covered = sum(row.covered for row in self.rows.values())
         total = (
             f"{len(self.rows)} claims; {covered} of them have a chapter. "
-            f"{len(checks)} kinds of check on {counted(records)}. "
-            "Structured instances are data chosen for what is special about them: ties, symmetry, "
-            "points on one line, extreme ratios. On random data a missing hypothesis does not show."
+            f"{len(checks)} kinds of check on {counted(records)}."
         )
         summary = table(["Status", "Rows", "What it means"], cells, (26, 14, 60), ["claim-summary"])
         return [nodes.paragraph("", total), summary]
