@@ -132,7 +132,7 @@ class ClaimsDirective(SphinxDirective):
     def evidence_item(self, group: list[Record]) -> list[nodes.Node]:
         first = group[0]
         instances = sum(r.instances for r in group)
-        count = f"{instances} instance{'' if instances == 1 else 's'}"
+        count = f"{instances} {'structured ' * first.structured}instance{'' if instances == 1 else 's'}"
         told = [r.worst for r in group if r.worst is not None]
         if first.kind == "fails":
             measure = f"{FORM_WORDS[first.form] or 'it'} fails by at least {number(min(told))}"
@@ -163,7 +163,7 @@ class Summary(ClaimsDirective):
         covered = sum(row.covered for row in self.rows.values())
         total = (
             f"{len(self.rows)} claims; {covered} of them have a chapter. "
-            f"{len(checks)} kinds of check on {sum(r.instances for r in records)} instances."
+            f"{len(checks)} kinds of check on {counted(records)}."
         )
         summary = table(["Status", "Rows", "What it means"], cells, (26, 14, 60), ["claim-summary"])
         return [nodes.paragraph("", total), summary]
@@ -227,13 +227,14 @@ class Evidence(ClaimsDirective):
             self.warn(f"no evidence is recorded for {label!r}")
         block = nodes.container(classes=["claim-evidence", f"claim-{slug(row.status)}"])
         block["ids"].append(self.target(f"evidence-{label}", row.title))
+        records = self.records.get(label, [])
         block += self.line(
             standing_badge(row),
-            nodes.Text(" Checked by the tests of this book. "),
+            nodes.Text(f" Checked by the tests of this book on {counted(records)}. "),
             self.link(f"claim-{label}", "Its row on the claims page"),
             nodes.Text("."),
         )
-        block += self.evidence_list(self.records.get(label, []))
+        block += self.evidence_list(records)
         block += nodes.paragraph(
             "", "Certified on these instances, which is not a proof.", classes=["claim-caveat"]
         )
@@ -326,6 +327,15 @@ class Errata(ClaimsDirective):
             listed += nodes.definition_list_item("", nodes.term("", name), nodes.definition("", *content))
         section += listed
         return section
+
+
+def counted(records: Iterable[Record]) -> str:
+    """``97 instances, 23 of them structured``."""
+    total, structured = 0, 0
+    for record in records:
+        total += record.instances
+        structured += record.instances * record.structured
+    return f"{total} instance{'' if total == 1 else 's'}, {structured} of them structured"
 
 
 def slug(status: str) -> str:

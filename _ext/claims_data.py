@@ -120,6 +120,7 @@ class Record:
     ``holds``: ``worst`` is the largest residual and ``limit`` the tolerance it has to meet.
     ``fails``: ``worst`` is the smallest violation and ``limit`` what it has to reach.
     A residual of which only the tolerance is told (see `told`) is None.
+    ``structured``: the instances are data chosen for what is special about them, not random ones.
     """
 
     claim: str
@@ -131,6 +132,7 @@ class Record:
     worst: float | None
     limit: float
     why: str
+    structured: bool = False
 
     @property
     def function(self) -> str:

@@ -26,6 +26,8 @@ STATEMENTS = {
     "conjecture",
     "criterion",
 }
+# Boxes that are proved, or said to be: a hypothesis may be missing, and random data would not show it.
+PROVED = {"theorem", "lemma", "proposition", "corollary"}
 # Which verdicts on an experiment go with which status of its claim.
 POSSIBLE = {
     "holds": ("holds", "holds in part"),
@@ -218,11 +220,28 @@ def evidence_comes_from_its_test(book: Book) -> list[str]:
 
 
 def evidence_has_one_meaning(book: Book) -> list[str]:
-    """The records under one name are cases of one test, with one kind, form, limit and reason."""
+    """The records under one name are cases of one test, with one kind, form, sort of data, limit and why."""
     meanings: dict[tuple[str, str], set[tuple[object, ...]]] = {}
     for r in book.records:
-        meanings.setdefault((r.claim, r.evidence), set()).add((r.function, r.kind, r.form, r.limit, r.why))
+        meaning = (r.function, r.kind, r.form, r.structured, r.limit, r.why)
+        meanings.setdefault((r.claim, r.evidence), set()).add(meaning)
     return [f"{c}/{e}: stands for {len(m)} different things" for (c, e), m in meanings.items() if len(m) > 1]
+
+
+def what_is_proved_is_tried_on_both_sorts_of_data(book: Book) -> list[str]:
+    """Random data for what is typical, structured data for what a missing hypothesis would let through."""
+    found = []
+    for stem, chapter in book.chapters.items():
+        for label, kind in chapter.boxes.items():
+            if kind not in PROVED or not book.records_of(label):
+                continue
+            sorts = {r.structured for r in book.records_of(label) if r.kind == "holds"}
+            found += [
+                f"{stem}: the {kind} {label} was seen to hold on no {words} data"
+                for structured, words in ((False, "random"), (True, "structured"))
+                if structured not in sorts
+            ]
+    return found
 
 
 def status_agrees_with_evidence(book: Book) -> list[str]:
@@ -334,6 +353,7 @@ RULES: tuple[Callable[[Book], Iterable[str]], ...] = (
     evidence_is_as_recorded,
     evidence_comes_from_its_test,
     evidence_has_one_meaning,
+    what_is_proved_is_tried_on_both_sorts_of_data,
     status_agrees_with_evidence,
     errata_cite_evidence,
     boxes_are_registered,

@@ -29,6 +29,7 @@ class Witness:
         tolerance: float | None = None,
         at_least: float | None = None,
         form: str = "corrected",
+        structured: bool = False,
     ) -> None:
         if (tolerance is None) == (at_least is None):
             raise TypeError(f"{claim}/{name}: give either tolerance (it holds) or at_least (it fails)")
@@ -37,33 +38,33 @@ class Witness:
         if not why.strip():
             raise ValueError(f"{claim}/{name}: say why this tolerance is the right one")
         self.claim, self.name, self.test, self.form, self.why = claim, name, test, form, why
+        self.structured = structured
         self.kind = "holds" if at_least is None else "fails"
         self.limit = float(tolerance if tolerance is not None else at_least or 0.0)
         if not (0.0 <= self.limit < math.inf) or (self.kind == "fails" and self.limit == 0.0):
             raise ValueError(f"{claim}/{name}: {self.limit} cannot be a tolerance or a least violation")
         self.seen: list[float] = []
 
-    def holds(self, residual: float) -> None:
-        """Assert ``0 <= residual <= tolerance`` (not a number fails) and count the instance."""
+    def holds(self, residual: float, on: str = "") -> None:
+        """Assert ``0 <= residual <= tolerance`` (not a number fails) and count the instance ``on``."""
         if self.kind != "holds":
             raise TypeError(f"{self.claim}/{self.name} was opened with at_least: call fails()")
-        residual = float(residual)
-        assert residual >= 0.0, f"{self.claim}/{self.name}: {residual} is no residual, it has to be >= 0"
-        assert residual <= self.limit, (
-            f"{self.claim}/{self.name}: residual {residual} > {self.limit} ({self.why})"
-        )
+        residual, where = float(residual), self._where(on)
+        assert residual >= 0.0, f"{where}: {residual} is no residual, it has to be >= 0"
+        assert residual <= self.limit, f"{where}: residual {residual} > {self.limit} ({self.why})"
         self.seen.append(residual)
 
-    def fails(self, violation: float) -> None:
-        """Assert ``violation >= at_least`` (not a number fails) and count the instance."""
+    def fails(self, violation: float, on: str = "") -> None:
+        """Assert ``violation >= at_least`` (not a number fails) and count the instance ``on``."""
         if self.kind != "fails":
             raise TypeError(f"{self.claim}/{self.name} was opened with tolerance: call holds()")
-        violation = float(violation)
-        assert math.isfinite(violation), f"{self.claim}/{self.name}: a violation of {violation} says nothing"
-        assert violation >= self.limit, (
-            f"{self.claim}/{self.name}: violation {violation} < {self.limit} ({self.why})"
-        )
+        violation, where = float(violation), self._where(on)
+        assert math.isfinite(violation), f"{where}: a violation of {violation} says nothing"
+        assert violation >= self.limit, f"{where}: violation {violation} < {self.limit} ({self.why})"
         self.seen.append(violation)
+
+    def _where(self, on: str) -> str:
+        return f"{self.claim}/{self.name}" + (f" on {on}" if on else "")
 
     def record(self) -> Record:
         worst = max(self.seen) if self.kind == "holds" else min(self.seen)
@@ -77,6 +78,7 @@ class Witness:
             worst=told(worst, self.kind, self.limit),
             limit=self.limit,
             why=self.why,
+            structured=self.structured,
         )
 
 
@@ -85,7 +87,7 @@ def complaint(fresh: Record, committed: Record | None) -> str | None:
     name = f"{fresh.claim}/{fresh.evidence}"
     if committed is None:
         return f"{name}: evidence.json has no entry for it from {fresh.test}; {RECORD}"
-    for field in ("kind", "form", "instances", "limit", "why"):
+    for field in ("kind", "form", "structured", "instances", "limit", "why"):
         now, then = getattr(fresh, field), getattr(committed, field)
         if now != then:
             return f"{name}: {field} is {now!r}, the book prints {then!r}; {RECORD}"

@@ -251,8 +251,10 @@ def printed_patterns(X: ArrayLike) -> NDArray[np.bool_]:
         raise ValueError(
             f"X of shape {data.shape} may have {expected:,} faces; at most 1,000,000 are visited"
         )
-    faces = np.array(sorted(_faces(lines)), dtype=np.int8).reshape(-1, m)
-    full = np.where(place >= 0, faces[:, place] * facing if m else 0, 0) >= 0
+    found = sorted(_faces(lines))
+    faces = np.array(found, dtype=np.int8).reshape(len(found), m)
+    signs = faces[:, place] * facing if m else np.zeros((len(found), len(place)))
+    full = np.where(place >= 0, signs, 0) >= 0
     return np.unique(full, axis=0)
 
 

@@ -568,15 +568,10 @@ def _check_signs(problem: LineProblem, claim: SplineClaim, beam: _Beam) -> _Sign
         if not np.isfinite(correction):
             low, high = (float(bound.high) for bound in problem.end)
             correction, penalty = 0.0, penalty + end.error * max(high - low, 0.0)
-    at_a_bound = any(claim.is_at(bound) for bound in problem.end)  # else no neuron stands at the ends
-    weight = float(np.sum(np.abs(kinks))) + (abs(end.lift) if at_a_bound else 0.0)
-    return _Signs(
-        turned=sure < 0,
-        end=end,
-        penalty=penalty,
-        correction=correction,
-        weight=weight if problem.activation == "relu" else weight / 2,
-    )
+    weight = float(np.sum(np.abs(kinks))) * (1.0 if problem.activation == "relu" else 0.5)
+    if any(claim.is_at(bound) for bound in problem.end):  # else no neuron stands at the ends
+        weight += abs(end.lift)
+    return _Signs(turned=sure < 0, end=end, penalty=penalty, correction=correction, weight=weight)
 
 
 def _shifts(end: EndVerdict, spans: FloatArray, sure: FloatArray) -> FloatArray:

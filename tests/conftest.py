@@ -5,7 +5,9 @@
     bad = evidence("thm-x", "printed-form-misses", at_least=0.1, form="printed", why="...")
     bad.fails(violation)       # asserts violation >= at_least, counts one instance
 
-``pytest --record-evidence`` writes claims/evidence.json from the run.  Every other run compares.
+Instances that were chosen for what is special about them, such as those of the zoo, are counted apart:
+``evidence(..., structured=True)``.  ``pytest --record-evidence`` writes claims/evidence.json from the run.
+Every other run compares.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ def committed() -> dict[tuple[str, str, str], Record]:
 
 @pytest.fixture
 def evidence(request: pytest.FixtureRequest) -> Iterator[Callable[..., Witness]]:
-    """Open evidence for a claim: ``evidence(label, id, tolerance=... | at_least=..., form=..., why=...)``."""
+    """Open evidence for a claim: ``evidence(label, id, tolerance=... | at_least=..., why=..., form=...)``."""
     witnesses: dict[tuple[str, str], Witness] = {}
 
     def open_witness(claim: str, name: str, **options: Any) -> Witness:

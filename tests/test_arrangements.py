@@ -245,6 +245,24 @@ def test_thin_patterns(evidence: Callable[..., Any]) -> None:
     typical.fails(float(np.mean(flat)))
 
 
+def test_share_of_data_on_one_side(evidence: Callable[..., Any]) -> None:
+    """Wendel's probability, counted: the share of data whose pattern (1, ..., 1) is that of a chamber."""
+    seen = evidence(
+        "rem-full-row-rank",
+        "share-against-wendel",
+        tolerance=4.0,
+        why="standard errors of a share of 120 data sets; no error at all for n <= d",
+    )
+    rng = np.random.default_rng(7)
+    for n, d in [(2, 2), (3, 2), (4, 2), (6, 2), (6, 3), (4, 5)]:
+        chance, draws = count_arrangements(n, d) / 2**n, 120
+        hits = [
+            enumerate_arrangements(rng.normal(size=(n, d))).patterns.all(axis=1).any() for _ in range(draws)
+        ]
+        error = max(np.sqrt(chance * (1 - chance) / draws), 1e-12)
+        seen.holds(abs(float(np.mean(hits)) - chance) / error)
+
+
 def test_assumption_on_the_smallest_data(evidence: Callable[..., Any]) -> None:
     """Points on both sides of zero: K of the pattern (1, 1) is {u : Xu >= 0}, which is a line or a point."""
     seen = evidence("asm-no-flat-cone", "flat-cones-counted", tolerance=0.0, why="sets")

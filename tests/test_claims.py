@@ -96,12 +96,13 @@ OPEN = replace(SOUND, label="thm-open", status="not yet", chapter=None, errata=(
 HOLDS = Record(
     "thm-sound", "two-is-even", "tests/test_a.py::test_two", "holds", "corrected", 3, 0.0, 1e-9, "exact"
 )
+ON_ZOO = replace(HOLDS, evidence="two-is-even-on-structured-data", structured=True)
 FAILS = replace(HOLDS, evidence="two-is-odd", kind="fails", form="printed", worst=1.0, limit=0.5)
-CALLS = [Call(r.function, r.claim, r.evidence) for r in (HOLDS, FAILS)]
+CALLS = [Call(r.function, r.claim, r.evidence) for r in (HOLDS, ON_ZOO, FAILS)]
 FIRST = Chapter(
     boxes={"thm-sound": "theorem"}, shown=frozenset({"thm-sound"}), checked=frozenset({"thm-sound"})
 )
-MINI = Book({"thm-sound": SOUND, "thm-open": OPEN}, [HOLDS, FAILS], CALLS, {"01_first": FIRST})
+MINI = Book({"thm-sound": SOUND, "thm-open": OPEN}, [HOLDS, ON_ZOO, FAILS], CALLS, {"01_first": FIRST})
 WITH_FIGURE = replace(FIRST, figures=frozenset({"fig-sound"}), glued=frozenset({"the-number"}))
 
 
@@ -150,6 +151,18 @@ BROKEN: list[tuple[str, Book, str]] = [
         "evidence_has_one_meaning",
         with_records(HOLDS, replace(HOLDS, test="t[2]", limit=1.0)),
         "2 different things",
+    ),
+    (
+        "evidence_has_one_meaning",
+        with_records(HOLDS, replace(HOLDS, test="t[2]", structured=True)),
+        "2 different things",
+    ),
+    ("what_is_proved_is_tried_on_both_sorts_of_data", with_records(HOLDS, FAILS), "on no structured data"),
+    ("what_is_proved_is_tried_on_both_sorts_of_data", with_records(ON_ZOO, FAILS), "on no random data"),
+    (
+        "what_is_proved_is_tried_on_both_sorts_of_data",
+        with_records(HOLDS, replace(FAILS, structured=True)),
+        "on no structured data",
     ),
     ("status_agrees_with_evidence", with_row(replace(SOUND, status="holds")), "contradicts"),
     ("status_agrees_with_evidence", with_row(replace(SOUND, status="ours")), "contradicts"),
