@@ -149,11 +149,14 @@ def score_from_claim(
     noise = _ROUNDING * (np.abs(values[1:]) + np.abs(values[:-1])) / np.diff(knots)
     turn = 1.0 if network.activation == "relu" else 2.0
     outer = []
-    for place, slope, blur, sign in ((0, slopes[0], noise[0], -1), (-1, slopes[-1], noise[-1], 1)):
-        ends = turn * float(network.weights[network.kinks == knots[place]].sum())
+    for end, slope, blur, sign in ((0, slopes[0], noise[0], -1), (-1, slopes[-1], noise[-1], 1)):
+        ends = turn * float(network.weights[network.kinks == knots[end]].sum())
         outside = float(slope) + sign * ends
         # What rounding leaves of a level tail would decide whether there is a density.
-        outer.append(outside if abs(outside) > blur + _ROUNDING * abs(ends) else 0.0)
+        level = abs(outside) <= blur + _ROUNDING * abs(ends)
+        outer.append(0.0 if level else outside)
+        if level and not ends:
+            values[end] = values[1 if end == 0 else -2]
     return PiecewiseLinearScore(knots, values, outer[0], outer[1])
 
 

@@ -85,28 +85,26 @@ class PiecewiseLinearScore:
 
     @cached_property
     def _anchors(self) -> NDArray[np.intp]:
-        """The knot from which each of the K + 1 intervals is measured: its end with the smaller value.
+        """The knot from which each of the K + 1 intervals is integrated: its left end, or the first knot."""
+        return np.maximum(np.arange(-1, len(self.knots)), 0)
+
+    @cached_property
+    def _lower_ends(self) -> NDArray[np.intp]:
+        """The knot from which the score of each interval is measured: its end with the smaller value.
 
         From the other, where the score may be larger by many powers of ten, it would lose its digits here.
         """
-        left, size = np.maximum(np.arange(-1, len(self.knots)), 0), np.abs(self.values)
-        left[1:-1] += size[1:] < size[:-1]
-        return left
-
-    @cached_property
-    def _anchor_knots(self) -> FloatArray:
-        return self.knots[self._anchors]
-
-    @cached_property
-    def _anchor_values(self) -> FloatArray:
-        return self.values[self._anchors]
+        ends, size = self._anchors.copy(), np.abs(self.values)
+        ends[1:-1] += size[1:] < size[:-1]
+        return ends
 
     @cached_property
     def _lookup(self) -> Lookup:
         return Lookup(self.knots)
 
-    def _polynomial(self, x: ArrayLike, *coefficients: FloatArray) -> FloatArray:
+    def _polynomial(self, x: ArrayLike, anchors: NDArray[np.intp], *coefficients: FloatArray) -> FloatArray:
         """Evaluate a polynomial in the distance from the anchor; lowest coefficient first, by interval."""
+        places = self.knots[anchors]
         points = as_numbers(x)
         out = np.empty(points.shape)
         flat, result = points.reshape(-1), out.reshape(-1)
@@ -116,7 +114,7 @@ class PiecewiseLinearScore:
             v, c = distances[: len(block)], gathered[: len(block)]
             interval = self._lookup.count(block)
             # No index is out of range; the default mode would copy what it gathers.
-            np.take(self._anchor_knots, interval, out=v, mode="clip")
+            np.take(places, interval, out=v, mode="clip")
             np.subtract(block, v, out=v)
             np.take(coefficients[-1], interval, out=total, mode="clip")
             for coefficient in coefficients[-2::-1]:
@@ -127,7 +125,7 @@ class PiecewiseLinearScore:
 
     def __call__(self, x: ArrayLike) -> FloatArray:
         """Return the score at x, any shape, in O(log K) per point."""
-        return self._polynomial(x, self._anchor_values, self.slopes)
+        return self._polynomial(x, self._lower_ends, self.values[self._lower_ends], self.slopes)
 
     @cached_property
     def _log_at_knots(self) -> FloatArray:
@@ -138,7 +136,8 @@ class PiecewiseLinearScore:
     def integral(self, x: ArrayLike) -> FloatArray:
         """Return the integral of the score from the first knot to x: the log-density up to a constant."""
         levels = self._log_at_knots[self._anchors]
-        return self._polynomial(x, levels, self._anchor_values, 0.5 * self.slopes)
+        starts = self.values[self._anchors]
+        return self._polynomial(x, self._anchors, levels, starts, 0.5 * self.slopes)
 
     def why_not_normalisable(self) -> str:
         """Return what stops the exponential of the integral from being a density; empty when nothing does."""

@@ -159,9 +159,18 @@ def test_blocks_of_any_size(n: int) -> None:
         whole = f(x)
         assert whole.shape == (n,)
         assert max((abs(float(whole[i] - f(x[i]))) for i in some), default=0.0) <= tolerance
-    slopes, anchors = s.slopes, np.maximum(np.arange(-1, 5), 0)
+    slopes, anchors, size = s.slopes, np.maximum(np.arange(-1, 5), 0), np.abs(s.values)
+    anchors[1:-1] += size[1:] < size[:-1]  # from the end where the score is smaller
     i = (x[:, None] >= s.knots).sum(axis=1)
     np.testing.assert_array_equal(s(x), s.values[anchors[i]] + slopes[i] * (x - s.knots[anchors[i]]))
+
+
+def test_a_small_score_beside_a_large_one_keeps_its_digits() -> None:
+    """On a piece from 1e12 down to 1e-6, next to its end."""
+    s = PiecewiseLinearScore(np.array([0.0, 1.0]), np.array([1e12, 1e-6]), 0.0, 0.0)
+    x = 1.0 - 1e-13
+    assert abs(float(s(x)) - (1e-6 + 1e12 * (1.0 - x))) <= 1e-12  # of 0.1
+    assert abs(float(s(1.0)) - 1e-6) <= 1e-21
 
 
 def test_points_of_any_shape_and_layout() -> None:
