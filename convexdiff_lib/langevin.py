@@ -92,9 +92,7 @@ def langevin_dynamics(
     eta, steps = as_positive(_number(step_size), "step_size"), as_count(n_steps, "n_steps")
     if not callable(score):
         raise TypeError(f"score must be callable; got {score!r:.80}")
-    start: tuple[Any, Callable[[Any], Any], Callable[[], Any]]
-    start = _on_tensors(x0, rng) if hasattr(x0, "new_empty") else _on_arrays(x0, rng)
-    x, taken, draw = start
+    x, taken, draw = _on_tensors(x0, rng) if hasattr(x0, "new_empty") else _on_arrays(x0, rng)
     for _ in range(steps):
         drift = taken(score(x))
         if drift.shape != x.shape:
@@ -121,7 +119,7 @@ def _number(value: Any) -> Any:
 
 def _on_arrays(
     x0: ArrayLike, rng: np.random.Generator
-) -> tuple[FloatArray, Callable[[Any], NDArray[Any]], Callable[[], FloatArray]]:
+) -> tuple[Any, Callable[[Any], Any], Callable[[], Any]]:
     """Return a copy of the starting points, what takes a score, and what draws standard normal numbers."""
     x, generator = as_points(x0, "x0"), as_generator(rng)
     keep_freed_memory()
@@ -138,7 +136,7 @@ def _on_arrays(
 
 def _on_tensors(
     x0: torch.Tensor, rng: torch.Generator
-) -> tuple[torch.Tensor, Callable[[Any], torch.Tensor], Callable[[], torch.Tensor]]:
+) -> tuple[Any, Callable[[Any], Any], Callable[[], Any]]:
     """The same on the device of a tensor, in its type, and without a record of gradients."""
     import torch
 
