@@ -51,8 +51,8 @@ _VIOLATION = 1e-9  # excess of a response that the last round may leave, relativ
 _ROUNDS = 60  # of column generation, at most
 _SAME = 1e-12  # directions closer than this are one: rounding of an angle is 1e-16
 _ROUNDING = 1e-14  # of a product of a point and a unit vector, relative to the point
-# A neuron at the end of its arc is turned inwards by such an angle, for its pattern to count: a few roundings,
-# or more where they are not enough.
+# A neuron at the end of its arc is turned inwards by such an angle, for its pattern to count: a few
+# roundings, or more where they are not enough.
 _NUDGES = (4e-15, 1e-12)
 _INSIDE = 1e-3  # relative precision of the critical weight decay where only a feasible point is wanted
 _CRITICAL_AIM = 1e-7  # the same where it is asked for
