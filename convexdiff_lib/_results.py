@@ -144,8 +144,9 @@ def _table(self: Any) -> tuple[str, list[tuple[str, str]]]:
     rows = [(key, _brief(value)) for key, value in self._facts().items()]
     certificate = self if hasattr(self, "holds") else getattr(self, "certificate", None)
     if certificate is not None:
-        verdict = str(certificate).replace("certificate ", "", 1).replace("\n", "; ")
-        rows = [row for row in rows if row[0] != "certificate"] + [("certificate", verdict)]
+        verdict, _, within = str(certificate).replace("certificate ", "", 1).partition("\n")
+        rows = [row for row in rows if row[0] != "certificate"]
+        rows += [("certificate", verdict), ("within", within)]
     return about, rows
 
 

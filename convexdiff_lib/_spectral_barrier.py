@@ -26,7 +26,15 @@ from scipy.linalg import cho_factor, cho_solve
 
 from ._validation import FloatArray
 
-__all__ = ["Blocks", "follow_path", "newton_solver", "root_mean_square", "smallest_radius", "step_length"]
+__all__ = [
+    "Blocks",
+    "follow_path",
+    "newton_solver",
+    "root_mean_square",
+    "row_lengths",
+    "smallest_radius",
+    "step_length",
+]
 
 _SHRINK = 0.2  # of the barrier's weight from one centre to the next
 _NEWTON_STEPS = 60  # at most, for one centre; a handful is usual
@@ -36,6 +44,10 @@ _CENTRED = 1e-10  # the same, where one more step is the last
 _REFINEMENTS = 5  # of the solution of one linear system, at most
 _NIL = 1e-3  # a radius below this share of the first one is as good as its absolute error
 _OUTSIDE = 1e-11  # relative excess that counts as a violation
+_DEPENDENT = 1e-12  # singular values of the constraints' map below this share of the largest one are zero
+_SPENT = (
+    1e-3  # the path ends at this share of the wanted gap, if rounding has kept the gap above it till then
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +91,15 @@ def root_mean_square(rows: FloatArray) -> float:
     return largest * float(np.sqrt(np.mean((rows / largest) ** 2) * rows.shape[1])) if largest > 0 else 1.0
 
 
+def row_lengths(rows: FloatArray) -> FloatArray:
+    """Lengths of the rows, shape (n, 1); 1 where a row is zero."""
+    largest = np.abs(rows).max(axis=1, keepdims=True)
+    largest[largest == 0] = 1.0
+    lengths = largest * np.linalg.norm(rows / largest, axis=1, keepdims=True)
+    lengths[lengths == 0] = 1.0
+    return np.asarray(lengths)
+
+
 def _norms(M: FloatArray) -> FloatArray:
     return np.asarray(np.linalg.svd(M, compute_uv=False)[:, 0])
 
@@ -87,26 +108,21 @@ def _norms(M: FloatArray) -> FloatArray:
 class Barrier:
     """What the barrier of a working set says at one point."""
 
-    M: FloatArray
     inverse: FloatArray  # (radius^2 I - M^T M)^-1, shape (a, c, c)
     outer: FloatArray  # (radius^2 I - M M^T)^-1, shape (a, d, d)
+    pull: FloatArray  # M (radius^2 I - M^T M)^-1: half the gradient with respect to M, shape (a, d, c)
     radius: float
-
-    @property
-    def pull(self) -> FloatArray:
-        """M (radius^2 I - M^T M)^-1: half the gradient with respect to M."""
-        return self.M @ self.inverse
 
     def turned(self, turn: FloatArray) -> FloatArray:
         """Return the first-order change of ``pull`` when M changes by ``turn``."""
-        pull = self.pull
-        return self.radius**2 * self.outer @ turn @ self.inverse + pull @ turn.transpose(0, 2, 1) @ pull
+        mirrored = self.pull @ turn.transpose(0, 2, 1) @ self.pull
+        return self.radius**2 * self.outer @ turn @ self.inverse + mirrored
 
     def curvature(self, stacked: FloatArray) -> FloatArray:
         """Return half the Hessian with respect to Q, as a matrix of order n c; ``stacked`` is (n, a d)."""
-        a, d, c = self.M.shape
-        n = len(stacked)
         pull = self.pull
+        a, d, c = pull.shape
+        n = len(stacked)
         columns = stacked.reshape(n, a, d).transpose(1, 0, 2)
         out = np.empty((n, c, n, c))
         for q in range(c):
@@ -121,9 +137,22 @@ class Barrier:
 
 
 def _barrier(M: FloatArray, radius: float) -> Barrier:
-    inner = np.linalg.inv(radius**2 * np.eye(M.shape[2]) - M.transpose(0, 2, 1) @ M)
-    outer = np.linalg.inv(radius**2 * np.eye(M.shape[1]) - M @ M.transpose(0, 2, 1))
-    return Barrier(M, inner.astype(np.float64), outer.astype(np.float64), radius)
+    """Build all three matrices from one set of singular vectors.
+
+    Close to the boundary the distance radius - |M| is known to rounding only, but with one set of vectors the
+    three still fit together: Newton's system is the derivative of the pull, and can be solved to the end.
+    """
+    left, singular, right = np.linalg.svd(M)
+    share = 1 / ((radius - singular) * (radius + singular))
+    k = share.shape[1]
+
+    def spread(vectors: FloatArray) -> FloatArray:
+        weights = np.full(vectors.shape[:2], radius**-2)
+        weights[:, :k] = share
+        return np.asarray((vectors * weights[:, None, :]) @ vectors.transpose(0, 2, 1))
+
+    pull = (left[:, :, :k] * (singular * share)[:, None, :]) @ right[:, :k]
+    return Barrier(spread(right.transpose(0, 2, 1)), spread(left), pull, radius)
 
 
 def _log_distance(M: FloatArray, radius: float) -> float:
@@ -234,16 +263,21 @@ def follow_path(
         return float(np.sum(point * L) - 0.5 * np.sum(point**2))
 
     rank = min(blocks.X.shape[1], L.shape[1])
-    working = np.argsort(-blocks.norms(L), kind="stable")[:_NEWCOMERS]
-    working = np.sort(working)
+    working = np.sort(np.argsort(-blocks.norms(L), kind="stable")[:_NEWCOMERS])
     part = blocks.part(working)
     stacked = part.stacked()
     Q = inside
     size = max(float(np.sum((L - inside) ** 2)), abs(value(inside)), np.finfo(float).tiny)
     mu = size / (rank * len(working))
-    W = np.zeros((len(working), blocks.X.shape[1], L.shape[1]))
+    least = np.inf
+    best, full = Q, np.zeros((len(blocks.signs), blocks.X.shape[1], L.shape[1]))
     for _ in range(500):
-        Q, W = _centre(part, stacked, L, beta, mu, Q)
+        try:
+            Q, W = _centre(part, stacked, L, beta, mu, Q)
+        except np.linalg.LinAlgError:
+            if least == np.inf:
+                raise
+            break  # beyond what rounding allows: the best pair until now stands
         norms = blocks.norms(Q)
         if norms.max() > beta * (1 + _OUTSIDE) and len(joined := _join(working, norms, beta)) > len(working):
             working = joined
@@ -251,79 +285,135 @@ def follow_path(
             stacked = part.stacked()
             back = _pull_inside(blocks, Q, inside, beta)
             mu = max(mu, (value(Q) - value(back)) / (rank * len(working)))
-            Q = back
-        elif mu * rank * len(working) <= gap * max(abs(value(Q)), np.finfo(float).tiny):
+            Q, least = back, np.inf
+            continue
+        primal = 0.5 * float(np.sum((part.fitted(W) - L) ** 2) + 2 * np.sum(part.shifts * W))
+        primal += beta * float(np.linalg.svd(W, compute_uv=False).sum())
+        reached = abs(primal - value(Q))
+        if reached < least:
+            least, best = reached, Q
+            full = np.zeros_like(full)
+            full[working] = W
+        if mu * rank * len(working) <= gap * max(abs(value(Q)), np.finfo(float).tiny):
             break
-        else:
-            mu *= _SHRINK
-    full = np.zeros((len(blocks.signs), *W.shape[1:]))
-    full[working] = W
-    return Q, full
+        mu *= _SHRINK
+    return best, full
 
 
-def smallest_radius(blocks: Blocks, gap: float) -> tuple[FloatArray, FloatArray]:
-    """Minimise the largest |M_i(Q)| over Q.
+def smallest_radius(blocks: Blocks, gap: float) -> tuple[FloatArray, FloatArray, float]:
+    r"""Minimise the largest |M_i(Q)| over Q; return the best Q, blocks W, and the lower bound they prove.
 
-    Returns Q, and W of shape (P, d, c) with sum_i D_i X W_i = 0 to rounding.
+    The sum of D_i X W_i is zero to rounding, and that of the nuclear norms of W is one, or W is zero.  With R
+    the sum that rounding leaves, every Q has
+
+    .. math:: \max_i \|M_i(Q)\|_2 \ge -\sum_i \langle S_i, W_i\rangle + \langle Q, R\rangle ,
+
+    and a Q worth looking at is bounded as the constraints see it: so what R may cost is known, and taken off.
+
+    The variable is not Q itself but its image under the linear map of the constraints, in an orthonormal
+    basis: lengths of rows, dependent rows and rows that nearly are leave no trace in it.
     """
     d, c = blocks.shifts.shape[1:]
     rank = min(d, c)
     sizes = _norms(blocks.shifts)
+    upper, lower = float(sizes.max()), 0.0
+    best, W = np.zeros((len(blocks.X), c)), np.zeros((len(blocks.signs), d, c))
+    if upper == 0:
+        return best, W, lower
+    nil = _NIL * upper
     working = np.sort(np.argsort(-sizes, kind="stable")[:_NEWCOMERS])
-    Q = np.zeros((len(blocks.X), c))
-    most = float(sizes.max())
-    if most == 0:
-        return Q, np.zeros((len(blocks.signs), d, c))
-    radius = 1.1 * most
     part = blocks.part(working)
-    stacked = part.stacked()
+    image, back = _orthonormal(part)
+    point, radius = np.zeros((image.shape[1], c)), 1.1 * upper
     mu = radius / (rank * len(working))
-    W = np.zeros((len(working), d, c))
     for _ in range(500):
-        Q, radius, W = _centre_radius(part, stacked, radius, mu, Q)
+        try:
+            point, radius, found = _centre_radius(image, part.shifts, radius, mu, point)
+        except np.linalg.LinAlgError:  # beyond what rounding allows: what was found until now stands
+            break
+        Q = back @ point
         norms = blocks.norms(Q)
+        if norms.max() < upper:
+            upper, best = float(norms.max()), Q
+        found, bound = _proof(image, part.shifts, found, upper)
+        if bound > lower:
+            lower = bound
+            W = np.zeros_like(W)
+            W[working] = found
+        if upper - lower <= gap * max(upper, nil):
+            break
         if norms.max() > radius * (1 + _OUTSIDE) and len(joined := _join(working, norms, radius)) > len(
             working
         ):
             working = joined
             part = blocks.part(working)
-            stacked = part.stacked()
+            image, back = _orthonormal(part)
+            point = image.T @ part.linear(Q).reshape(-1, c)
             mu = max(mu, (1.1 * float(norms.max()) - radius) / (rank * len(working)))
             radius = 1.1 * float(norms.max())
-        elif mu * rank * len(working) <= gap * max(radius, _NIL * most):
+        elif mu * rank * len(working) <= _SPENT * gap * max(radius, nil):
             break
         else:
             mu *= _SHRINK
-    # Rounding leaves a sum; the smallest change that takes it away touches W in its last digits only.
-    repair = np.linalg.lstsq(stacked, part.fitted(W), rcond=None)[0]
-    full = np.zeros((len(blocks.signs), d, c))
-    full[working] = W - repair.reshape(W.shape)
-    return Q, full
+    return best, W, lower
+
+
+def _orthonormal(blocks: Blocks) -> tuple[FloatArray, FloatArray]:
+    """Return a basis of what the constraints see of Q, shape (a d, r), and T of shape (n, r): Q = T P."""
+    left, size, right = np.linalg.svd(blocks.stacked().T, full_matrices=False)
+    seen = size > _DEPENDENT * size.max(initial=0.0)
+    return left[:, seen], right[seen].T / size[seen]
+
+
+def _proof(image: FloatArray, shifts: FloatArray, W: FloatArray, upper: float) -> tuple[FloatArray, float]:
+    """Return blocks that cancel, their nuclear norms one in sum, and their lower bound on the radius."""
+    for _ in range(2):  # once for what the path left, once for the rounding of that
+        W = W - (image @ (image.T @ W.reshape(len(image), -1))).reshape(W.shape)
+    size = float(np.linalg.svd(W, compute_uv=False).sum())
+    if not 0 < size < np.inf:
+        return W, -np.inf
+    W = W / size
+    rest = float(np.linalg.norm(image.T @ W.reshape(len(image), -1)))
+    most = np.sqrt(min(W.shape[1:])) * np.linalg.norm(upper + _norms(shifts))
+    return W, -float(np.sum(shifts * W)) - rest * float(most)
 
 
 def _centre_radius(
-    blocks: Blocks, stacked: FloatArray, radius: float, mu: float, Q: FloatArray
+    image: FloatArray, shifts: FloatArray, radius: float, mu: float, point: FloatArray
 ) -> tuple[FloatArray, float, FloatArray]:
-    """Return the centre of ``radius - mu sum log det(radius^2 I - M^T M)``: Q, radius and blocks."""
-    n, c = Q.shape
+    """Return the centre of ``radius - mu sum log det(radius^2 I - M^T M)``: point, radius and blocks."""
     W, best = np.empty(0), np.inf
+
+    def see(move: FloatArray) -> FloatArray:
+        return np.asarray((image @ move).reshape(shifts.shape))
+
+    def gather(blocks: FloatArray) -> FloatArray:
+        return np.asarray(image.T @ blocks.reshape(len(image), -1))
+
     for _ in range(_NEWTON_STEPS):
-        M = blocks.matrices(Q)
+        M = see(point) - shifts
         barrier = _barrier(M, radius)
-        squares = barrier.inverse @ barrier.inverse
         trace = np.trace(barrier.inverse, axis1=1, axis2=2).sum()
-        gradient = np.append(blocks.fitted(2 * mu * barrier.pull).ravel(), 1.0 - 2 * mu * radius * trace)
-        hessian = np.empty((n * c + 1, n * c + 1))
-        hessian[:-1, :-1] = 2 * mu * barrier.curvature(stacked)
-        cross = -4 * mu * radius * (M @ squares)
-        hessian[-1, :-1] = hessian[:-1, -1] = blocks.fitted(cross).ravel()
-        hessian[-1, -1] = mu * (4 * radius**2 * np.trace(squares, axis1=1, axis2=2).sum() - 2 * trace)
-        # Directions of Q that no constraint sees have no gradient either; the ridge keeps them still.
-        hessian[np.diag_indices_from(hessian)] += 1e-13 * mu * trace
-        direction = -newton_solver(hessian)(gradient)
+        squares = np.sum(barrier.inverse**2)
+        cross = -4 * mu * radius * (barrier.pull @ barrier.inverse)
+        bend = mu * (4 * radius**2 * squares - 2 * trace)
+        gradient = np.append(gather(2 * mu * barrier.pull).ravel(), 1.0 - 2 * mu * radius * trace)
+        hessian = np.empty((len(gradient), len(gradient)))
+        hessian[:-1, :-1] = 2 * mu * barrier.curvature(image.T)
+        hessian[-1, :-1] = hessian[:-1, -1] = gather(cross).ravel()
+        hessian[-1, -1] = bend
+        solve = newton_solver(hessian)
+        direction = -solve(gradient)
+        for _ in range(_REFINEMENTS):
+            turn, grow = see(direction[:-1].reshape(point.shape)), float(direction[-1])
+            change = 2 * mu * barrier.turned(turn) + grow * cross
+            residual = -gradient - np.append(gather(change).ravel(), np.sum(cross * turn) + bend * grow)
+            if np.abs(residual).max() <= 1e-14:  # the gradient is of order one: blocks have norms up to one
+                break
+            direction = direction + solve(residual)
+        move, grow = direction[:-1].reshape(point.shape), float(direction[-1])
+        turn = see(move)
         decrement = -float(gradient @ direction) / mu
-        move, grow = direction[:-1].reshape(Q.shape), float(direction[-1])
-        turn = blocks.linear(move)
 
         def loss(t: float) -> float:
             return t * grow - mu * _log_distance(M + t * turn, radius + t * grow)  # noqa: B023
@@ -336,7 +426,7 @@ def _centre_radius(
         W = 2 * mu * (barrier.pull + barrier.turned(turn)) + grow * cross
         if step == 0.0:
             break
-        Q, radius = Q + step * move, radius + step * grow
+        point, radius = point + step * move, radius + step * grow
         if decrement <= _CENTRED:
             break
-    return Q, radius, W
+    return point, radius, W

@@ -237,6 +237,13 @@ def as_weight_decay(beta: float) -> float:
     return as_positive(beta, "beta")
 
 
+def as_memory_limit(value: object) -> float:
+    """Return a number of bytes, positive; infinity is no limit."""
+    if isinstance(value, bool) or not isinstance(value, _REAL) or not float(value) > 0:
+        raise ValueError(f"memory_limit must be a positive number of bytes; got {value!r:.80}")
+    return float(value)
+
+
 def as_activation(activation: str) -> Activation:
     """Return ``activation`` if it is one of the two that the theory covers."""
     if not isinstance(activation, str) or activation not in _ACTIVATIONS:

@@ -24,11 +24,21 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linprog
 
 from ._results import result
-from ._validation import Activation, FloatArray, as_activation, as_count, as_generator, as_matrix
+from ._validation import (
+    Activation,
+    FloatArray,
+    as_activation,
+    as_count,
+    as_flag,
+    as_generator,
+    as_matrix,
+    as_memory_limit,
+)
 from .cross_products import cross_product
 
 __all__ = [
     "Arrangements",
+    "chamber_signs",
     "count_arrangements",
     "count_bound",
     "count_chambers",
@@ -176,7 +186,7 @@ def enumerate_arrangements(
     Raises
     ------
     ValueError
-        If X is not a finite matrix; if more memory might be needed than the limit allows: nothing has been
+        If an argument is malformed; if more memory might be needed than the limit allows: nothing has been
         started then.
     ArithmeticError
         If a chamber is too thin to hold a generator in double precision.
@@ -193,15 +203,7 @@ def enumerate_arrangements(
     """
     data = as_matrix(X, "X")
     as_activation(activation)
-    whole = _integers(data)
-    basis = _independent_columns(whole)
-    lines, place, facing = _merged(whole[:, basis])
-    rank = len(basis)
-    _check_memory(len(data), len(lines), data.shape[1], rank, memory_limit)
-    signs, touches, rays = _chambers(lines, progress)
-    rays = _unit(rays @ _row_space(data, basis))
-    full = np.ones((len(signs), len(data)), dtype=np.int8)
-    full[:, place >= 0] = (signs[:, place] * facing)[:, place >= 0] if rank else 1
+    full, touches, rays = _listed(data, as_memory_limit(memory_limit), as_flag(progress, "progress"))
     generators = _inside(data, full, touches, rays)
     order = np.lexsort(full.T[::-1])
     back = np.empty_like(order)
@@ -213,6 +215,35 @@ def enumerate_arrangements(
         rays,
         pairs[np.lexsort(pairs.T[::-1])],
     )
+
+
+def chamber_signs(X: ArrayLike, *, memory_limit: float = 4e9) -> Signs:
+    """List the signs of Xu on all open chambers, however thin they are: without a generator inside each.
+
+    Parameters
+    ----------
+    X : array of shape (n, d)
+    memory_limit : float
+        Bytes that the enumeration may need.
+
+    Returns
+    -------
+    int8 array of shape (P, n)
+        Not sorted.  A zero row has the sign +1.
+
+    Raises
+    ------
+    ValueError
+        If an argument is malformed, or more memory might be needed than the limit allows.
+
+    Examples
+    --------
+    Three times a row of decimals is not parallel to it, but for rounding:
+
+    >>> len(chamber_signs([[0.1, 0.2, 0.7], [0.3, 0.6, 2.1], [1.0, 0.0, 0.0]]))
+    8
+    """
+    return _listed(as_matrix(X, "X"), as_memory_limit(memory_limit), False)[0]
 
 
 def printed_patterns(X: ArrayLike) -> NDArray[np.bool_]:
@@ -278,7 +309,7 @@ def coverage(X: ArrayLike, arrangements: Arrangements, n_gates: int, rng: np.ran
     ValueError
         If n_gates is no positive integer, X is not a finite matrix, or a gate has a pattern that is missing.
     TypeError
-        If rng is no generator.
+        If rng is no generator, or arrangements are not an `Arrangements`.
 
     Examples
     --------
@@ -289,6 +320,10 @@ def coverage(X: ArrayLike, arrangements: Arrangements, n_gates: int, rng: np.ran
     (0.25, 1.0)
     """
     data, n_gates = as_matrix(X, "X"), as_count(n_gates, "n_gates", 1)
+    if not isinstance(arrangements, Arrangements):
+        raise TypeError(
+            f"arrangements must be what enumerate_arrangements returns; got a {type(arrangements).__name__}"
+        )
     listed = {row.tobytes() for row in np.packbits(arrangements.patterns > 0, axis=1)}
     gates = as_generator(rng).normal(size=(n_gates, data.shape[1]))
     met = [row.tobytes() for row in np.packbits(gates @ data.T >= 0, axis=1)]
@@ -435,6 +470,21 @@ def _chambers(lines: Ints, progress: bool) -> tuple[Signs, NDArray[np.intp], Flo
     bits = np.concatenate(packed)[first]
     signs = 2 * np.unpackbits(bits, axis=1, count=m).astype(np.int8) - 1
     return signs, np.column_stack([chamber, np.concatenate(owners)]), _unit(np.concatenate(rays))
+
+
+def _listed(
+    data: FloatArray, memory_limit: float, progress: bool
+) -> tuple[Signs, NDArray[np.intp], FloatArray]:
+    """Sign vectors of all rows; which rays the chambers touch; the rays, in the span of the data."""
+    whole = _integers(data)
+    basis = _independent_columns(whole)
+    lines, place, facing = _merged(whole[:, basis])
+    rank = len(basis)
+    _check_memory(len(data), len(lines), data.shape[1], rank, memory_limit)
+    signs, touches, rays = _chambers(lines, progress)
+    full = np.ones((len(signs), len(data)), dtype=np.int8)
+    full[:, place >= 0] = (signs[:, place] * facing)[:, place >= 0] if rank else 1
+    return full, touches, _unit(rays @ _row_space(data, basis))
 
 
 def _blocks(m: int, size: int, progress: bool) -> Iterator[NDArray[np.intp]]:

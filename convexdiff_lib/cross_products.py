@@ -36,7 +36,7 @@ def cross_product(rows: ArrayLike) -> NDArray[Any]:
     Raises
     ------
     ValueError
-        If the last two axes are not of lengths d - 1 and d.
+        If the last two axes are not of lengths d - 1 and d, or the entries are not finite real numbers.
 
     Examples
     --------
@@ -49,6 +49,8 @@ def cross_product(rows: ArrayLike) -> NDArray[Any]:
     refuse_masked(rows, given, "rows")
     if given.ndim < 2 or given.shape[-2] != given.shape[-1] - 1:
         raise ValueError(f"rows must have shape (..., d - 1, d); got {given.shape}")
+    if given.dtype.kind not in "iufO" or (given.dtype.kind == "f" and not np.isfinite(given).all()):
+        raise ValueError(f"rows must hold finite real numbers; got {rows!r:.80}")
     d = given.shape[-1]
     minors: dict[tuple[int, ...], NDArray[Any]] = {(): np.ones(given.shape[:-2], dtype=given.dtype)}
     for k in range(d - 1):

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ._results import result
-from ._spectral_barrier import Blocks, follow_path, root_mean_square, smallest_radius
+from ._spectral_barrier import Blocks, follow_path, root_mean_square, row_lengths, smallest_radius
 from ._validation import FloatArray, as_patterned, as_points, as_targets, as_weight_decay
 from .certificates import Certificate, NotCertifiedError
 
@@ -39,10 +39,11 @@ __all__ = [
     "gated_score_matching",
 ]
 
-# Relative gaps at which the solver stops: a hundredth of what the certificate forgives, or a larger share
-# where rounding spoils the last steps, because the optimum is huge.
-_GAPS = (1e-10, 1e-9, 5e-9)
+_GAP = 1e-10  # relative gap at which the solver stops: a hundredth of what the certificate forgives
 _NEGLIGIBLE = 1e-8  # singular values of a block below this share of the largest one are left out
+_CRITICAL_AIM = (
+    1e-9  # relative distance of the two bounds on the critical weight decay where the solver stops
+)
 _CRITICAL_GAP = 1e-6  # distance of the two bounds on the critical weight decay, relative to it
 
 
@@ -156,12 +157,11 @@ def gated_denoising(X: ArrayLike, targets: ArrayLike, patterns: ArrayLike, beta:
     unit, size = root_mean_square(data), root_mean_square(labels)
     blocks = Blocks(data / unit, signs, _no_shifts(signs, data, labels.shape[1]))
     zero = np.zeros_like(labels)
-    for gap in _GAPS:
-        Q, W = _solve(blocks, labels / size, decay / (unit * size), zero, gap)
-        fit = _judged(data, labels, signs, W * (size / unit), Q * size, decay)
-        if fit.certificate.holds:
-            return fit
-    raise NotCertifiedError(f"gated denoising, beta = {decay:.6g}: {fit.certificate}")
+    Q, W = _solve(blocks, labels / size, decay / (unit * size), zero)
+    fit = _judged(data, labels, signs, W * (size / unit), Q * size, decay)
+    if not fit.certificate.holds:
+        raise NotCertifiedError(f"gated denoising, beta = {decay:.6g}: {fit.certificate}")
+    return fit
 
 
 def gated_score_matching(X: ArrayLike, patterns: ArrayLike, beta: float) -> GatedScore:
@@ -213,14 +213,13 @@ def gated_score_matching(X: ArrayLike, patterns: ArrayLike, beta: float) -> Gate
             f"beta must be above {critical.value:.6g}, the critical weight decay of these data and patterns; "
             f"got {decay:.6g}. Below, the loss has no lower bound"
         )
-    for gap in _GAPS:
-        Q, W = _solve(blocks, none, decay, critical.Q * unit, gap)
-        fit = _judged(data, None, signs, W / unit**2, Q / unit, decay)
-        if fit.certificate.holds:
-            return fit
-    raise NotCertifiedError(
-        f"gated score matching, beta = {decay:.6g}, critical {critical.value:.6g}: {fit.certificate}"
-    )
+    Q, W = _solve(blocks, none, decay, critical.Q * unit)
+    fit = _judged(data, None, signs, W / unit**2, Q / unit, decay)
+    if not fit.certificate.holds:
+        raise NotCertifiedError(
+            f"gated score matching, beta = {decay:.6g}, critical {critical.value:.6g}: {fit.certificate}"
+        )
+    return fit
 
 
 def critical_weight_decay(X: ArrayLike, patterns: ArrayLike) -> CriticalWeightDecay:
@@ -259,21 +258,13 @@ def critical_weight_decay(X: ArrayLike, patterns: ArrayLike) -> CriticalWeightDe
     1.0
     """
     data, signs = as_patterned(X, patterns)
-    unit = root_mean_square(data)
-    blocks = Blocks(data / unit, signs, _trace_shifts(signs, data.shape[1]))
-    try:
-        Q, W = smallest_radius(blocks, 1e-9)
-    except np.linalg.LinAlgError as error:
-        raise NotCertifiedError(f"critical weight decay lost to rounding: {error}") from error
-    Q, blocks = Q / unit, Blocks(data, signs, blocks.shifts)
-    upper = float(blocks.norms(Q).max())
-    cost = _nuclear(W)
-    if cost > 0:
-        W /= cost
-    lower = -float(np.sum(blocks.shifts * W))
-    residue = float(np.abs(blocks.fitted(W)).max()) / unit
+    lengths = row_lengths(data)  # row k of Q may take the length of row k of X
+    blocks = Blocks(data / lengths, signs, _trace_shifts(signs, data.shape[1]))
+    Q, W, lower = smallest_radius(blocks, _CRITICAL_AIM)
+    Q = Q / lengths
+    upper = float(Blocks(data, signs, blocks.shifts).norms(Q).max())
     most = float(np.abs(blocks.shifts).max())
-    if upper - lower > _CRITICAL_GAP * max(upper, 1e-3 * most) or residue > 1e-9:
+    if upper - lower > _CRITICAL_GAP * max(upper, 1e-3 * most):
         raise NotCertifiedError(
             f"critical weight decay only known to lie between {lower:.9g} and {upper:.9g}"
         )
@@ -361,14 +352,12 @@ def _nuclear(W: FloatArray) -> float:
     return float(np.linalg.svd(W, compute_uv=False).sum())
 
 
-def _solve(
-    blocks: Blocks, L: FloatArray, beta: float, inside: FloatArray, gap: float
-) -> tuple[FloatArray, FloatArray]:
+def _solve(blocks: Blocks, L: FloatArray, beta: float, inside: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Solve the dual; return Q, feasible, and the blocks."""
     if blocks.norms(L).max() <= beta * (1 + 1e-12):  # at the threshold itself rounding decides
         return L, np.zeros((len(blocks.signs), blocks.X.shape[1], L.shape[1]))
     try:
-        Q, W = follow_path(blocks, L, beta, inside, gap)
+        Q, W = follow_path(blocks, L, beta, inside, _GAP)
     except np.linalg.LinAlgError as error:
         raise NotCertifiedError(f"gated network lost to rounding: {error}") from error
     excess = float(blocks.norms(Q).max()) - beta

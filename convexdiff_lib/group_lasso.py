@@ -77,7 +77,7 @@ def as_norm(p: int) -> int:
     >>> as_norm(2)
     2
     """
-    if isinstance(p, bool) or p not in (1, 2):
+    if isinstance(p, bool) or not isinstance(p, int | np.integer) or p not in (1, 2):
         raise ValueError(f"p must be 1 or 2; got {p!r}")
     return int(p)
 
@@ -213,6 +213,7 @@ def solve_group_lasso(
         work = work[:0]
     stuck = False
     best: GroupLasso | None = None
+    least = np.inf  # gap when features were last left out
     for _ in range(_ROUNDS):
         chosen = features[:, work]
         if stuck:  # what is left of the labels may be nothing but rounding: Q comes from the dual itself
@@ -230,7 +231,12 @@ def solve_group_lasso(
             return best
         outside = np.flatnonzero(response > lam)
         outside = outside[np.argsort(-response[outside])][:_NEWCOMERS]
-        before, work = work, np.union1d(work[used], outside)
+        # Features left out without progress may come back, and the rounds go in a circle.
+        if certificate.relative_gap < least:
+            least, kept = certificate.relative_gap, work[used]
+        else:
+            kept = work
+        before, work = work, np.union1d(kept, outside)
         same = len(work) == len(before) and bool((work == np.sort(before)).all())
         if stuck and same:
             break

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ._memory import keep_freed_memory
 from ._validation import FloatArray, as_count, as_generator, as_points, as_positive, as_sample
@@ -67,15 +67,19 @@ def langevin_dynamics(
     Returns
     -------
     array, or torch.Tensor
-        Positions after the last step, shape of x0.
+        Positions after the last step, shape of x0; a tensor has its type and device, and no gradient.
 
     Raises
     ------
     ValueError
-        If x0 is not finite, the step size is not positive, the number of steps is negative, or the score's
-        shape is not that of its argument.
+        If x0 is not finite, the step size is not positive, the number of steps is negative, the score's
+        shape is not that of its argument, or it does not hold real numbers.
     TypeError
-        If rng is not a Generator of the right kind, or a tensor does not hold floating-point numbers.
+        If score cannot be called, rng is not a Generator of the right kind, or a tensor does not hold
+        floating-point numbers.
+    FloatingPointError
+        If positions are infinite or no numbers after the last step: because the score is, or because the step
+        is so large that the chain runs away.
 
     Examples
     --------
@@ -85,29 +89,57 @@ def langevin_dynamics(
     >>> bool(0.8 < x.std() < 1.2)
     True
     """
-    eta, steps = as_positive(step_size, "step_size"), as_count(n_steps, "n_steps")
-    x, draw = _on_tensors(x0, rng) if hasattr(x0, "new_empty") else _on_arrays(x0, rng)
+    eta, steps = as_positive(_number(step_size), "step_size"), as_count(n_steps, "n_steps")
+    if not callable(score):
+        raise TypeError(f"score must be callable; got {score!r:.80}")
+    x, taken, draw = _on_tensors(x0, rng) if hasattr(x0, "new_empty") else _on_arrays(x0, rng)
     for _ in range(steps):
-        drift = score(x)
-        if np.shape(drift) != x.shape:
-            raise ValueError(f"score must return an array of shape {x.shape}; got {np.shape(drift)}")
+        drift = taken(score(x))
+        if drift.shape != x.shape:
+            raise ValueError(
+                f"score must return an array of shape {tuple(x.shape)}; got {tuple(drift.shape)}"
+            )
         x = x + eta * drift
         noise = draw()
         noise *= float(np.sqrt(2 * eta))
         x += noise
+    finite = abs(x) < np.inf  # once is enough: what is infinite, or no number, never becomes finite again
+    if not finite.all():
+        raise FloatingPointError(
+            f"{int((~finite).sum())} positions are not finite after {steps} steps of {eta:g}: "
+            "the score is not finite, or the step is too large for it"
+        )
     return x
 
 
-def _on_arrays(x0: ArrayLike, rng: np.random.Generator) -> tuple[FloatArray, Callable[[], FloatArray]]:
-    """Return the starting points and what draws standard normal numbers of their shape."""
+def _number(value: Any) -> Any:
+    """Return what a tensor or an array without axes holds."""
+    return value.item() if getattr(value, "ndim", None) == 0 else value
+
+
+def _on_arrays(
+    x0: ArrayLike, rng: np.random.Generator
+) -> tuple[Any, Callable[[Any], Any], Callable[[], Any]]:
+    """Return a copy of the starting points, what takes a score, and what draws standard normal numbers."""
     x, generator = as_points(x0, "x0"), as_generator(rng)
     keep_freed_memory()
     noise = np.empty(x.shape)
-    return x, lambda: generator.standard_normal(out=noise)
+
+    def taken(drift: Any) -> NDArray[Any]:
+        values = np.asarray(drift)
+        if values.dtype.kind not in "biuf":
+            raise ValueError(f"score must return real numbers; got an array of {values.dtype}")
+        return values
+
+    return x, taken, lambda: generator.standard_normal(out=noise)
 
 
-def _on_tensors(x0: torch.Tensor, rng: torch.Generator) -> tuple[torch.Tensor, Callable[[], torch.Tensor]]:
-    """The same on the device of a tensor."""
+def _on_tensors(
+    x0: torch.Tensor, rng: torch.Generator
+) -> tuple[Any, Callable[[Any], Any], Callable[[], Any]]:
+    """The same on the device of a tensor, in its type, and without a record of gradients."""
+    import torch
+
     if not x0.is_floating_point():
         raise TypeError(f"x0 must hold floating-point numbers; got a tensor of {x0.dtype}")
     if not bool(x0.isfinite().all()):
@@ -115,7 +147,14 @@ def _on_tensors(x0: torch.Tensor, rng: torch.Generator) -> tuple[torch.Tensor, C
     if not hasattr(rng, "manual_seed"):
         raise TypeError(f"rng must be a torch.Generator where x0 is a tensor; got {rng!r:.80}")
     noise = x0.new_empty(x0.shape)
-    return x0, lambda: noise.normal_(generator=rng)
+
+    def taken(drift: Any) -> torch.Tensor:
+        values = torch.as_tensor(drift).detach()
+        if values.is_complex():
+            raise ValueError(f"score must return real numbers; got a tensor of {values.dtype}")
+        return values.to(x0)
+
+    return x0.detach().clone(), taken, lambda: noise.normal_(generator=rng)
 
 
 @overload
@@ -189,7 +228,9 @@ def annealed_langevin_dynamics(
         If there is not one score and one number of steps per level, the levels are not positive and strictly
         decreasing, or `langevin_dynamics` refuses an argument.
     TypeError
-        If a score cannot be called, or `langevin_dynamics` refuses rng.
+        If scores is no sequence, a score cannot be called, or `langevin_dynamics` refuses rng.
+    FloatingPointError
+        If positions are infinite or no numbers after the last step of a level.
 
     References
     ----------
@@ -225,13 +266,15 @@ def annealed_steps(
     levels = as_sample(sigmas, "sigmas")
     if not (levels > 0).all() or not (np.diff(levels) < 0).all():
         raise ValueError(f"sigmas must be positive and strictly decreasing; got {levels.tolist()!r:.80}")
+    if not isinstance(scores, Sequence):
+        raise TypeError(f"scores must be a sequence, with one score per level; got {scores!r:.80}")
     if len(scores) != len(levels):
         raise ValueError(f"scores must hold one score per level, {len(levels)}; got {len(scores)}")
     for i, score in enumerate(scores):
         if not callable(score):
             raise TypeError(f"scores[{i}] must be callable; got {score!r:.80}")
     steps = _one_per_level(n_steps_each, len(levels))
-    smallest = as_positive(step_size, "step_size")
+    smallest = as_positive(_number(step_size), "step_size")
     etas = [smallest * float(sigma / levels[-1]) ** 2 for sigma in levels]
     return list(zip(scores, etas, steps, strict=True))
 

@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._results import result
-from ._spectral_barrier import Blocks, follow_path, root_mean_square, smallest_radius
+from ._spectral_barrier import Blocks, follow_path, root_mean_square, row_lengths, smallest_radius
 from ._validation import Activation, FloatArray, as_activation, as_data, as_matrix, as_weight_decay
 from .certificates import Certificate, NotCertifiedError
 from .networks import TwoLayerNetwork
@@ -47,16 +47,24 @@ __all__ = [
     "response_peaks",
 ]
 
-# Relative gaps at which a problem with finitely many neurons is solved: the first that rounding allows.
-_GAPS = (1e-10, 1e-9, 5e-9, 1e-7)
+_GAP = 1e-10  # relative gap at which a problem with finitely many neurons is solved, if rounding allows it
 _VIOLATION = 1e-9  # excess of a response that the last round may leave, relative to the room inside
 _ROUNDS = 60  # of column generation, at most
 _SAME = 1e-12  # directions closer than this are one: rounding of an angle is 1e-16
 _ROUNDING = 1e-14  # of a product of a point and a unit vector, relative to the point
-_NUDGE = 1e-12  # a neuron at the end of its arc is turned inwards by this angle, for its pattern to count
+# A neuron at the end of its arc is turned inwards by such an angle, for its pattern to count: a few
+# roundings, or more where they are not enough.
+_NUDGES = (4e-15, 1e-12)
 _INSIDE = 1e-3  # relative precision of the critical weight decay where only a feasible point is wanted
+_CRITICAL_AIM = 1e-7  # the same where it is asked for
+_CRITICAL_GAP = 1e-6  # and where it is not believed any more
+_PROGRESS = 1e-9  # relative fall of the dual value that counts as one
 _NEGLIGIBLE = 1e-9  # a neuron below this share of the largest one is not kept for the next round
 _TINY = 1e-13  # nor, after the last round, one below this share
+_OPPOSITE = (
+    "\nThe optimum has neurons orthogonal to points on both sides of a line through the origin. All of these "
+    "points count as active there, but rounded weights are off the line, and activate one of the sides only"
+)
 _DUST = (1e-6, 1e-9, 0.0)  # nor in the network one below the first of these shares that still is certified
 
 
@@ -155,7 +163,9 @@ def planar_score_matching(X: ArrayLike, beta: float, *, activation: Activation =
 
     On an arc with pattern D a unit neuron has the response :math:`\|Q^\top D X u - \mathrm{tr}(D)\, u\|`,
     again the root of a constant plus a cosine.  The slope of a neuron jumps at the ends of its arc, so that
-    the optimum is an infimum; the network returned has its neurons a rounding error inside.
+    the optimum is an infimum; the network returned has its neurons a rounding error inside.  Where points lie
+    on both sides of a line through the origin, a neuron orthogonal to it has all of them active, and none
+    beside it has; if the optimum has such a neuron, rounded weights cannot express it.
 
     Parameters
     ----------
@@ -173,7 +183,8 @@ def planar_score_matching(X: ArrayLike, beta: float, *, activation: Activation =
     ValueError
         If an argument is malformed, the points are not in the plane, or the loss has no lower bound.
     NotCertifiedError
-        If rounding kept the duality gap above its tolerance.
+        If rounding kept the duality gap above its tolerance, or the optimum has neurons exactly orthogonal to
+        points on both sides of a line.
 
     Examples
     --------
@@ -185,33 +196,41 @@ def planar_score_matching(X: ArrayLike, beta: float, *, activation: Activation =
     """
     points, _ = _plane(X, X, "X")
     decay, kind = as_weight_decay(beta), as_activation(activation)
-    unit = root_mean_square(points)
+    unit, lengths = root_mean_square(points), row_lengths(points)
     arcs = _arcs(points / unit, kind, slopes=True)
     none = np.zeros_like(points)
     largest, angles = arcs.worst(none)
     if largest.max() <= decay * (1 + 1e-12):
         return _matched(points, decay, _neurons(none[:0], none[:0], kind), none, kind)
-    inside, chosen, angles, bounds = _critical(arcs, _INSIDE, decay)
-    if arcs.worst(inside)[0].max() >= decay:  # too close to the critical one to be told apart so roughly
-        inside, chosen, angles, bounds = _critical(arcs, 1e-7, 0.0)
-    if arcs.worst(inside)[0].max() >= decay:
+    # Row k of Q may take the length of point k.
+    normed = replace(arcs, X=points / lengths)
+    inside, chosen, angles, bounds = _critical(normed, _INSIDE, decay)
+    if normed.worst(inside)[0].max() >= decay:  # too close to the critical one to be told apart so roughly
+        inside, chosen, angles, bounds = _critical(normed, _CRITICAL_AIM, 0.0)
+    inside = inside * (unit / lengths)
+    room = decay - float(arcs.worst(inside)[0].max())
+    if room <= 0:
+        upper = _believed(bounds)[1]
         raise ValueError(
-            f"beta must be above {bounds[1]:.6g}, the critical weight decay of these points; "
+            f"beta must be above {upper:.6g}, the critical weight decay of these points; "
             f"got {decay:.6g}. Below, the loss has no lower bound"
         )
     Q, weights, chosen, angles = _columns(arcs, none, decay, inside, chosen, angles)
-    excess, room = arcs.worst(Q)[0].max() - decay, decay - arcs.worst(inside)[0].max()
+    excess = float(arcs.worst(Q)[0].max()) - decay
     if excess > 0:  # what the last round left outside: responses are convex on the way inside
         Q = Q + excess / (excess + room) * (inside - Q)
-    width = arcs.ends[chosen] - arcs.starts[chosen]
-    nudge = np.minimum(_NUDGE, width / 4)
-    angles = np.clip(angles, arcs.starts[chosen] + nudge, arcs.ends[chosen] - nudge)
-    first = np.column_stack([np.cos(angles), np.sin(angles)])
-    network = _neurons(first, weights / unit**2, kind)
-    fit = _tidiest(network, lambda net: _matched(points, decay, net, Q / unit, kind))
+    starts, ends = arcs.starts[chosen], arcs.ends[chosen]
+    for nudge in _NUDGES:
+        shift = np.minimum(nudge, (ends - starts) / 4)
+        turned = np.clip(angles, starts + shift, ends - shift)
+        network = _neurons(np.column_stack([np.cos(turned), np.sin(turned)]), weights / unit**2, kind)
+        fit = _tidiest(network, lambda net: _matched(points, decay, net, Q / unit, kind))
+        if fit.certificate.holds:
+            break
     if not fit.certificate.holds:
         raise NotCertifiedError(
             f"planar score matching, beta = {decay:.6g}, critical {bounds[1]:.6g}: {fit.certificate}"
+            + (_OPPOSITE if (starts == ends).any() else "")
         )
     return fit
 
@@ -247,13 +266,19 @@ def planar_critical_weight_decay(X: ArrayLike, *, activation: Activation = "relu
     (1.0, 1.0)
     """
     points, _ = _plane(X, X, "X")
-    arcs = _arcs(points / root_mean_square(points), as_activation(activation), slopes=True)
-    _, _, _, (lower, upper) = _critical(arcs, 1e-7, 0.0)
-    if upper - lower > 1e-6 * upper:
+    # Row k of Q may take the length of point k.
+    arcs = _arcs(points / row_lengths(points), as_activation(activation), slopes=True)
+    return _believed(_critical(arcs, _CRITICAL_AIM, 0.0)[3])
+
+
+def _believed(bounds: tuple[float, float]) -> tuple[float, float]:
+    """Return the bounds on the critical weight decay, if they are close."""
+    lower, upper = bounds
+    if upper - lower > _CRITICAL_GAP * upper:
         raise NotCertifiedError(
             f"critical weight decay only known to lie between {lower:.9g} and {upper:.9g}"
         )
-    return lower, upper
+    return bounds
 
 
 def _critical(
@@ -269,22 +294,17 @@ def _critical(
     chosen, angles = np.tile(np.arange(len(largest)), 2), np.concatenate([arcs.starts, arcs.ends])
     for _ in range(_ROUNDS):
         atoms = arcs.atoms(chosen, angles)
-        try:
-            Q, W = smallest_radius(atoms, 0.1 * gap)
-        except np.linalg.LinAlgError as error:
-            raise NotCertifiedError(f"critical weight decay lost to rounding: {error}") from error
-        cost = np.linalg.norm(W, axis=(1, 2))
-        if cost.sum() > 0:
-            lower = max(lower, -float(np.sum(atoms.shifts * W)) / float(cost.sum()))
+        Q, _, bound = smallest_radius(atoms, 0.1 * gap)
+        lower = max(lower, bound)
         largest, peaks = arcs.worst(Q)
         if largest.max() < upper:
             best, upper = Q, float(largest.max())
         if upper - lower <= gap * upper or lower >= enough > 0:
             break
-        needed = cost > _NEGLIGIBLE * cost.max()
+        # The least response is attained by many Q.  A column left out because this one does not need it may
+        # come back while the bound stands still, and the rounds go in a circle: so all of them stay.
         outside = np.flatnonzero(largest > lower)
-        chosen = np.concatenate([chosen[needed], outside])
-        angles = np.concatenate([angles[needed], peaks[outside]])
+        chosen, angles = np.concatenate([chosen, outside]), np.concatenate([angles, peaks[outside]])
     return best, chosen, angles, (lower, upper)
 
 
@@ -302,6 +322,7 @@ def _columns(
     """
     room = beta - float(arcs.worst(inside)[0].max())
     limit = beta + max(_VIOLATION * room, 2e-12 * beta)  # pulling Q inside costs in proportion to 1 / room
+    least = np.inf  # dual value when neurons were last left out
     for _ in range(_ROUNDS):
         Q, W = _solve_atoms(arcs.atoms(chosen, angles), L, beta, inside)
         cost = np.linalg.norm(W, axis=(1, 2))
@@ -310,9 +331,13 @@ def _columns(
         if not len(violating):
             kept = cost > _TINY * cost.max()
             return Q, W[kept, 0], chosen[kept], angles[kept]
-        needed = cost > _NEGLIGIBLE * cost.max()
-        chosen = np.concatenate([chosen[needed], violating])
-        angles = np.concatenate([angles[needed], peaks[violating]])
+        # A neuron left out without progress may come back, and the rounds go in a circle.
+        value = float(np.sum(Q * L) - 0.5 * np.sum(Q**2))
+        if value < least - _PROGRESS * abs(value):
+            least, needed = value, cost > _NEGLIGIBLE * cost.max()
+            chosen, angles = chosen[needed], angles[needed]
+        chosen = np.concatenate([chosen, violating])
+        angles = np.concatenate([angles, peaks[violating]])
     excess = float(largest.max()) / beta - 1
     raise NotCertifiedError(f"{_ROUNDS} rounds of columns left a response {excess:.1e} above beta")
 
@@ -321,23 +346,10 @@ def _solve_atoms(
     atoms: Blocks, L: FloatArray, beta: float, inside: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Solve with finitely many neurons, as precisely as rounding allows."""
-    best, found = np.inf, None
-    for gap in _GAPS:
-        try:
-            Q, W = follow_path(atoms, L, beta, inside, gap)
-        except np.linalg.LinAlgError:
-            continue
-        primal = 0.5 * np.sum((atoms.fitted(W) - L) ** 2) + np.sum(atoms.shifts * W)
-        primal += beta * np.linalg.norm(W, axis=(1, 2)).sum()
-        dual = np.sum(Q * L) - 0.5 * np.sum(Q**2)
-        reached = abs(primal - dual) / max(abs(dual), np.finfo(float).tiny)
-        if reached < best:
-            best, found = reached, (Q, W)
-        if reached <= 2 * gap:
-            break
-    if found is None:
-        raise NotCertifiedError("planar problem lost to rounding: no interior point was reached")
-    return found
+    try:
+        return follow_path(atoms, L, beta, inside, _GAP)
+    except np.linalg.LinAlgError as error:
+        raise NotCertifiedError(f"planar problem lost to rounding: {error}") from error
 
 
 def largest_response(X: ArrayLike, Q: ArrayLike, *, activation: Activation = "relu") -> float:
@@ -542,15 +554,18 @@ class _Arcs:
         # Without traces Q may have any number of columns.
         M = blocks.matrices(Q) if self.traces.any() else blocks.linear(Q)
         squares = M @ M.transpose(0, 2, 1)
-        mean = 0.5 * (squares[:, 0, 0] + squares[:, 1, 1])
         cosine, sine = 0.5 * (squares[:, 0, 0] - squares[:, 1, 1]), squares[:, 0, 1]
         middle, half = 0.5 * (self.starts + self.ends), 0.5 * (self.ends - self.starts)
         peak = 0.5 * np.arctan2(sine, cosine)
         # The peak, modulo pi, as an offset from the middle of the arc; then the nearest point of the arc.
         offset = np.clip(np.mod(peak - middle + np.pi / 2, np.pi) - np.pi / 2, -half, half)
-        angle = middle + offset
-        height = mean + cosine * np.cos(2 * angle) + sine * np.sin(2 * angle)
-        return np.sqrt(np.maximum(height, 0.0)), angle
+        # M itself and not its square says how large |M^T u| is: on a thin arc it may be a small difference of
+        # large numbers.  Where that is so, rounding may also choose the wrong end.
+        angles = np.stack([middle + offset, self.starts, self.ends])
+        u = np.stack([np.cos(angles), np.sin(angles)], axis=-1)
+        responses = np.linalg.norm(np.einsum("apd,pdc->apc", u, M), axis=2)
+        most = responses.argmax(axis=0)[None]
+        return np.take_along_axis(responses, most, 0)[0], np.take_along_axis(angles, most, 0)[0]
 
     def atoms(self, arcs: NDArray[np.intp], angles: FloatArray) -> Blocks:
         """Return the constraints of single unit neurons, each with the pattern of its arc."""

@@ -26,8 +26,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ._results import result
-from ._validation import FloatArray, as_data, as_flag, as_matrix, as_positive
-from .arrangements import enumerate_arrangements
+from ._validation import FloatArray, as_data, as_flag, as_matrix, as_memory_limit, as_positive
+from .arrangements import chamber_signs
 from .certificates import Certificate, NotCertifiedError
 from .cross_products import cross_product
 from .group_lasso import as_norm, bounds, close_features, responses, solve_group_lasso
@@ -129,7 +129,8 @@ def wedge_directions(
     rows, p = as_data(X), as_norm(p)
     as_flag(both, "both")
     with_basis = (p == 1) if basis is None else as_flag(basis, "basis")
-    return _directions(rows, p, both, np.eye(rows.shape[1]) if with_basis else None, None, memory_limit)
+    limit = as_memory_limit(memory_limit)
+    return _directions(rows, p, both, np.eye(rows.shape[1]) if with_basis else None, None, limit)
 
 
 def _directions(
@@ -219,6 +220,7 @@ def wedge_denoising(
     as_flag(bias, "bias")
     as_flag(exact, "exact")
     as_flag(penalise_bias, "penalise_bias")
+    limit = as_memory_limit(memory_limit)
     if labels.shape != points.shape:
         raise ValueError(f"targets must have the shape of X, {points.shape}; got {labels.shape}")
     free = bias and not penalise_bias
@@ -227,7 +229,7 @@ def wedge_denoising(
     if exact and p == 2:
         _check_dimensions(D - free)
     basis = np.eye(D)[: D - free] if p == 1 else None
-    directions = _directions(rows, p, True, basis, slice(D - 1) if free else None, memory_limit)
+    directions = _directions(rows, p, True, basis, slice(D - 1) if free else None, limit)
     centre = labels.mean(axis=0) if free else np.zeros(labels.shape[1])
     goal = labels - centre
 
@@ -266,7 +268,7 @@ def _all_directions(
     The directions close in on each other, so the inner problems go to an interior point that does not mind,
     mostly: now and then it loses a round to rounding.  So the best of both sides is kept.
     """
-    primal, dual = np.inf, -np.inf
+    primal, dual, least = np.inf, -np.inf, np.inf  # ``least`` is the gap when directions were last left out
     best = u, Z, Q
     for _ in range(_ROUNDS):
         peaks = peaks_of(Q)
@@ -281,11 +283,15 @@ def _all_directions(
         if primal - dual <= _CLOSED * max(abs(primal), abs(dual)) or not len(outside):
             break
         outside = outside[np.argsort(-response[outside])][:_NEWCOMERS]
+        # Directions left out without progress may come back, and the rounds go in a circle.
+        if primal - dual < least:
+            least, used = primal - dual, Z.any(axis=1)
+            u = u[used]
         u = np.vstack([u, peaks[outside]])
         Z, Q = close_features(features(u), goal, lam)
-        used = Z.any(axis=1)
-        u, Z = u[used], Z[used]
-    return best
+    u, Z, Q = best
+    used = Z.any(axis=1)
+    return u[used], Z[used], Q
 
 
 def _check_dimensions(d: int) -> None:
@@ -443,7 +449,7 @@ def _peaks(rows: FloatArray, Q: FloatArray, free: bool = False) -> FloatArray:
         return np.array([[1.0], [-1.0]])
     if rows.shape[1] == 2:
         return response_peaks(rows, Q)[1]
-    signs, _ = enumerate_arrangements(rows, activation="abs")
+    signs = chamber_signs(rows)
     M = np.einsum("pn,nd,nc->pdc", signs > 0, rows, Q, optimize=True)
     leading = np.linalg.eigh(M @ M.transpose(0, 2, 1))[1][:, :, -1]
     side = np.sign(leading @ rows.T)

@@ -14,6 +14,7 @@ from strategies import checked
 
 from convexdiff_lib.arrangements import (
     Arrangements,
+    chamber_signs,
     count_arrangements,
     count_bound,
     count_chambers,
@@ -23,6 +24,7 @@ from convexdiff_lib.arrangements import (
 )
 from convexdiff_lib.chambers import chamber_diameters
 from convexdiff_lib.cross_products import cross_product
+from convexdiff_lib.wedge import wedge_denoising, wedge_directions
 
 RNG = np.random.default_rng(0)
 GRID = [[i, j, k] for i in range(-1, 2) for j in range(-1, 2) for k in range(-1, 2)]
@@ -212,6 +214,26 @@ def test_large_data_are_refused_before_anything_starts() -> None:
         enumerate_arrangements(X)
     with pytest.raises(ValueError, match="memory_limit is 1e-06 GB"):
         enumerate_arrangements(np.eye(3), memory_limit=1e3)
+
+
+@pytest.mark.parametrize("bad", [np.nan, -1, 0, "4GB", True, None])
+def test_bad_limits_flags_and_pairs(bad: object) -> None:
+    X = np.eye(2)
+    for call in (enumerate_arrangements, chamber_signs, wedge_directions):
+        with pytest.raises(ValueError, match="memory_limit must be a positive number of bytes; got"):
+            call(X, memory_limit=bad)  # type: ignore[operator]
+    with pytest.raises(ValueError, match="memory_limit must be a positive number of bytes; got"):
+        wedge_denoising(X, X, 0.1, memory_limit=bad)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="progress must be True or False; got 'no'"):
+        enumerate_arrangements(X, progress="no")  # type: ignore[arg-type]
+    patterns, generators = enumerate_arrangements(X, memory_limit=np.inf)
+    with pytest.raises(TypeError, match="what enumerate_arrangements returns; got a tuple"):
+        coverage(X, (patterns, generators), 3, np.random.default_rng(0))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"p must be 1 or 2; got 1\.0"):
+        wedge_denoising(X, X, 0.1, p=1.0)  # type: ignore[arg-type]
+    for rows in ([[np.nan, 1.0]], [[1j, 0]], [[True, False]], [["a", "b"]]):
+        with pytest.raises(ValueError, match="rows must hold finite real numbers; got"):
+            cross_product(rows)  # type: ignore[arg-type]
 
 
 def test_progress_is_told(capsys: pytest.CaptureFixture[str]) -> None:

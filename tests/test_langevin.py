@@ -232,3 +232,85 @@ def test_bad_tensors() -> None:
         langevin_dynamics(torch.sum, torch.zeros(2), rng=generator, **options)
     with pytest.raises(TypeError, match="network must be a TwoLayerNetwork; got int"):
         as_torch(3)  # type: ignore[arg-type]
+
+
+# --- What a broken score does ----------------------------------------------------------------------------
+
+
+def walk(score, x0=(0.0, 1.0), **options):
+    options = {"step_size": 0.1, "n_steps": 3, "rng": np.random.default_rng(0)} | options
+    return langevin_dynamics(score, x0, **options)
+
+
+def test_a_broken_score_is_noticed() -> None:
+    with pytest.raises(TypeError, match="score must be callable; got 5"):
+        walk(5, n_steps=0)
+    with pytest.raises(ValueError, match="real numbers; got an array of complex128"):
+        walk(lambda x: x + 0j)
+    with pytest.raises(ValueError, match="real numbers; got an array of object"):
+        walk(lambda x: x.astype(object))
+    with pytest.raises(FloatingPointError, match=r"1 positions are not finite after 3 steps of 0\.1"):
+        walk(lambda x: np.where(x == x[0], np.nan, 0.0))
+    with (
+        np.errstate(over="ignore", invalid="ignore"),
+        pytest.raises(FloatingPointError, match="the step is too large"),
+    ):
+        walk(lambda x: -x, step_size=3.0, n_steps=2000)  # every step doubles the distance
+    with pytest.raises(TypeError, match="scores must be a sequence"):
+        annealed_langevin_dynamics(
+            linear,  # type: ignore[arg-type]
+            [1.0],
+            [0.0],
+            step_size=0.1,
+            n_steps_each=1,
+            rng=np.random.default_rng(0),
+        )
+
+
+def test_a_broken_score_is_noticed_on_tensors() -> None:
+    options = {"rng": torch.Generator()}
+    with pytest.raises(ValueError, match=r"real numbers; got a tensor of torch\.complex64"):
+        walk(lambda x: x + 0j, torch.zeros(2), **options)
+    with pytest.raises(FloatingPointError, match="2 positions are not finite"):
+        walk(lambda x: x * torch.nan, torch.zeros(2), **options)
+
+
+def in_place(x):
+    x *= 0.5
+    return -x
+
+
+def test_a_score_that_works_in_place_leaves_the_start_alone() -> None:
+    start, there = np.ones(3), torch.ones(3)
+    walk(in_place, start)
+    walk(in_place, there, rng=torch.Generator())
+    assert (start == 1).all()
+    assert bool((there == 1).all())
+
+
+def test_no_steps_return_a_copy_of_a_tensor() -> None:
+    start = torch.ones(3)
+    x = walk(torch.neg, start, n_steps=0, rng=torch.Generator())
+    x[0] = 9.0
+    assert start.tolist() == [1.0, 1.0, 1.0]
+
+
+def test_tensors_keep_their_type_and_carry_no_gradient() -> None:
+    weight = torch.ones(3, requires_grad=True)
+
+    def record(x: torch.Tensor) -> torch.Tensor:
+        assert not x.requires_grad
+        return -x * weight
+
+    for score in (record, lambda x: -x.numpy(), lambda x: -x.double()):
+        start = torch.ones(3, requires_grad=score is record)
+        x = walk(score, start, rng=torch.Generator())
+        assert x.dtype == torch.float32
+        assert not x.requires_grad
+
+
+def test_the_step_may_be_a_tensor_or_an_array_without_axes() -> None:
+    for step in (torch.tensor(0.1, dtype=torch.float64), np.array(0.1)):
+        assert (walk(linear, step_size=step) == walk(linear)).all()
+    with pytest.raises(ValueError, match="step_size must be a positive finite number"):
+        walk(linear, step_size=torch.ones(2))
