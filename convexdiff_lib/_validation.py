@@ -239,9 +239,10 @@ def as_weight_decay(beta: float) -> float:
 
 def as_memory_limit(value: object) -> float:
     """Return a number of bytes, positive; infinity is no limit."""
-    if isinstance(value, bool) or not isinstance(value, _REAL) or not float(value) > 0:
+    number = _as_float(value)
+    if not number > 0:
         raise ValueError(f"memory_limit must be a positive number of bytes; got {value!r:.80}")
-    return float(value)
+    return number
 
 
 def as_activation(activation: str) -> Activation:
