@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -57,6 +58,11 @@ _BLOCK = 256  # so many numbers stay close to the processor
 class NotCertifiedError(RuntimeError):
     """No candidate passed its certificate; nothing uncertified is returned.
 
+    Attributes
+    ----------
+    fits : list, optional
+        Where many fits were asked for, those that passed, and None in the places of those that did not.
+
     Examples
     --------
     >>> raise NotCertifiedError("relative gap 1e-3")
@@ -64,6 +70,8 @@ class NotCertifiedError(RuntimeError):
     ...
     convexdiff_lib.certificates.NotCertifiedError: relative gap 1e-3
     """
+
+    fits: list[Any] | None = None
 
 
 @result

@@ -28,6 +28,7 @@ from ._validation import (
     as_sample,
     as_truths,
 )
+from .piecewise_linear import PiecewiseLinearScore
 
 __all__ = ["KinkNetwork", "TwoLayerNetwork", "hinge_sum"]
 
@@ -459,6 +460,24 @@ class KinkNetwork:
             active = _active_weight(sign * points[::sign], sign * kinks, weights, beyond)[::sign]
             out += sign * (active if self.activation == "relu" else 2 * active - weights.sum())
         return out
+
+    def as_score(self) -> PiecewiseLinearScore:
+        """Return the same function as knots, values and outer slopes.
+
+        Examples
+        --------
+        >>> hinge = KinkNetwork(np.array([2.0]), np.array([1.0]), np.array([-0.5]), np.array([False]))
+        >>> hinge.as_score().slopes.tolist()
+        [0.0, -0.5]
+        """
+        knots, place = np.unique(self.kinks, return_inverse=True)
+        if len(knots) == 0:
+            knots = np.array([self.origin])
+            return PiecewiseLinearScore(knots, self(knots), self.slope, self.slope)
+        relu = self.activation == "relu"
+        left = self.slope - float((self.weights[self.facing < 0] if relu else self.weights).sum())
+        changes = np.bincount(place, (1.0 if relu else 2.0) * self.weights, len(knots))
+        return PiecewiseLinearScore(knots, self(knots), left, left + float(changes.sum()))
 
     def relu_to_abs(self) -> KinkNetwork:
         r"""Return the same function as a list of absolute values: every :math:`y_j` is halved.

@@ -13,6 +13,7 @@ side that lowers it, which is what makes small weight decay fit kinks to single 
 
 from __future__ import annotations
 
+from dataclasses import field
 from typing import Protocol
 
 import numpy as np
@@ -21,6 +22,7 @@ from numpy.typing import ArrayLike
 from ._results import result
 from ._validation import Activation, FloatArray, as_count, as_flag, as_generator, as_sample, as_weight_decay
 from .beam import score_matching_threshold
+from .certificates import NotCertifiedError
 from .piecewise_linear import PiecewiseLinearScore
 from .univariate import score_matching
 
@@ -78,7 +80,7 @@ class Selection:
     Parameters
     ----------
     betas : array of shape (B,)
-        The candidates, increasing.
+        The candidates, increasing, but for those refused.
     held_out : array of shape (B,)
         Mean of :math:`\tfrac12 s^2 + s'` over the points, each under the fit that has not seen it.
     standard_error : array of shape (B,)
@@ -90,6 +92,8 @@ class Selection:
         standard errors of the difference.  Where fits are wild, so are the slopes at held-out points, and the
         lowest mean can be the luck of one or two of them.  One such point alone makes a difference of one
         standard error, two make one of 1.41.
+    refused : array
+        Candidates of which a fit did not pass its certificate.
 
     Examples
     --------
@@ -105,6 +109,7 @@ class Selection:
     standard_error: FloatArray
     best: float
     cautious: float
+    refused: FloatArray = field(default_factory=lambda: np.zeros(0))
 
 
 def pointwise_loss(score: PiecewiseLinearScore, x: ArrayLike) -> FloatArray:
@@ -282,7 +287,7 @@ def choose_weight_decay(
     ValueError
         If an argument is malformed, or a candidate is below what the smallest fit can take.
     NotCertifiedError
-        If a fit does not pass its certificate.
+        If of every candidate a fit does not pass its certificate; those of some only are left out.
 
     Examples
     --------
@@ -309,8 +314,16 @@ def choose_weight_decay(
             )
         _check_candidates(candidates, seen, n, activation, skip)
         for row, beta in zip(losses, candidates, strict=True):
-            fit = score_matching(seen, beta * (len(seen) / n), activation=activation, skip=skip)
-            row[owner == fold] = pointwise_loss(fit.score, unseen)
+            try:
+                fit = score_matching(seen, beta * (len(seen) / n), activation=activation, skip=skip)
+            except NotCertifiedError as error:
+                refusal, row[:] = error, np.nan  # this candidate is out, the others go on
+            else:
+                row[owner == fold] = pointwise_loss(fit.score, unseen)
+    refused = np.isnan(losses).any(axis=1)
+    if refused.all():
+        raise NotCertifiedError(f"no candidate could be certified on all folds; the last: {refusal}")
+    left_out, candidates, losses = candidates[refused], candidates[~refused], losses[~refused]
     held_out = losses.mean(axis=1)
     return Selection(
         candidates,
@@ -318,6 +331,7 @@ def choose_weight_decay(
         _standard_error(losses),
         float(candidates[np.argmin(held_out)]),
         float(candidates[_cautious(losses)]),
+        left_out,
     )
 
 

@@ -285,3 +285,22 @@ def test_a_path_with_an_uncertified_fit_is_not_returned(monkeypatch: pytest.Monk
     assert len(score_matching_path(x, [90.0, 60.0])) == 2
     with pytest.raises(NotCertifiedError, match=r"beta = 2\.0"):
         score_matching_path(x, [90.0, 60.0, 2.0])
+
+
+def test_one_refused_fit_does_not_lose_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = np.random.default_rng(0).normal(size=100)
+    fits = score_matching_path(x, [60.0, 2.0, 30.0])
+    honest = univariate.sharpened
+
+    def refusing(problem: LineProblem, claim: SplineClaim) -> tuple[SplineClaim, Verdict]:
+        if problem.beta != 2.0:
+            return honest(problem, claim)
+        claim = replace(claim, values=2 * claim.values)
+        return claim, examine(problem, claim)
+
+    monkeypatch.setattr(univariate, "sharpened", refusing)
+    with pytest.raises(NotCertifiedError, match=r"1 of 3 fits .* in the places \[1\]") as caught:
+        score_matching_path(x, [60.0, 2.0, 30.0])
+    assert caught.value.fits is not None
+    first, second, third = caught.value.fits
+    assert (first, second, third) == (fits[0], None, fits[2])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from strategies import checked, every_network, ugly
 
-from convexdiff_lib import score_matching
+from convexdiff_lib import NotCertifiedError, UnivariateScore, score_matching, selection
 from convexdiff_lib._validation import Activation, FloatArray
 from convexdiff_lib.datasets import GaussianMixture, Uniform, standard_normal
 from convexdiff_lib.piecewise_linear import PiecewiseLinearScore
@@ -319,3 +321,21 @@ def test_error_of_the_score_is_u_shaped(evidence):
         assert errors[0] >= errors[1] >= errors[2] >= errors[3]
         for ratio, error in zip(ratios[:3], errors[:3], strict=True):
             shrunk.holds(abs(error - ratio))
+
+
+def test_one_refused_candidate_does_not_lose_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, honest = np.random.default_rng(0).normal(size=40), selection.score_matching
+
+    def refusing(sample: FloatArray, beta: float, **kind: Any) -> UnivariateScore:
+        if beta < 3.0:
+            raise NotCertifiedError("too small for today")
+        return honest(sample, beta, **kind)
+
+    alone = choose_weight_decay(x, [8.0, 16.0], rng=np.random.default_rng(1))
+    monkeypatch.setattr(selection, "score_matching", refusing)
+    chosen = choose_weight_decay(x, [2.0, 8.0, 16.0], rng=np.random.default_rng(1))
+    assert chosen.refused.tolist() == [2.0]
+    assert chosen.betas.tolist() == [8.0, 16.0]
+    np.testing.assert_array_equal(chosen.held_out, alone.held_out)
+    with pytest.raises(NotCertifiedError, match="no candidate could be certified"):
+        choose_weight_decay(x, [2.0], rng=np.random.default_rng(1))
