@@ -14,7 +14,7 @@ from .active_set import Spline
 from .beam import Tube
 from .networks import KinkNetwork
 from .piecewise_linear import PiecewiseLinearScore
-from .spline_certificates import LineProblem, SplineClaim
+from .spline_certificates import LineProblem, SplineClaim, sizes_at_knots
 
 __all__ = ["DualVariable", "claim_from_spline", "network_from_claim", "score_from_claim"]
 
@@ -146,7 +146,8 @@ def score_from_claim(
     bent[[0, -1]] = True
     knots, values = places[bent], claim.values[bent] + mean_target
     slopes = np.diff(values) / np.diff(knots)
-    noise = _ROUNDING * (np.abs(values[1:]) + np.abs(values[:-1])) / np.diff(knots)
+    sizes = (np.abs(mean_target) + sizes_at_knots(problem, claim))[bent]
+    noise = _ROUNDING * (sizes[1:] + sizes[:-1]) / np.diff(knots)
     turn = 1.0 if network.activation == "relu" else 2.0
     outer = []
     for end, slope, blur, sign in ((0, slopes[0], noise[0], -1), (-1, slopes[-1], noise[-1], 1)):
@@ -189,7 +190,8 @@ def network_from_claim(problem: LineProblem, claim: SplineClaim, mean_target: fl
     places, inner = points[claim.knots], points[claim.knots[1:-1]]
     values = DoubleDouble(claim.values, claim.rests)
     slopes = (values[1:] - values[:-1]) / (DoubleDouble(places[1:]) - places[:-1])
-    blur = _ROUNDING / 2 * (np.abs(claim.values[1:]) + np.abs(claim.values[:-1])) / np.diff(places)
+    sizes = sizes_at_knots(problem, claim)
+    blur = _ROUNDING / 2 * (sizes[1:] + sizes[:-1]) / np.diff(places)
     kinks, first = rounded(slopes[1:] - slopes[:-1]), float(slopes.high[0])
     kinks = np.where(np.abs(kinks) > blur[1:] + blur[:-1], kinks, 0.0)
     if relu and problem.skip:  # on the first piece no neuron acts

@@ -322,7 +322,8 @@ def _score_error(
     scores = network.on_line(knots)
     if targets is not None:
         mean = targets.mean()
-        sizes = np.maximum(np.abs(scores - mean), np.sqrt(np.mean((targets - mean) ** 2)))
+        rounding = 1e-11 * float(np.abs(targets).max())  # as in the scale of the loss
+        sizes = np.maximum(np.abs(scores - mean), np.sqrt(np.mean((targets - mean) ** 2)) + rounding)
     elif len(knots) > 1:
         spans = np.diff(knots)
         sizes = np.maximum(np.abs(scores), 1 / np.maximum(np.pad(spans, (1, 0)), np.pad(spans, (0, 1))))

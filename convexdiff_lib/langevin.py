@@ -89,7 +89,7 @@ def langevin_dynamics(
     >>> bool(0.8 < x.std() < 1.2)
     True
     """
-    eta, steps = as_positive(_number(step_size), "step_size"), as_count(n_steps, "n_steps")
+    eta, steps = as_positive(step_size, "step_size"), as_count(n_steps, "n_steps")
     if not callable(score):
         raise TypeError(f"score must be callable; got {score!r:.80}")
     x, taken, draw = _on_tensors(x0, rng) if hasattr(x0, "new_empty") else _on_arrays(x0, rng)
@@ -110,11 +110,6 @@ def langevin_dynamics(
             "the score is not finite, or the step is too large for it"
         )
     return x
-
-
-def _number(value: Any) -> Any:
-    """Return what a tensor or an array without axes holds."""
-    return value.item() if getattr(value, "ndim", None) == 0 else value
 
 
 def _on_arrays(
@@ -274,7 +269,7 @@ def annealed_steps(
         if not callable(score):
             raise TypeError(f"scores[{i}] must be callable; got {score!r:.80}")
     steps = _one_per_level(n_steps_each, len(levels))
-    smallest = as_positive(_number(step_size), "step_size")
+    smallest = as_positive(step_size, "step_size")
     etas = [smallest * float(sigma / levels[-1]) ** 2 for sigma in levels]
     return list(zip(scores, etas, steps, strict=True))
 
