@@ -60,7 +60,7 @@ class NotCertifiedError(RuntimeError):
 
     Attributes
     ----------
-    fits : list, optional
+    fits : list or None
         Where many fits were asked for, those that passed, and None in the places of those that did not.
 
     Examples

@@ -98,7 +98,7 @@ class LineProblem:
 
     @cached_property
     def level(self) -> float:
-        """Height of a level end: the number of points for score matching, zero for denoising."""
+        """Height of a level end, the number of points for score matching and zero for denoising."""
         return float(self.counts.sum()) if self.targets is None else 0.0
 
     @cached_property
@@ -652,7 +652,10 @@ def _certificate(
     loose = signs.penalty + excess * signs.weight
     distance = float(np.sqrt(squares + 2 * loose) + signs.correction)
     if problem.targets is None:
-        primal = -0.5 * _sum_of_squares(beam, counts[beam.at])
+        squares_of_score = _sum_of_squares(beam, counts[beam.at])
+        # A score that is nothing but rounding is zero.
+        nothing = (8 * _EPS) ** 2 * problem.loss_of_simple_fit
+        primal = -0.5 * squares_of_score if squares_of_score > nothing else 0.0
     else:
         rest = np.interp(problem.points, problem.points[claim.knots], claim.values) - problem.targets
         primal = 0.5 * float(counts @ (rest * rest)) + problem.beta * signs.weight + problem.spread
