@@ -76,6 +76,17 @@ def test_a_row_runs_everything_in_which_numbers_are_computed() -> None:
     assert files - run == kernels.OTHERS
 
 
+def test_no_file_is_left_out_by_a_name_that_is_none() -> None:
+    files = {path.name for path in (Path(__file__).parent).glob("test_*.py")}
+    assert kernels.SPACE | kernels.OTHERS <= files
+    assert not kernels.SPACE & kernels.OTHERS
+    rows = {row.name: row for row in kernels.rows(OWN)}
+    assert rows["threads"].wants("tests/test_gated.py")
+    assert not rows["threads"].wants("tests/test_beam.py")
+    assert rows["uncompiled"].wants("tests/test_beam.py")
+    assert not rows["uncompiled"].wants("chapters")
+
+
 def test_a_file_that_cannot_be_imported_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     absent, present = tmp_path / "needs_what_is_absent.py", tmp_path / "needs_nothing.py"
     absent.write_text("import a_package_that_nobody_has\n")

@@ -33,6 +33,12 @@ OTHERS = {
     "test_input.py", "test_jupyterlab.py", "test_kernels.py", "test_readme.py", "test_reference.py",
     "test_results.py", "test_site.py", "test_tiers.py",
 }  # fmt: skip
+# In many dimensions there is linear algebra, and no loop that is compiled.
+SPACE = {
+    "test_any_machine_space.py", "test_arrangements.py", "test_cones.py", "test_gated.py",
+    "test_interpolation.py", "test_multivariate.py", "test_multivariate_denoising.py", "test_nonconvex.py",
+    "test_planar.py", "test_planar_theorem.py", "test_spiral.py", "test_wedge.py", "test_zoo_points.py",
+}  # fmt: skip
 # OpenBLAS calls its oldest kernels by the first of their names.
 CORES = {"Prescott": {"Prescott", "Katmai"}, "Haswell": {"Haswell"}, "SkylakeX": {"SkylakeX"}}
 WITH_AVX512 = {"SkylakeX", "Cooperlake", "SapphireRapids"}
@@ -64,6 +70,11 @@ class Row:
     left_out: str = "site"
     options: tuple[str, ...] = ()
     chapters: bool = True
+    without: frozenset[str] = frozenset()
+
+    def wants(self, argument: str) -> bool:
+        """Whether it runs this file or folder."""
+        return Path(argument).name not in self.without and (self.chapters or argument != "chapters")
 
     @property
     def environment(self) -> dict[str, str]:
@@ -126,10 +137,14 @@ def rows(own: Used) -> list[Row]:
     if own.simd:
         plain = {"NPY_DISABLE_CPU_FEATURES": " ".join(own.simd), "ATEN_CPU_CAPABILITY": "default"}
         found.append(Row("plain", plain))
-    found.append(Row("threads", {"OPENBLAS_NUM_THREADS": str(max(2, os.cpu_count() or 2))}))
+    several = {"OPENBLAS_NUM_THREADS": str(max(2, os.cpu_count() or 2))}
+    line = frozenset(file.name for file in numerical_tests()) - SPACE
+    found.append(Row("threads", several, without=line))
     compiling = ("--ignore=convexdiff_lib/compiling.py",)  # its examples compile
     # Chapters fit up to a million points, which takes minutes where loops are interpreted.
-    found.append(Row("uncompiled", {"CONVEXDIFF_NUMBA": "0"}, "site or compiled", compiling, chapters=False))
+    found.append(
+        Row("uncompiled", {"CONVEXDIFF_NUMBA": "0"}, "site or compiled", compiling, False, frozenset(SPACE))
+    )
     return found
 
 
@@ -168,7 +183,7 @@ def passes(row: Row, arguments: list[str]) -> bool:
     wrong = not_as_forced(used, row.environment)
     print(f"{row.name:11} {used}", *wrong, sep="; ", flush=True)
     start = time.perf_counter()
-    wanted = [argument for argument in arguments if row.chapters or argument != "chapters"]
+    wanted = [argument for argument in arguments if row.wants(argument)]
     command = [sys.executable, "-m", "pytest", "-q", "-m", f"not ({row.left_out})", *row.options, *wanted]
     run = subprocess.run(
         command, cwd=ROOT, env=row.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
