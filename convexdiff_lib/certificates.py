@@ -41,6 +41,7 @@ __all__ = [
     "denoising_certificate",
     "dual_violation",
     "score_matching_certificate",
+    "sizes_of_scores",
 ]
 
 # A gap of 1e-8 and a violation of 1e-9 leave six digits between what is shown (1e-6 at best) and double
@@ -324,14 +325,29 @@ def _score_error(
         mean = targets.mean()
         rounding = 1e-11 * float(np.abs(targets).max())  # as in the scale of the loss
         sizes = np.maximum(np.abs(scores - mean), np.sqrt(np.mean((targets - mean) ** 2)) + rounding)
-    elif len(knots) > 1:
-        spans = np.diff(knots)
-        sizes = np.maximum(np.abs(scores), 1 / np.maximum(np.pad(spans, (1, 0)), np.pad(spans, (0, 1))))
     else:
-        sizes = np.abs(scores)
+        sizes = sizes_of_scores(knots, scores)
     if distance == 0:
         return 0.0
     return float(np.max(distance / sizes)) if (sizes > 0).all() else np.inf
+
+
+def sizes_of_scores(knots: FloatArray, scores: FloatArray) -> FloatArray:
+    """Return with what an error of a score at each knot is compared, see `Certificate`.
+
+    Examples
+    --------
+    A score of 4, and one of zero, at a distance of 2:
+
+    >>> import numpy as np
+    >>> sizes_of_scores(np.array([-1.0, 1.0]), np.array([4.0, 0.0])).tolist()
+    [4.0, 0.5]
+    """
+    if len(knots) < 2:
+        return np.abs(scores)
+    spans = np.diff(knots)
+    longest = np.maximum(np.append(0.0, spans), np.append(spans, 0.0))
+    return np.maximum(np.abs(scores), 1 / longest)
 
 
 @compiled

@@ -39,7 +39,7 @@ import numpy as np
 from ._compiled import compiled, compiled_sum
 from ._double_double import DoubleDouble, Number, rounded
 from ._validation import Activation, FloatArray
-from .certificates import Certificate
+from .certificates import Certificate, sizes_of_scores
 
 __all__ = ["EndVerdict", "LineProblem", "SplineClaim", "Verdict", "examine", "sizes_at_knots", "values_at"]
 
@@ -716,14 +716,12 @@ def sizes_at_knots(problem: LineProblem, claim: SplineClaim) -> FloatArray:
     """
     knots = claim.knots
     if problem.targets is None:
-        spans = np.diff(problem.points[knots])
-        natural = 1 / np.maximum(_padded(spans, 1, 0), _padded(spans, 0, 1))
-    else:
-        masses = np.add.reduceat(problem.counts, knots[:-1])
-        squares = np.add.reduceat(problem.counts * problem.targets**2, knots[:-1])
-        around = np.sqrt(squares / masses)
-        natural = np.maximum(_padded(around, 1, 0), _padded(around, 0, 1))
-        natural = np.where(natural > 0, natural, np.sqrt(squares.sum() / masses.sum()))
+        return sizes_of_scores(problem.points[knots], claim.values)
+    masses = np.add.reduceat(problem.counts, knots[:-1])
+    squares = np.add.reduceat(problem.counts * problem.targets**2, knots[:-1])
+    around = np.sqrt(squares / masses)
+    natural = np.maximum(_padded(around, 1, 0), _padded(around, 0, 1))
+    natural = np.where(natural > 0, natural, np.sqrt(squares.sum() / masses.sum()))
     return np.maximum(np.abs(claim.values), natural)
 
 
@@ -734,7 +732,7 @@ def _add_up(problem: LineProblem, at: np.ndarray, lengths: Number, exactly: bool
         sums = _sums(problem.points, problem.counts, problem.aims, has_targets, at)
         return Sums(*sums)
     moments = _moments(problem.points, problem.counts, problem.aims, has_targets, at)
-    mass, squares = moments[10], moments[11]
+    mass, squares = moments[8], moments[9]
     # Of k u, k u^2, k l, k l u with u the distance from the left contact.
     once, twice, pulled, pulled_once = (DoubleDouble(moments[j], moments[j + 1]) for j in (0, 2, 4, 6))
     first, second = once / lengths, twice / lengths / lengths
@@ -870,7 +868,7 @@ def _moments(
 
     The rows are high and low parts in turn; the last two are k and k l^2, in doubles.
     """
-    out = np.zeros((12, len(at) - 1))
+    out = np.zeros((10, len(at) - 1))
     for p in range(len(at) - 1):
         start = points[at[p]]
         once = once_low = twice = twice_low = mass = 0.0
@@ -891,7 +889,7 @@ def _moments(
                 squares += kl * targets[i]
         out[0, p], out[1, p], out[2, p], out[3, p] = once, once_low, twice, twice_low
         out[4, p], out[5, p], out[6, p], out[7, p] = pulled, pulled_low, along, along_low
-        out[10, p], out[11, p] = mass, squares
+        out[8, p], out[9, p] = mass, squares
     return out
 
 

@@ -30,7 +30,13 @@ from .beam import (
     solve_beam,
 )
 from .candidates import DualVariable, claim_from_spline, network_from_claim, score_from_claim
-from .certificates import Certificate, NotCertifiedError, certify_denoising, certify_score_matching
+from .certificates import (
+    Certificate,
+    NotCertifiedError,
+    certify_denoising,
+    certify_score_matching,
+    sizes_of_scores,
+)
 from .coarse_to_fine import Solution, solve_by_levels
 from .networks import KinkNetwork, TwoLayerNetwork
 from .piecewise_linear import PiecewiseLinearScore
@@ -144,8 +150,7 @@ class UnivariateScore:
         if isinstance(self.dual.aims, np.ndarray):
             sizes = np.abs(values - values.mean()) + np.sqrt(np.mean(self.dual.aims**2))
         else:
-            spans = np.append(np.diff(knots), 0.0)
-            sizes = np.maximum(np.abs(values), 1 / np.maximum(spans, np.roll(spans, 1)))
+            sizes = sizes_of_scores(knots, values)
         return float(np.max(errors / sizes))
 
     def log_density(self, x: ArrayLike) -> FloatArray:
