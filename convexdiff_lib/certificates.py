@@ -33,14 +33,10 @@ from .networks import KinkNetwork, Lines
 
 __all__ = [
     "Certificate",
-    "Line",
     "NotCertifiedError",
-    "ScoreMatchingCertifier",
     "certify_denoising",
     "certify_score_matching",
-    "denoising_certificate",
     "dual_violation",
-    "score_matching_certificate",
     "sizes_of_scores",
 ]
 
@@ -204,61 +200,17 @@ def certify_score_matching(
     certificate holds: primal -0.25, dual -0.25
     relative gap <= 1e-12, infeasibility <= 1e-12, score error <= 1e-02
     """
-    return ScoreMatchingCertifier(x, activation=activation, skip=skip)(network, z, beta)
-
-
-class ScoreMatchingCertifier:
-    """What `certify_score_matching` does, for one set of data and many networks or weight decays.
-
-    What depends on the data only is worked out once.
-
-    Parameters
-    ----------
-    x : array of shape (n,)
-    activation : {"relu", "abs"}
-    skip : bool
-
-    Raises
-    ------
-    ValueError
-        If an argument is malformed.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> certify = ScoreMatchingCertifier([-1.0, 1.0])
-    >>> none = np.zeros(0)
-    >>> certify(KinkNetwork(none, none, none, none), [0.0, 0.0], 2.0).holds
-    True
-    """
-
-    def __init__(self, x: ArrayLike, *, activation: Activation = "relu", skip: bool = False) -> None:
-        self.x, self.activation, self.skip = as_sample(x), as_activation(activation), as_flag(skip, "skip")
-        self._order = _order(self.x)
-        self._line = Line(self.x if self._order is None else self.x[self._order])
-
-    def __call__(self, network: KinkNetwork, z: ArrayLike, beta: float) -> Certificate:
-        """Certify a network and z, in the order of x; raises ValueError as `certify_score_matching` does."""
-        dual_vector, decay = _one_each(z, "z", self.x), as_weight_decay(beta)
-        _check_class(network, self.activation, self.skip)
-        on_line = dual_vector if self._order is None else dual_vector[self._order]
-        return score_matching_certificate(self._line, network, on_line, decay, skip=self.skip)
+    points, dual_vector, decay = as_sample(x), _one_each(z, "z", x), as_weight_decay(beta)
+    as_activation(activation)
+    as_flag(skip, "skip")
+    _check_class(network, activation, skip)
+    points, dual_vector = _sorted(points, dual_vector)
+    return _score_matching_certificate(_Line(points), network, dual_vector, decay, skip=skip)
 
 
 @dataclass(frozen=True, eq=False)
-class Line:
-    """Sorted data, and what depends on them only.
-
-    Parameters
-    ----------
-    points : array of shape (n,)
-        In increasing order.
-
-    Examples
-    --------
-    >>> Line(np.array([-1.0, 1.0])).size_of_gaussian
-    1.0
-    """
+class _Line:
+    """Points in increasing order, and what depends on them only."""
 
     points: FloatArray
 
@@ -274,18 +226,10 @@ class Line:
         return len(self.points) ** 2 / (2 * squares) if squares > 0 else 0.0
 
 
-def score_matching_certificate(
-    line: Line, network: KinkNetwork, z: FloatArray, beta: float, *, skip: bool
+def _score_matching_certificate(
+    line: _Line, network: KinkNetwork, z: FloatArray, beta: float, *, skip: bool
 ) -> Certificate:
-    """Do what `certify_score_matching` does, with sorted data, without checking the form of anything.
-
-    Examples
-    --------
-    >>> none = np.zeros(0)
-    >>> flat = KinkNetwork(none, none, none, none)
-    >>> score_matching_certificate(Line(np.array([-1.0, 1.0])), flat, np.zeros(2), 2.0, skip=False).holds
-    True
-    """
+    """Do what `certify_score_matching` does, with sorted data, without checking the form of anything."""
     points, relu = line.points, network.activation == "relu"
     squares, derivatives, norm, largest, total, moment = _values(
         points,
@@ -477,7 +421,7 @@ def dual_violation(
     as_weight_decay(beta)
     points, dual_vector = _sorted(points, dual_vector)
     found = _largest_residual(points, dual_vector, 1.0, activation == "relu")
-    return _violation(Line(points), *found, float(beta), skip)
+    return _violation(_Line(points), *found, float(beta), skip)
 
 
 def _order(points: FloatArray) -> np.ndarray | None:
@@ -491,7 +435,7 @@ def _sorted(points: FloatArray, *others: FloatArray) -> tuple[FloatArray, ...]:
     return (points, *others) if order is None else (points[order], *(values[order] for values in others))
 
 
-def _violation(line: Line, largest: float, total: float, moment: float, beta: float, skip: bool) -> float:
+def _violation(line: _Line, largest: float, total: float, moment: float, beta: float, skip: bool) -> float:
     """Return the violation from what `_largest_residual` returns."""
     points = line.points
     worst = max(largest - beta, abs(total * float(points[-1] - points[0])), 0.0)
@@ -611,22 +555,13 @@ def certify_denoising(
     as_flag(skip, "skip")
     _check_class(network, activation, skip)
     points, labels, dual_vector = _sorted(points, labels, dual_vector)
-    return denoising_certificate(points, labels, network, dual_vector, decay, skip=skip)
+    return _denoising_certificate(points, labels, network, dual_vector, decay, skip=skip)
 
 
-def denoising_certificate(
+def _denoising_certificate(
     points: FloatArray, labels: FloatArray, network: KinkNetwork, z: FloatArray, beta: float, *, skip: bool
 ) -> Certificate:
-    """Do what `certify_denoising` does, with sorted data, without checking the form of anything.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> none = np.zeros(0)
-    >>> flat = KinkNetwork(none, none, none, none)
-    >>> denoising_certificate(np.arange(2.0), np.zeros(2), flat, np.zeros(2), 1.0, skip=False).holds
-    True
-    """
+    """Do what `certify_denoising` does, with sorted data, without checking the form of anything."""
     feasible, residue = _into_the_tube(points, z, beta, network.activation, skip)
     # Constants do not change z^T l, and without them it keeps its digits when the targets are far from zero.
     apart = labels - labels.mean()

@@ -24,11 +24,10 @@ from strategies import (
 from convexdiff_lib import Certificate, UnivariateScore, score_matching
 from convexdiff_lib._validation import Activation, FloatArray
 from convexdiff_lib.certificates import (
-    Line,
-    ScoreMatchingCertifier,
+    _Line,
+    _score_matching_certificate,
     certify_score_matching,
     dual_violation,
-    score_matching_certificate,
 )
 from convexdiff_lib.networks import KinkNetwork
 
@@ -237,19 +236,18 @@ def test_a_network_with_nan_is_rejected(field: str) -> None:
 
 
 @every_network
-def test_a_prepared_certifier_is_the_plain_one(activation: Activation, skip: bool) -> None:
+def test_the_order_of_tied_points_does_not_matter(activation: Activation, skip: bool) -> None:
     x, fit = optimum(activation, skip)
-    certifier, order = ScoreMatchingCertifier(x, activation=activation, skip=skip), np.argsort(x)
+    order = np.argsort(x)
     for z in (fit.z, 1.01 * fit.z, fit.z + 0.01):
         plain = certify(x, fit, skip=skip, z=z)
-        assert certifier(fit.kink_network, z, fit.beta) == plain
-        # Sums in another order, where points are tied.
-        line = Line(x[order])
-        sorted_z = score_matching_certificate(line, fit.kink_network, z[order], fit.beta, skip=skip)
-        assert abs(sorted_z.primal - plain.primal) <= ROUNDING * plain.scale
-        assert abs(sorted_z.infeasibility - plain.infeasibility) <= ROUNDING
-        assert sorted_z.holds is plain.holds is (z is fit.z)
-    assert certifier(fit.kink_network, fit.z, 1.01 * fit.beta).holds is False
+        other = certify(x[order], fit, skip=skip, z=z[order])
+        assert abs(other.primal - plain.primal) <= ROUNDING * plain.scale
+        assert abs(other.infeasibility - plain.infeasibility) <= ROUNDING
+        assert other.holds is plain.holds is (z is fit.z)
+    wrong = 1.01 * fit.beta
+    other = certify_score_matching(x, fit.kink_network, fit.z, wrong, activation=activation, skip=skip)
+    assert other.holds is False
 
 
 @every_network
@@ -261,25 +259,24 @@ def test_a_certificate_without_checks_rejects_what_is_no_number(
     for bad in (np.nan, np.inf, -np.inf):
         z = fit.z[np.argsort(x)]
         z[entry] = bad
-        line = Line(np.sort(x))
-        certificate = score_matching_certificate(line, fit.kink_network, z, fit.beta, skip=skip)
+        line = _Line(np.sort(x))
+        certificate = _score_matching_certificate(line, fit.kink_network, z, fit.beta, skip=skip)
         assert_rejected(certificate)
         assert np.isnan(certificate.infeasibility)
 
 
-def test_a_prepared_certifier_says_what_is_wrong() -> None:
+def test_a_certificate_says_what_is_wrong() -> None:
     _, fit = optimum("relu", False)
     with pytest.raises(ValueError, match="x must hold at least one point"):
-        ScoreMatchingCertifier([])
+        certify_score_matching([], fit.kink_network, [], 2.0)
     with pytest.raises(ValueError, match="activation must be 'relu' or 'abs'"):
-        ScoreMatchingCertifier([1.0, 2.0], activation="tanh")  # type: ignore[arg-type]
-    certifier = ScoreMatchingCertifier([1.0, 2.0])
+        certify_score_matching([1.0, 2.0], fit.kink_network, [0.0, 0.0], 2.0, activation="tanh")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="z must have one entry per data point"):
-        certifier(fit.kink_network, [1.0], 2.0)
+        certify_score_matching([1.0, 2.0], fit.kink_network, [1.0], 2.0)
     with pytest.raises(ValueError, match="beta must be"):
-        certifier(fit.kink_network, [1.0, 2.0], -1.0)
+        certify_score_matching([1.0, 2.0], fit.kink_network, [1.0, 2.0], -1.0)
     with pytest.raises(ValueError, match="network must have activation 'relu'"):
-        certifier(optimum("abs", False)[1].kink_network, [1.0, 2.0], 2.0)
+        certify_score_matching([1.0, 2.0], optimum("abs", False)[1].kink_network, [1.0, 2.0], 2.0)
 
 
 def test_a_negative_gap_is_as_bad_as_a_positive_one() -> None:
