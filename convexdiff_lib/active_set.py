@@ -2,7 +2,7 @@ r"""Polish a nearly optimal beam to machine precision.
 
 Once it is known which points of the tube the beam touches, and from which side, the fitted score is a linear
 spline with kinks at exactly those points, and the training loss is a quadratic in its knot values whose
-matrix is tridiagonal.  `polish` minimises that quadratic, and corrects the set of touching points.  First it
+matrix is tridiagonal.  `descend` minimises that quadratic, and corrects the set of touching points.  First it
 leaps: it holds the end of the beam, changes all that is wrong at once until nothing is, and moves the end by
 Newton's method.  Where that fails, it walks from spline to spline, always downhill and never letting a kink
 take the wrong sign, until no constraint of the dual is violated.
@@ -37,7 +37,7 @@ from ._passes import interpolated
 from ._validation import FloatArray
 from .beam import Beam, End, Tube
 
-__all__ = ["Spline", "descend", "first_spline", "nearest_state", "polish"]
+__all__ = ["Spline", "descend", "first_spline", "nearest_state"]
 
 _MAX_ROUNDS = 2000
 
@@ -183,35 +183,6 @@ class Conflicts:
     move: int
 
 
-def polish(tube: Tube, start: Beam, offset: float) -> Iterator[Beam]:
-    """Yield ever better candidates; the last one is exact to rounding, unless the rounds ran out.
-
-    Parameters
-    ----------
-    tube : Tube
-    start : Beam
-        From `convexdiff_lib.beam.solve_beam`.
-    offset : float
-        The height of its end.
-
-    Yields
-    ------
-    Beam
-
-    Examples
-    --------
-    The line -x/2, whose slope is -2 per squared unit of length: the unit is 2 here.
-
-    >>> import numpy as np
-    >>> from convexdiff_lib.beam import score_matching_tube, solve_beam
-    >>> tube = score_matching_tube(np.array([-1.0, 1.0]), np.ones(2), beta=1.0, activation="relu", skip=False)
-    >>> [beam.first_slope for beam in polish(tube, *solve_beam(tube))]
-    [-2.0]
-    """
-    for spline, values, _ in descend(first_spline(tube, start, offset), offset):
-        yield spline.beam(values)
-
-
 def first_spline(tube: Tube, start: Beam, offset: float) -> Spline:
     """Read off a nearly optimal beam which points touch, and in which state its end is.
 
@@ -227,7 +198,7 @@ def first_spline(tube: Tube, start: Beam, offset: float) -> Spline:
 
 
 def descend(spline: Spline, height: float) -> Iterator[tuple[Spline, FloatArray, float]]:
-    """Walk downhill from one spline to the next; the last one is exact to rounding, as for `polish`.
+    """Walk downhill from one spline to the next; the last is exact to rounding unless the rounds ran out.
 
     Parameters
     ----------

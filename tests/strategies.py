@@ -10,6 +10,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from convexdiff_lib._validation import Activation, FloatArray
+from convexdiff_lib.active_set import descend, first_spline
+from convexdiff_lib.beam import Beam, Tube
 from convexdiff_lib.networks import KinkNetwork, TwoLayerNetwork
 
 NETWORKS: list[tuple[Activation, bool]] = [("relu", False), ("relu", True), ("abs", False), ("abs", True)]
@@ -190,3 +192,9 @@ def constrained(seed: int) -> FloatArray:
 def unbiased_network(rng: np.random.Generator, activation: Activation, d: int = 3) -> TwoLayerNetwork:
     net = random_network(rng, activation, d=d, m=9)
     return TwoLayerNetwork(net.W1, np.zeros(9), net.W2, np.zeros(d), np.zeros((d, d)), activation)
+
+
+def polished(tube: Tube, start: Beam, offset: float) -> Beam:
+    """The beam at the end of the walk that begins at another."""
+    *_, (spline, values, _) = descend(first_spline(tube, start, offset), offset)
+    return spline.beam(values)

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import checked, data_sets, every_network, slow_violation, threshold, weight_decays
+from strategies import checked, data_sets, every_network, polished, slow_violation, threshold, weight_decays
 
 from convexdiff_lib._validation import Activation, FloatArray
-from convexdiff_lib.active_set import polish
 from convexdiff_lib.beam import Beam, Tube, score_matching_threshold, score_matching_tube, solve_beam
 from convexdiff_lib.certificates import dual_violation
 
@@ -90,7 +89,7 @@ def test_tube_is_the_dual(activation: Activation, skip: bool, x: FloatArray, dat
     tube, counts = build(x, beta, activation, skip)
     rng = np.random.default_rng(data.draw(st.integers(0, 2**16)))
     start, offset = solve_beam(tube)
-    centre = list(polish(tube, start, offset))[-1].z
+    centre = polished(tube, start, offset).z
     for size in (0.0, 1e-3, 0.1, 1.0):
         z = centre + size * rng.normal(size=len(counts)) * (1 + np.abs(centre))
         z -= (counts @ z) / counts.sum()
@@ -135,7 +134,7 @@ def test_polished_beam_is_exact(
 ) -> None:
     beta = data.draw(weight_decays(x, activation, skip))
     tube, counts = build(x, beta, activation, skip)
-    last = list(polish(tube, *solve_beam(tube)))[-1]
+    last = polished(tube, *solve_beam(tube))
     z = (last.z / tube.unit)[np.unique(x, return_inverse=True)[1]]
     violation = dual_violation(x, z, beta, activation=activation, skip=skip)
     assert violation / len(x) <= 1e-11 * (
@@ -153,7 +152,7 @@ def test_interior_point_answer_is_near(activation: Activation, skip: bool, seed:
     x = rng.normal(size=30)
     tube, _ = build(x, threshold(x, activation, skip) + rng.uniform(0, 9), activation, skip)
     start, offset = solve_beam(tube)
-    last = list(polish(tube, start, offset))[-1]
+    last = polished(tube, start, offset)
     # Clarabel stops at 1e-10; the kinks of slack constraints are then of the order of its root.
     assert np.max(np.abs(start.z - last.z)) <= 1e-4 * np.abs(last.z).max()
     assert tube.end[0] - 1e-6 <= offset <= tube.end[1] + 1e-6
@@ -168,16 +167,16 @@ def test_polish_mends_a_bad_start(activation: Activation, skip: bool, seed: int)
     x = rng.normal(size=25)
     tube, _ = build(x, threshold(x, activation, skip) + rng.uniform(0, 2), activation, skip)
     start, offset = solve_beam(tube)
-    good = list(polish(tube, start, offset))[-1]
+    good = polished(tube, start, offset)
     lost = Beam(np.zeros(0, dtype=int), np.zeros(0), 0.0, np.zeros(25))
     noisy = replace(start, kinks=start.kinks + 0.3 * rng.normal(size=len(start.kinks)))
     for bad, end in ((lost, 0.0), (noisy, offset), (start, offset + 1.0), (start, offset - 1.0)):
-        again = list(polish(tube, bad, end))[-1]
+        again = polished(tube, bad, end)
         assert np.max(np.abs(again.z - good.z)) <= 1e-9 * np.abs(good.z).max()
 
 
 def test_polish_forgets_a_start_that_is_no_number() -> None:
     tube, _ = build(np.array([0.0, 1.0, 3.0, 4.5]), 1.0, "relu", False)
-    good = list(polish(tube, *solve_beam(tube)))[-1]
+    good = polished(tube, *solve_beam(tube))
     broken = Beam(np.array([1]), np.array([np.nan]), np.nan, np.full(4, np.nan))
-    assert np.max(np.abs(list(polish(tube, broken, np.nan))[-1].z - good.z)) <= 1e-12
+    assert np.max(np.abs(polished(tube, broken, np.nan).z - good.z)) <= 1e-12

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from strategies import FAMILIES, every_network, threshold, ugly
+from strategies import FAMILIES, every_network, polished, threshold, ugly
 
 from convexdiff_lib import (
     NotCertifiedError,
@@ -18,7 +18,7 @@ from convexdiff_lib import (
     univariate,
 )
 from convexdiff_lib._validation import Activation, FloatArray
-from convexdiff_lib.active_set import Spline, descend, first_spline, polish
+from convexdiff_lib.active_set import Spline, descend, first_spline
 from convexdiff_lib.beam import Tube, denoising_tube, score_matching_tube, solve_beam
 from convexdiff_lib.coarse_to_fine import coarsen, solve_by_levels
 from convexdiff_lib.spline_certificates import LineProblem, SplineClaim, Verdict, examine
@@ -92,7 +92,7 @@ def test_coarse_to_fine_is_the_interior_point_answer(
     x = ugly(family, 3000, np.random.default_rng(1))
     beta = max(share * len(x), threshold(x, activation, skip) + 3.0)
     tube = tube_of(x, beta, activation, skip)
-    slow = list(polish(tube, *solve_beam(tube)))[-1]
+    slow = polished(tube, *solve_beam(tube))
     fast = solve_by_levels(tube)
     z = tube.targets - fast.spline.at_data(fast.values)
     # Both end on the exact minimiser of the same quadratic.
