@@ -44,7 +44,8 @@ class DoubleDouble:
 
     def __init__(self, high: Any, low: Any = 0.0) -> None:
         self.high = np.asarray(high, dtype=np.float64)
-        self.low = np.broadcast_to(np.asarray(low, dtype=np.float64), self.high.shape)
+        rest = np.asarray(low, dtype=np.float64)
+        self.low = rest if rest.shape == self.high.shape else np.broadcast_to(rest, self.high.shape)
 
     @classmethod
     def _tidy(cls, high: FloatArray, low: FloatArray) -> DoubleDouble:

@@ -12,9 +12,10 @@ from ._results import result
 from ._validation import FloatArray
 from .active_set import Spline
 from .beam import Tube
+from .line_problem import LineProblem, SplineClaim
 from .networks import KinkNetwork
 from .piecewise_linear import PiecewiseLinearScore
-from .spline_certificates import LineProblem, SplineClaim, sizes_at_knots
+from .spline_certificates import sizes_at_knots
 
 __all__ = ["DualVariable", "claim_from_spline", "network_from_claim", "score_from_claim"]
 

@@ -37,6 +37,7 @@ __all__ = [
     "certify_denoising",
     "certify_score_matching",
     "dual_violation",
+    "score_error_in_space",
     "sizes_of_scores",
 ]
 
@@ -92,6 +93,7 @@ class Certificate:
         that is nearly zero, with what is natural around it.  For score matching that is one over the distance
         to the further neighbouring knot: an error so large would change the log-density by one on the way.
         For denoising it is the root mean square of the targets, less their mean, between those knots.
+        In many dimensions: the largest over the data, see `score_error_in_space`.
     gap_tolerance, feasibility_tolerance, score_tolerance : float
 
     Examples
@@ -292,6 +294,54 @@ def sizes_of_scores(knots: FloatArray, scores: FloatArray) -> FloatArray:
     spans = np.diff(knots)
     longest = np.maximum(np.append(0.0, spans), np.append(spans, 0.0))
     return np.maximum(np.abs(scores), 1 / longest)
+
+
+def score_error_in_space(
+    points: FloatArray,
+    scores: FloatArray,
+    slack: float,
+    targets: FloatArray | None = None,
+) -> float:
+    r"""Say what a gap of the loss means for the score of a network of many dimensions at the data.
+
+    The loss is strongly convex in the fitted scores: :math:`\tfrac12 \sum_i |s(x_i) - s^*(x_i)|^2` is at most
+    the gap, so at no point is the error above :math:`\sqrt{2\,\text{gap}}`.  At each point that is compared
+    with the size of the score there or, where the score is nearly zero, with what is natural: the root mean
+    square of the targets for denoising, :math:`1/|x_i|` for score matching.  Networks without biases are
+    linear along the ray from 0 to a point, so an error of that size changes the log-density by a half on it.
+
+    Parameters
+    ----------
+    points, scores : arrays of shape (n, d)
+        The data, and the fitted score at them.
+    slack : float
+        The gap, and what the dual point's violation of its constraints may hide of it.
+    targets : array of shape (n, d), optional
+        For denoising; without them, score matching.
+
+    Returns
+    -------
+    float
+        The largest such ratio, 0 without a gap.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> score_error_in_space(np.array([[2.0, 0.0]]), np.array([[0.1, 0.0]]), 0.5e-6)
+    0.002
+    """
+    distance = float(np.sqrt(2 * max(slack, 0.0)))
+    sizes = np.linalg.norm(scores, axis=1)
+    lengths = np.linalg.norm(points, axis=1)
+    if targets is not None:
+        natural = np.full(len(points), float(np.sqrt(np.mean(np.sum(targets**2, axis=1)))))
+    else:
+        with np.errstate(divide="ignore"):
+            natural = 1 / lengths  # infinite at 0, where no network without biases can be wrong
+    sizes = np.maximum(sizes, natural)
+    if distance == 0:
+        return 0.0
+    return float(np.max(distance / sizes)) if (sizes > 0).all() else np.inf
 
 
 @compiled

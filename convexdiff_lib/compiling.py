@@ -11,8 +11,9 @@ import numpy as np
 
 from ._compiled import compile_from_now_on
 from .certificates import certify_score_matching
+from .line_problem import LineProblem, SplineClaim
 from .path import denoising_path, solution_path
-from .spline_certificates import LineProblem, SplineClaim, examine
+from .spline_certificates import examine
 from .univariate import denoising_score_matching, score_matching, score_matching_path
 
 __all__ = ["compile_loops"]

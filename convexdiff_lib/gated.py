@@ -28,7 +28,7 @@ from numpy.typing import ArrayLike
 from ._results import result
 from ._spectral_barrier import Blocks, follow_path, root_mean_square, row_lengths, smallest_radius
 from ._validation import FloatArray, as_patterned, as_points, as_targets, as_weight_decay
-from .certificates import Certificate, NotCertifiedError
+from .certificates import SCORE_TOLERANCE_BY_LOSS, Certificate, NotCertifiedError, score_error_in_space
 
 __all__ = [
     "CriticalWeightDecay",
@@ -310,7 +310,7 @@ def certify_gated(
     >>> W = [[[2.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]]]
     >>> print(certify_gated(X, L, patterns, W, [[1.0, 0.0]], beta=1.0))
     certificate holds: primal 2.5, dual 2.5
-    relative gap <= 1e-12, infeasibility <= 1e-12
+    relative gap <= 1e-12, infeasibility <= 1e-12, score error <= 1e-02
     """
     data, signs = as_patterned(X, patterns)
     n, d = data.shape
@@ -326,17 +326,22 @@ def certify_gated(
     largest = float(blocks.norms(dual_point).max())
     if not matching and largest > decay:
         dual_point = dual_point * (decay / largest)
-    primal = float(
-        0.5 * np.sum((blocks.fitted(weights) - labels) ** 2)
-        + np.sum(blocks.shifts * weights)
-        + decay * _nuclear(weights)
-    )
+    fitted, nuclear = blocks.fitted(weights), _nuclear(weights)
+    primal = float(0.5 * np.sum((fitted - labels) ** 2) + np.sum(blocks.shifts * weights) + decay * nuclear)
     dual = float(np.sum(dual_point * labels) - 0.5 * np.sum(dual_point**2))
     scale = max(abs(primal), abs(dual))
     if matching and data.any():
         scale = max(scale, (n * d) ** 2 / (2 * float(np.sum(data**2))))
-    outside = max(0.0, largest - decay) / n if matching else 0.0
-    return Certificate(primal, dual, outside, scale)
+    outside = max(0.0, largest - decay) if matching else 0.0
+    slack = abs(primal - dual) + outside * nuclear
+    return Certificate(
+        primal,
+        dual,
+        outside / n,
+        scale,
+        score_error=score_error_in_space(data, fitted, slack, None if matching else labels),
+        score_tolerance=SCORE_TOLERANCE_BY_LOSS,
+    )
 
 
 def _trace_shifts(signs: FloatArray, d: int) -> FloatArray:

@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike
 from ._results import result
 from ._spectral_barrier import Blocks, follow_path
 from ._validation import FloatArray, as_data, as_matrix, as_positive
-from .certificates import Certificate, NotCertifiedError
+from .certificates import SCORE_TOLERANCE_BY_LOSS, Certificate, NotCertifiedError, score_error_in_space
 
 __all__ = [
     "GroupLasso",
@@ -124,7 +124,7 @@ def certify_group_lasso(
     --------
     >>> print(certify_group_lasso([[1.0]], [[3.0]], [[2.0]], [[1.0]], 1.0))
     certificate holds: primal 2.5, dual 2.5
-    relative gap <= 1e-12, infeasibility <= 1e-12
+    relative gap <= 1e-12, infeasibility <= 1e-12, score error <= 1e-02
     """
     features, labels = as_matrix(K, "K"), as_matrix(L, "L")
     weights, dual_point = as_matrix(Z, "Z"), as_matrix(Q, "Q")
@@ -157,13 +157,20 @@ def bounds(
     >>> one = np.ones((1, 1))
     >>> print(bounds(-one, 2 * one, one, 3 * one, 1.0, 1.0, 2))
     certificate holds: primal 2.5, dual 2.5
-    relative gap <= 1e-12, infeasibility <= 1e-12
+    relative gap <= 1e-12, infeasibility <= 1e-12, score error <= 1e-02
     """
     penalty = np.abs(Z).sum() if p == 1 else np.linalg.norm(Z, axis=1).sum()
     primal = float(0.5 * np.sum(residual**2) + lam * penalty)
     shrunk = Q * min(1.0, lam / largest) if largest > 0 else Q
     dual = float(np.sum(shrunk * L) - 0.5 * np.sum(shrunk**2))
-    return Certificate(primal, dual, 0.0, max(abs(primal), abs(dual)))
+    return Certificate(
+        primal,
+        dual,
+        0.0,
+        max(abs(primal), abs(dual)),
+        score_error=score_error_in_space(L, residual + L, abs(primal - dual), L),
+        score_tolerance=SCORE_TOLERANCE_BY_LOSS,
+    )
 
 
 def solve_group_lasso(

@@ -35,8 +35,9 @@ from .active_set import Spline, descend
 from .beam import Tube, denoising_tube, score_matching_tube
 from .candidates import claim_from_spline
 from .certificates import NotCertifiedError
+from .line_problem import LineProblem, SplineClaim
 from .sharpening import sharpened
-from .spline_certificates import LineProblem, SplineClaim, Verdict, sizes_at_knots, values_at
+from .spline_certificates import Verdict, sizes_at_knots, values_at
 from .univariate import UnivariateScore, _check_distances, _check_problem, _check_targets, certified_fit
 
 __all__ = ["Piece", "SolutionPath", "denoising_path", "solution_path"]

@@ -32,7 +32,7 @@ from numpy.typing import ArrayLike, NDArray
 from ._results import result
 from ._spectral_barrier import Blocks, follow_path, root_mean_square, row_lengths, smallest_radius
 from ._validation import Activation, FloatArray, as_activation, as_data, as_matrix, as_weight_decay
-from .certificates import Certificate, NotCertifiedError
+from .certificates import SCORE_TOLERANCE_BY_LOSS, Certificate, NotCertifiedError, score_error_in_space
 from .networks import TwoLayerNetwork
 from .objectives import denoising_loss, score_matching_loss
 
@@ -183,8 +183,9 @@ def planar_score_matching(X: ArrayLike, beta: float, *, activation: Activation =
     ValueError
         If an argument is malformed, the points are not in the plane, or the loss has no lower bound.
     NotCertifiedError
-        If rounding kept the duality gap above its tolerance, or the optimum has neurons exactly orthogonal to
-        points on both sides of a line.
+        If rounding kept the duality gap above its tolerance, or so large that the score may be wrong at a
+        point that adds little to the loss (lengths of very different orders, nearly parallel rows); or if the
+        optimum has neurons exactly orthogonal to points on both sides of a line.
 
     Examples
     --------
@@ -458,7 +459,7 @@ def certify_planar_denoising(
     >>> net = TwoLayerNetwork(half, np.zeros(1), half.T, np.zeros(2), np.zeros((2, 2)))
     >>> print(certify_planar_denoising([[1, 0]], [[1, 0]], net, [[0.5, 0]], beta=0.5))
     certificate holds: primal 0.375, dual 0.375
-    relative gap <= 1e-12, infeasibility <= 1e-12
+    relative gap <= 1e-12, infeasibility <= 1e-12, score error <= 1e-02
     """
     points, labels = _plane(X, targets)
     _, dual_point = _plane(X, Q, "Q")
@@ -469,7 +470,14 @@ def certify_planar_denoising(
         dual_point = dual_point * (decay / largest)
     primal = denoising_loss(network, points, labels, decay)
     dual = float(np.sum(dual_point * labels) - 0.5 * np.sum(dual_point**2))
-    return Certificate(primal, dual, 0.0, max(abs(primal), abs(dual)))
+    return Certificate(
+        primal,
+        dual,
+        0.0,
+        max(abs(primal), abs(dual)),
+        score_error=score_error_in_space(points, network(points), abs(primal - dual), labels),
+        score_tolerance=SCORE_TOLERANCE_BY_LOSS,
+    )
 
 
 def certify_planar_score_matching(
@@ -517,7 +525,16 @@ def certify_planar_score_matching(
     scale = max(abs(primal), abs(dual))
     if points.any():
         scale = max(scale, 2 * n**2 / float(np.sum(points**2)))
-    return Certificate(primal, dual, max(0.0, largest - decay) / n, scale)
+    outside = max(0.0, largest - decay)
+    weight = float(np.linalg.norm(network.W1, axis=1) @ np.linalg.norm(network.W2, axis=0))
+    return Certificate(
+        primal,
+        dual,
+        outside / n,
+        scale,
+        score_error=score_error_in_space(points, network(points), abs(primal - dual) + outside * weight),
+        score_tolerance=SCORE_TOLERANCE_BY_LOSS,
+    )
 
 
 def _check_class(network: TwoLayerNetwork, activation: Activation) -> None:

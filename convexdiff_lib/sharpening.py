@@ -14,7 +14,8 @@ import numpy as np
 
 from ._double_double import DoubleDouble, rounded
 from ._exchange import solve_tridiagonal
-from .spline_certificates import LineProblem, SplineClaim, Verdict, examine, values_at
+from .line_problem import LineProblem, SplineClaim
+from .spline_certificates import Verdict, examine, values_at
 
 __all__ = ["sharpened"]
 

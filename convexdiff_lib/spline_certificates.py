@@ -30,159 +30,21 @@ taken in doubles first, and in double-double numbers where that does not settle 
 
 from __future__ import annotations
 
-from copy import copy
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
-from ._compiled import compiled, compiled_sum
 from ._double_double import DoubleDouble, Number, rounded
-from ._validation import Activation, FloatArray
+from ._spline_passes import Sums, add_up, look, look_exactly
+from ._validation import FloatArray
 from .certificates import Certificate, sizes_of_scores
+from .line_problem import LineProblem, SplineClaim
 
-__all__ = ["EndVerdict", "LineProblem", "SplineClaim", "Verdict", "examine", "sizes_at_knots", "values_at"]
+__all__ = ["EndVerdict", "Verdict", "examine", "sizes_at_knots", "values_at"]
 
 _EPS = float(np.finfo(np.float64).eps)
-_BLOCK = 256  # so many terms are added one by one, then their sums
 _SPARE = 1e-2  # in doubles rounding is estimated: without this to spare, double-doubles decide
 _PINNINGS = 8
-
-
-@dataclass(frozen=True, eq=False)
-class LineProblem:
-    r"""A training problem in one dimension, in terms of its sorted distinct points.
-
-    Parameters
-    ----------
-    points, counts : arrays of shape (m,)
-        Distinct points, increasing, and how often each occurs; m at least 2.
-    targets : array of shape (m,), or None
-        Denoising: the mean target at each point, less any constant.  None for score matching.
-    beta : float
-    activation : {"relu", "abs"}
-    skip : bool
-    spread : float
-        Denoising: half the sum of squares of targets about the mean of their point; no score lowers it.
-
-    Examples
-    --------
-    >>> problem = LineProblem(np.array([-1.0, 1.0]), np.ones(2), None, 1.0, "relu", False)
-    >>> [float(bound.high) for bound in problem.end]
-    [-1.0, 0.0]
-    """
-
-    points: FloatArray
-    counts: FloatArray
-    targets: FloatArray | None
-    beta: float
-    activation: Activation
-    skip: bool
-    spread: float = 0.0
-
-    def at(self, beta: float) -> LineProblem:
-        """The same problem at another weight decay; what depends on the data only is worked out once."""
-        _ = self.aims, self.centre, self.loss_of_simple_fit  # the copy finds these
-        twin = copy(self)
-        vars(twin)["beta"] = beta
-        vars(twin).pop("end", None)
-        return twin
-
-    @cached_property
-    def loss_of_simple_fit(self) -> float:
-        """The size of the loss of the fitted Gaussian, or for denoising of the best constant."""
-        if self.targets is not None:
-            return 0.5 * float(self.counts @ (self.targets * self.targets)) + self.spread
-        lever = self.points - (self.counts @ self.points) / self.level
-        return self.level**2 / (2 * float(self.counts @ (lever * lever)))
-
-    @cached_property
-    def level(self) -> float:
-        """Height of a level end, the number of points for score matching and zero for denoising."""
-        return float(self.counts.sum()) if self.targets is None else 0.0
-
-    @cached_property
-    def aims(self) -> FloatArray:
-        """The targets, zero for score matching."""
-        return np.zeros(len(self.points)) if self.targets is None else self.targets
-
-    @cached_property
-    def centre(self) -> FloatArray:
-        """How many points stand above each, and half of those at it; zero for denoising."""
-        if self.targets is not None:
-            return np.zeros(len(self.points))
-        return self.level - np.cumsum(self.counts) + self.counts / 2
-
-    @property
-    def radius(self) -> float:
-        """Half the width of the tube, where no point is counted."""
-        return self.beta if self.activation == "relu" else self.beta / 2
-
-    @property
-    def share(self) -> float:
-        """By how much of its multiplicity the tube is narrower at a point, on either side."""
-        return 0.5 if self.targets is None else 0.0
-
-    @cached_property
-    def end(self) -> tuple[DoubleDouble, DoubleDouble]:
-        """Lowest and highest end of the beam, less its level; at a bound neurons at the ends may act."""
-        if self.skip:
-            return DoubleDouble(0.0), DoubleDouble(0.0)
-        beta = DoubleDouble(self.beta)
-        low, high = -beta, beta
-        if self.targets is None:
-            ends = float(max(self.counts[0], self.counts[-1]))
-            high = beta - (ends if self.activation == "relu" else 2 * ends)
-        if self.activation == "relu" and len(self.points) > 2:
-            # Beyond this the two walls of ReLU networks, one for each direction, would cross.
-            width = beta * 2.0 - 2 * self.share * float(self.counts[1:-1].max())
-            low = -width if width.high < beta.high else low
-            high = width if width.high < high.high else high
-        return low, high
-
-    def tilts(self, sides: FloatArray, lean: int) -> FloatArray:
-        """The share of the end's offset in the walls of these sides, and at the two ends of the beam."""
-        inner = sides * lean < 0 if self.activation == "relu" else np.full(len(sides), 0.5)
-        return np.concatenate([[1.0], inner, [0.0]])
-
-
-@dataclass(frozen=True, eq=False)
-class SplineClaim:
-    """What is claimed: an optimal score as a linear spline, and where its dual constraints are tight.
-
-    Parameters
-    ----------
-    knots : int array of shape (K + 2,)
-        Indices of points, increasing; the first and the last point among them.
-    sides : array of shape (K,)
-        For each inner knot +1 if the beam is at the top of the tube there, -1 if at the bottom.
-    values, rests : arrays of shape (K + 2,)
-        The score at the knots, and what rounding has cut off from it.
-    offset, offset_rest : float
-        The height of the beam's end less its level, likewise.
-    lean : int
-        The sign of the offset, 0 where the end is held level: it decides on which wall which neurons are.
-
-    Examples
-    --------
-    The line -x/2 through two points at -1 and 1:
-
-    >>> none, halves = np.zeros(0), np.array([0.5, -0.5])
-    >>> SplineClaim(np.array([0, 1]), none, halves, np.zeros(2), -1.0, 0.0, -1).lean
-    -1
-    """
-
-    knots: np.ndarray
-    sides: FloatArray
-    values: FloatArray
-    rests: FloatArray
-    offset: float
-    offset_rest: float
-    lean: int
-
-    def is_at(self, height: DoubleDouble) -> bool:
-        """Whether the end of the beam is exactly there."""
-        return self.offset == float(height.high) and self.offset_rest == float(height.low)
 
 
 @dataclass(frozen=True, eq=False)
@@ -271,23 +133,6 @@ class EndVerdict:
     strays: bool
 
 
-@dataclass(frozen=True, eq=False)
-class Sums:
-    """Sums over the points strictly between two neighbours of a list, one entry for each pair.
-
-    With w the distance of a point from the left one, over that between the two: of k (1 - w)^2, k w (1 - w),
-    k w^2, k l (1 - w), k l w; and of k and k l^2.
-    """
-
-    left: Number
-    mixed: Number
-    right: Number
-    pulled_left: Number
-    pulled_right: Number
-    mass: FloatArray
-    squares: FloatArray
-
-
 def examine(problem: LineProblem, claim: SplineClaim, *, exactly: bool = False) -> Verdict:
     r"""Find out how far a claimed spline is from the optimal score.
 
@@ -373,7 +218,7 @@ def _thread(
     offset, radius = _number(exactly, claim.offset, claim.offset_rest), _number(exactly, problem.radius)
     lengths = _number(exactly, problem.points[at[1:]]) - problem.points[at[:-1]]
     values = values_at(problem, claim, at, exactly=exactly)
-    sums = _add_up(problem, at, lengths, exactly)
+    sums = add_up(problem, at, lengths, exactly)
     counts, centre = problem.counts[at], problem.centre[at]
     tilts, walls = problem.tilts(sides, claim.lean), _padded(sides, 1, 1)
     centre[0], centre[-1] = problem.level, 0.0
@@ -487,7 +332,7 @@ def _tightest(problem: LineProblem, beam: _Beam) -> _Tight:
     data = (problem.points, problem.counts, problem.aims, problem.centre, problem.radius, problem.share)
     line = (rounded(beam.values), rounded(beam.heights), rounded(beam.slopes))
     found = _tight(
-        pieces, coarse, *_look(*data, float(rounded(axis)), float(rounded(narrower)), beam.at, *line)
+        pieces, coarse, *look(*data, float(rounded(axis)), float(rounded(narrower)), beam.at, *line)
     )
     if not beam.exactly or not len(found.points):
         return found
@@ -495,7 +340,7 @@ def _tightest(problem: LineProblem, beam: _Beam) -> _Tight:
     inclines = (beam.values[1:] - beam.values[:-1]) / beam.lengths
     lines = (_pairs(beam.values), _pairs(inclines), _pairs(beam.heights), _pairs(beam.slopes))
     shift = (_pair(axis), _pair(narrower))
-    return _tight(pieces, beam.blur[pieces], *_look_exactly(*data, *shift, pieces, beam.at, *lines))
+    return _tight(pieces, beam.blur[pieces], *look_exactly(*data, *shift, pieces, beam.at, *lines))
 
 
 def _size(number: Number) -> Number:
@@ -723,217 +568,3 @@ def sizes_at_knots(problem: LineProblem, claim: SplineClaim) -> FloatArray:
     natural = np.maximum(_padded(around, 1, 0), _padded(around, 0, 1))
     natural = np.where(natural > 0, natural, np.sqrt(squares.sum() / masses.sum()))
     return np.maximum(np.abs(claim.values), natural)
-
-
-def _add_up(problem: LineProblem, at: np.ndarray, lengths: Number, exactly: bool) -> Sums:
-    """Sum over the points between neighbouring contacts."""
-    has_targets = problem.targets is not None
-    if not exactly:
-        sums = _sums(problem.points, problem.counts, problem.aims, has_targets, at)
-        return Sums(*sums)
-    moments = _moments(problem.points, problem.counts, problem.aims, has_targets, at)
-    mass, squares = moments[8], moments[9]
-    # Of k u, k u^2, k l, k l u with u the distance from the left contact.
-    once, twice, pulled, pulled_once = (DoubleDouble(moments[j], moments[j + 1]) for j in (0, 2, 4, 6))
-    first, second = once / lengths, twice / lengths / lengths
-    on_right = pulled_once / lengths
-    return Sums(
-        left=mass - first * 2.0 + second,
-        mixed=first - second,
-        right=second,
-        pulled_left=pulled - on_right,
-        pulled_right=on_right,
-        mass=mass,
-        squares=squares,
-    )
-
-
-@compiled_sum
-def _sums(
-    points: FloatArray, counts: FloatArray, targets: FloatArray, has_targets: bool, at: np.ndarray
-) -> FloatArray:
-    """Sum what `Sums` says over the points strictly between neighbouring contacts, one row for each sum."""
-    out = np.zeros((7, len(at) - 1))
-    for p in range(len(at) - 1):
-        start = points[at[p]]
-        per_length = 1 / (points[at[p + 1]] - start)
-        for block in range(at[p] + 1, at[p + 1], _BLOCK):
-            stop = min(block + _BLOCK, at[p + 1])
-            x, k, aims = points[block:stop], counts[block:stop], targets[block:stop]
-            left = mixed = right = mass = 0.0
-            for i in range(len(x)):
-                w = (x[i] - start) * per_length
-                rest = 1 - w
-                left += k[i] * rest * rest
-                mixed += k[i] * w * rest
-                right += k[i] * w * w
-                mass += k[i]
-            out[0, p] += left
-            out[1, p] += mixed
-            out[2, p] += right
-            out[5, p] += mass
-            if has_targets:
-                pulled = on_right = squares = 0.0
-                for i in range(len(x)):
-                    pull = k[i] * aims[i]
-                    pulled += pull
-                    on_right += pull * ((x[i] - start) * per_length)
-                    squares += pull * aims[i]
-                out[3, p] += pulled - on_right
-                out[4, p] += on_right
-                out[6, p] += squares
-    return out
-
-
-@compiled
-def _look(
-    points: FloatArray,
-    counts: FloatArray,
-    targets: FloatArray,
-    centre: FloatArray,
-    radius: float,
-    share: float,
-    axis: float,
-    narrower: float,
-    at: np.ndarray,
-    values: FloatArray,
-    heights: FloatArray,
-    slopes: FloatArray,
-) -> tuple[np.ndarray, FloatArray]:
-    """Follow the beam from the right end of every piece; find on either side where it has the least room.
-
-    The middle of the tube is ``axis`` above its centre, and it is narrower by ``narrower`` on either side.
-    Returns for every piece the place at the top and that at the bottom, -1 for none, and their room.
-    """
-    where, rooms = np.full(2 * len(slopes), -1), np.full(2 * len(slopes), np.inf)
-    for p in range(len(slopes)):
-        start, height, slope = points[at[p]], heights[p + 1], slopes[p]
-        incline = (values[p + 1] - values[p]) / (points[at[p + 1]] - start)
-        for i in range(at[p + 1] - 1, at[p], -1):
-            height += slope * (points[i + 1] - points[i])
-            slope += counts[i] * (targets[i] - (values[p] + incline * (points[i] - start)))
-            off = height - centre[i] - axis
-            room = radius - narrower - share * counts[i] - abs(off)
-            side = 2 * p + (0 if off > 0 else 1)
-            if room < rooms[side]:
-                where[side], rooms[side] = i, room
-    return where, rooms
-
-
-# The same in double-double numbers, each a pair (high, low).
-
-_SPLITTER = 134217729.0  # 2^27 + 1 cuts 53 bits in two halves
-
-
-@compiled
-def _two_sum(a: float, b: float) -> tuple[float, float]:
-    total = a + b
-    part = total - a
-    return total, (a - (total - part)) + (b - part)
-
-
-@compiled
-def _two_product(a: float, b: float) -> tuple[float, float]:
-    total = a * b
-    scaled = _SPLITTER * a
-    a1 = scaled - (scaled - a)
-    a2 = a - a1
-    scaled = _SPLITTER * b
-    b1 = scaled - (scaled - b)
-    b2 = b - b1
-    return total, ((a1 * b1 - total) + a1 * b2 + a2 * b1) + a2 * b2
-
-
-@compiled
-def _add(a: float, a_low: float, b: float, b_low: float) -> tuple[float, float]:
-    total, error = _two_sum(a, b)
-    error += a_low + b_low
-    high = total + error
-    return high, error - (high - total)
-
-
-@compiled
-def _times(a: float, a_low: float, b: float, b_low: float) -> tuple[float, float]:
-    total, error = _two_product(a, b)
-    error += a * b_low + a_low * b
-    high = total + error
-    return high, error - (high - total)
-
-
-@compiled
-def _moments(
-    points: FloatArray, counts: FloatArray, targets: FloatArray, has_targets: bool, at: np.ndarray
-) -> FloatArray:
-    """Sum k u, k u^2, k l and k l u over the points strictly between neighbouring contacts; see `_add_up`.
-
-    The rows are high and low parts in turn; the last two are k and k l^2, in doubles.
-    """
-    out = np.zeros((10, len(at) - 1))
-    for p in range(len(at) - 1):
-        start = points[at[p]]
-        once = once_low = twice = twice_low = mass = 0.0
-        pulled = pulled_low = along = along_low = squares = 0.0
-        for i in range(at[p] + 1, at[p + 1]):
-            k = counts[i]
-            u, u_low = _two_sum(points[i], -start)
-            ku, ku_low = _times(u, u_low, k, 0.0)
-            kuu, kuu_low = _times(ku, ku_low, u, u_low)
-            once, once_low = _add(once, once_low, ku, ku_low)
-            twice, twice_low = _add(twice, twice_low, kuu, kuu_low)
-            mass += k
-            if has_targets:
-                kl, kl_low = _two_product(k, targets[i])
-                klu, klu_low = _times(kl, kl_low, u, u_low)
-                pulled, pulled_low = _add(pulled, pulled_low, kl, kl_low)
-                along, along_low = _add(along, along_low, klu, klu_low)
-                squares += kl * targets[i]
-        out[0, p], out[1, p], out[2, p], out[3, p] = once, once_low, twice, twice_low
-        out[4, p], out[5, p], out[6, p], out[7, p] = pulled, pulled_low, along, along_low
-        out[8, p], out[9, p] = mass, squares
-    return out
-
-
-@compiled
-def _look_exactly(
-    points: FloatArray,
-    counts: FloatArray,
-    targets: FloatArray,
-    centre: FloatArray,
-    radius: float,
-    share: float,
-    axis: tuple[float, float],
-    narrower: tuple[float, float],
-    pieces: np.ndarray,
-    at: np.ndarray,
-    values: FloatArray,
-    inclines: FloatArray,
-    heights: FloatArray,
-    slopes: FloatArray,
-) -> tuple[np.ndarray, FloatArray]:
-    """Do what `_look` does, for some of the pieces; numbers along the last axis are (high, low)."""
-    where, rooms = np.full(2 * len(pieces), -1), np.full(2 * len(pieces), np.inf)
-    half, half_low = _add(radius, 0.0, -narrower[0], -narrower[1])
-    for q in range(len(pieces)):
-        p = pieces[q]
-        start = points[at[p]]
-        height, height_low = heights[p + 1, 0], heights[p + 1, 1]
-        slope, slope_low = slopes[p, 0], slopes[p, 1]
-        for i in range(at[p + 1] - 1, at[p], -1):
-            gap, gap_low = _two_sum(points[i + 1], -points[i])
-            rise, rise_low = _times(slope, slope_low, gap, gap_low)
-            height, height_low = _add(height, height_low, rise, rise_low)
-            u, u_low = _two_sum(points[i], -start)
-            ahead, ahead_low = _times(inclines[p, 0], inclines[p, 1], u, u_low)
-            score, score_low = _add(values[p, 0], values[p, 1], ahead, ahead_low)
-            rest, rest_low = _add(targets[i], 0.0, -score, -score_low)
-            bend, bend_low = _times(rest, rest_low, counts[i], 0.0)
-            slope, slope_low = _add(slope, slope_low, bend, bend_low)
-            off, off_low = _add(height, height_low, -centre[i], 0.0)
-            off, off_low = _add(off, off_low, -axis[0], -axis[1])
-            sign = -1.0 if off > 0 else 1.0
-            room, room_low = _add(half, half_low, sign * off, sign * off_low)
-            room, room_low = _add(room, room_low, -share * counts[i], 0.0)
-            side = 2 * q + (0 if off > 0 else 1)
-            if room < rooms[side]:
-                where[side], rooms[side] = i, room
-    return where, rooms

@@ -38,10 +38,11 @@ from .certificates import (
     sizes_of_scores,
 )
 from .coarse_to_fine import Solution, solve_by_levels
+from .line_problem import LineProblem, SplineClaim
 from .networks import KinkNetwork, TwoLayerNetwork
 from .piecewise_linear import PiecewiseLinearScore
 from .sharpening import sharpened
-from .spline_certificates import LineProblem, SplineClaim, Verdict
+from .spline_certificates import Verdict
 
 __all__ = ["UnivariateScore", "denoising_score_matching", "score_matching", "score_matching_path"]
 

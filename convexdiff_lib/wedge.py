@@ -28,7 +28,7 @@ from numpy.typing import ArrayLike
 from ._results import result
 from ._validation import FloatArray, as_data, as_flag, as_matrix, as_memory_limit, as_positive
 from .arrangements import chamber_signs
-from .certificates import Certificate, NotCertifiedError
+from .certificates import SCORE_TOLERANCE_BY_LOSS, Certificate, NotCertifiedError, score_error_in_space
 from .cross_products import cross_product
 from .group_lasso import as_norm, bounds, close_features, responses, solve_group_lasso
 from .networks import TwoLayerNetwork
@@ -357,7 +357,7 @@ def certify_wedge(
     >>> net = TwoLayerNetwork(half, np.zeros(1), half.T, np.zeros(2), np.zeros((2, 2)))
     >>> print(certify_wedge([[1, 0]], [[1, 0]], net, [[0.5, 0]], lam=0.5))
     certificate holds: primal 0.75, dual 0.75
-    relative gap <= 1e-12, infeasibility <= 1e-12
+    relative gap <= 1e-12, infeasibility <= 1e-12, score error <= 1e-02
     """
     points, labels, dual_point = as_matrix(X, "X"), as_matrix(targets, "targets"), as_matrix(Q, "Q")
     lam, p = as_positive(lam, "lam"), as_norm(p)
@@ -390,9 +390,18 @@ def certify_wedge(
         dual_point = dual_point * (lam / largest)
     first = np.column_stack([network.W1, network.b1]) if bias and not free else network.W1
     sizes = [np.sum(np.linalg.norm(layer, ord=p, axis=1) ** 2) for layer in (first, network.W2.T)]
-    primal = float(np.sum((network(points) - labels) ** 2) + lam * sum(sizes))
+    scores = network(points)
+    primal = float(np.sum((scores - labels) ** 2) + lam * sum(sizes))
     dual = float(2 * np.sum(dual_point * labels) - np.sum(dual_point**2))
-    return Certificate(primal, dual, 0.0, max(abs(primal), abs(dual)))
+    slack = abs(primal - dual) / 2  # (32) has twice the usual loss
+    return Certificate(
+        primal,
+        dual,
+        0.0,
+        max(abs(primal), abs(dual)),
+        score_error=score_error_in_space(points, scores, slack, labels),
+        score_tolerance=SCORE_TOLERANCE_BY_LOSS,
+    )
 
 
 def largest_response(X: ArrayLike, Q: ArrayLike, *, p: int = 2) -> float:

@@ -8,6 +8,9 @@
 Instances that were chosen for what is special about them, such as those of the zoo, are counted apart:
 ``evidence(..., structured=True)``.  ``pytest --record-evidence`` writes claims/evidence.json from the run.
 Every other run compares.
+
+``--share 2/3`` runs the second third of the cases of every test function, and at least one: where a whole run
+has passed, three runs on three kinds of machine try every case on one of them and every function on all.
 """
 
 from __future__ import annotations
@@ -78,6 +81,35 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--record-evidence", action="store_true", help="write claims/evidence.json from this run"
     )
+    parser.addoption(
+        "--share",
+        default="1/1",
+        metavar="I/N",
+        help="run every N-th case of a test function, from the I-th on",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    part, parts = (int(number) for number in config.getoption("--share").split("/"))
+    if not 1 <= part <= parts:
+        raise pytest.UsageError(f"--share must be I/N with 1 <= I <= N; got {part}/{parts}")
+    kept = in_share(items, part, parts)
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = [item for item in items if item in kept]
+
+
+def in_share(items: list[pytest.Item], part: int, parts: int) -> set[pytest.Item]:
+    """Every parts-th case of each test function; one of fewer cases, and all that is no test function."""
+    kept = set()
+    cases: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        if isinstance(item, pytest.Function):
+            cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
+        else:
+            kept.add(item)
+    for same in cases.values():
+        kept |= set(same[part - 1 :: parts] or same[part % len(same) :][:1])
+    return kept
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -92,6 +124,7 @@ class Recorder:
     def __init__(self, config: pytest.Config) -> None:
         option = config.option
         picked = any("::" in argument for argument in config.args)
+        picked = picked or option.share != "1/1"
         picked = picked or any(getattr(option, o, None) for o in ("keyword", "markexpr", "deselect", "lf"))
         self.whole_functions = not picked
         self.fresh: list[Record] = []

@@ -21,7 +21,8 @@ from convexdiff_lib._validation import Activation, FloatArray
 from convexdiff_lib.active_set import Spline, descend, first_spline
 from convexdiff_lib.beam import Tube, denoising_tube, score_matching_tube, solve_beam
 from convexdiff_lib.coarse_to_fine import coarsen, solve_by_levels
-from convexdiff_lib.spline_certificates import LineProblem, SplineClaim, Verdict, examine
+from convexdiff_lib.line_problem import LineProblem, SplineClaim
+from convexdiff_lib.spline_certificates import Verdict, examine
 
 
 def tube_of(x: FloatArray, beta: float, activation: Activation, skip: bool) -> Tube:

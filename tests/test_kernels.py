@@ -1,6 +1,9 @@
 """The rows of ``make kernels`` force what they say, and notice when they do not."""
 
 import platform
+import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -85,6 +88,28 @@ def test_no_file_is_left_out_by_a_name_that_is_none() -> None:
     assert not rows["threads"].wants("tests/test_beam.py")
     assert rows["uncompiled"].wants("tests/test_beam.py")
     assert not rows["uncompiled"].wants("chapters")
+
+
+def cases_of_this_file(share: str) -> list[str]:
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
+    told = subprocess.run(
+        [*command, f"--share={share}", __file__],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+        cwd=kernels.ROOT,
+    )
+    return re.findall(r"::(\S+)", told.stdout)
+
+
+def test_between_them_the_shares_are_all_cases_and_each_has_every_function() -> None:
+    everything = cases_of_this_file("1/1")
+    functions = {case.partition("[")[0] for case in everything}
+    parts = [cases_of_this_file(f"{part}/3") for part in (1, 2, 3)]
+    assert [{case.partition("[")[0] for case in part} for part in parts] == 3 * [functions]
+    assert {case for part in parts for case in part} == set(everything)
+    assert max(map(len, parts)) < len(everything)
+    assert cases_of_this_file("4/3") == []
 
 
 def test_a_file_that_cannot_be_imported_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,11 +16,12 @@ from convexdiff_lib import NotCertifiedError, denoising_score_matching, score_ma
 from convexdiff_lib._validation import Activation, FloatArray
 from convexdiff_lib.datasets import GaussianMixture
 from convexdiff_lib.large_weight_decay import large_weight_decay_threshold
+from convexdiff_lib.line_problem import LineProblem, SplineClaim
 from convexdiff_lib.path import SolutionPath, denoising_path, solution_path
 from convexdiff_lib.piecewise_linear import PiecewiseLinearScore
 from convexdiff_lib.programs import score_matching_program, solve_program
 from convexdiff_lib.selection import score_error
-from convexdiff_lib.spline_certificates import LineProblem, SplineClaim, Verdict, examine
+from convexdiff_lib.spline_certificates import Verdict, examine
 from convexdiff_lib.univariate import UnivariateScore
 
 

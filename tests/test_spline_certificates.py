@@ -19,8 +19,9 @@ from convexdiff_lib.beam import score_matching_tube
 from convexdiff_lib.candidates import claim_from_spline
 from convexdiff_lib.certificates import certify_score_matching, dual_violation
 from convexdiff_lib.coarse_to_fine import solve_by_levels
+from convexdiff_lib.line_problem import LineProblem, SplineClaim
 from convexdiff_lib.sharpening import sharpened
-from convexdiff_lib.spline_certificates import LineProblem, SplineClaim, examine, sizes_at_knots, values_at
+from convexdiff_lib.spline_certificates import examine, sizes_at_knots, values_at
 
 
 def claim_for(

@@ -29,8 +29,9 @@ from convexdiff_lib._validation import Activation, FloatArray
 from convexdiff_lib.active_set import Spline, descend
 from convexdiff_lib.beam import Tube
 from convexdiff_lib.coarse_to_fine import Solution, solve_by_levels
+from convexdiff_lib.line_problem import LineProblem, SplineClaim
 from convexdiff_lib.networks import KinkNetwork
-from convexdiff_lib.spline_certificates import LineProblem, SplineClaim, Verdict, examine
+from convexdiff_lib.spline_certificates import Verdict, examine
 
 RELATIVE = 1e-9  # of the certificate's scale: ten times below the gap that a certificate forgives
 

@@ -5,7 +5,8 @@
 The last digits of a sum or of a product of matrices depend on the processor: OpenBLAS has a kernel for each
 family, NumPy a loop for each set of SIMD instructions, and threads add in another order. No test and no
 stored output may hang on them. Each row below forces one such choice, asks a fresh process what is really in
-use, and runs the tests. ``make test`` is the row in which nothing is forced.
+use, and runs the tests. ``make test`` is the row in which nothing is forced, and runs them all. The rows
+that a part of the cases is shared out among run every test function, and between them every case.
 
 With ``--library`` only the tests of the library run, with what is installed: neither chapters, nor the files
 that import something that is missing, as PyTorch. So it serves for other versions of Python and of the
@@ -71,6 +72,7 @@ class Row:
     options: tuple[str, ...] = ()
     chapters: bool = True
     without: frozenset[str] = frozenset()
+    share: str = "1/1"
 
     def wants(self, argument: str) -> bool:
         """Whether it runs this file or folder."""
@@ -133,18 +135,18 @@ def rows(own: Used) -> list[Row]:
         names = ["Prescott", "Haswell"]
         if {"X86_V4", "AVX512_SKX"} & set(own.simd) and not WITH_AVX512 & set(own.cores):
             names.append("SkylakeX")
-        found += [Row(name.lower(), {"OPENBLAS_CORETYPE": name}) for name in names]
+        shares = {"Prescott": "1/3", "Haswell": "2/3", "SkylakeX": "2/3"}
+        found += [Row(name.lower(), {"OPENBLAS_CORETYPE": name}, share=shares[name]) for name in names]
     if own.simd:
         plain = {"NPY_DISABLE_CPU_FEATURES": " ".join(own.simd), "ATEN_CPU_CAPABILITY": "default"}
-        found.append(Row("plain", plain))
+        found.append(Row("plain", plain, share="3/3"))
     several = {"OPENBLAS_NUM_THREADS": str(max(2, os.cpu_count() or 2))}
     line = frozenset(file.name for file in numerical_tests()) - SPACE
     found.append(Row("threads", several, without=line))
     compiling = ("--ignore=convexdiff_lib/compiling.py",)  # its examples compile
     # Chapters fit up to a million points, which takes minutes where loops are interpreted.
-    found.append(
-        Row("uncompiled", {"CONVEXDIFF_NUMBA": "0"}, "site or compiled", compiling, False, frozenset(SPACE))
-    )
+    uncompiled = {"CONVEXDIFF_NUMBA": "0"}
+    found.append(Row("uncompiled", uncompiled, "site or compiled", compiling, False, frozenset(SPACE), "1/2"))
     return found
 
 
@@ -184,7 +186,8 @@ def passes(row: Row, arguments: list[str]) -> bool:
     print(f"{row.name:11} {used}", *wrong, sep="; ", flush=True)
     start = time.perf_counter()
     wanted = [argument for argument in arguments if row.wants(argument)]
-    command = [sys.executable, "-m", "pytest", "-q", "-m", f"not ({row.left_out})", *row.options, *wanted]
+    chosen = ["-m", f"not ({row.left_out})", f"--share={row.share}", *row.options]
+    command = [sys.executable, "-m", "pytest", "-q", *chosen, *wanted]
     run = subprocess.run(
         command, cwd=ROOT, env=row.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
