@@ -129,7 +129,7 @@ def test_a_certificate_sees_how_far_a_score_is_off(
         # The optimum itself is only known to its own bound.
         assert found.score_error is not None
         assert found.score_error >= solved.ratio(factor) * (1 - 1e-6) - 2 * (best.score_error or 0.0)
-        assert not (found.holds and solved.ratio(factor) > 0.01)
+        assert not found.holds or solved.ratio(factor) <= 0.01
     assert solved.certified(1 + 1e-6).holds is True
 
 

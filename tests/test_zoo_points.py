@@ -414,8 +414,8 @@ KNOWN = {"parallel rows": 3.0}
 # Points on both sides of a line: the best neurons lie exactly on its hyperplane, where the solver loses them.
 # The first has an optimum by hand.
 UNCERTIFIED = {"cross", "cross of unlike arms", "symmetric", "one opposite row", "lattice"}
-# Where two rows are nearly parallel and the weight decay is near the critical one, the loss of these two hides
-# the score at all others: the gap does not settle it.
+# Near the critical weight decay the loss of two nearly parallel rows hides the score at all others: the gap
+# does not settle it.
 TIMES_CRITICAL = {"nearly parallel": 3.1}
 
 
