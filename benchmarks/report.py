@@ -113,9 +113,7 @@ def table(records: Records) -> str:
     compared = [record for part in COMPARED for record in parts[part]]
     if compared:
         blocks.append(_ratios(compared, records))
-    blocks += [
-        _single(parts[p]) for p in ("path", "evaluation", "sampling", "bandwidth", "compilation") if parts[p]
-    ]
+    blocks += [_single(parts[p]) for p in ("path", "evaluation", "sampling", "bandwidth") if parts[p]]
     return "\n\n".join(blocks)
 
 

@@ -7,16 +7,12 @@ from __future__ import annotations
 
 import argparse
 import gc
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 import numpy as np
@@ -204,24 +200,6 @@ def bandwidth(case: Case) -> Record:
     }
 
 
-def compilation(case: Case) -> Record:
-    """Time a first call that compiles its loops, and one that finds them all on disk."""
-    script = (
-        "import time, numpy as np\n"
-        "from convexdiff_lib import score_matching\n"
-        f"x = np.random.default_rng(0).normal(size={case.instance.n})\n"
-        "begin = time.perf_counter()\n"
-        f"score_matching(x, {case.instance.beta})\n"
-        "print(time.perf_counter() - begin)\n"
-    )
-    with TemporaryDirectory() as cache:
-        environment = os.environ | {"NUMBA_CACHE_DIR": cache, "CONVEXDIFF_NUMBA": "1"}
-        first, later = (
-            float(subprocess.check_output([sys.executable, "-c", script], env=environment)) for _ in range(2)
-        )
-    return {"status": "solved", "seconds": first, "from_disk": later}
-
-
 def _memory_speed() -> tuple[float, float]:
     """Bytes read and written per second: by a copy, and by a scaled sum, which takes NumPy two passes."""
     source = np.ones(2**26)
@@ -243,7 +221,6 @@ HANDLERS: dict[str, Callable[[Case], Record]] = {
     "evaluation": evaluation,
     "sampling": sampling,
     "bandwidth": bandwidth,
-    "compilation": compilation,
 }
 
 
@@ -306,7 +283,6 @@ def cases() -> Iterator[Case]:
     yield from (Case("sampling", "10^7 samples", instance) for instance in few(10**5))
     for loss in LOSSES:
         yield Case("bandwidth", "one round", Instance(loss, "relu", True, LARGE, 0.01 * LARGE))
-    yield Case("compilation", "first call", Instance("score matching", "relu", False, 10**4, 100.0))
 
 
 def chosen(parts: list[str], sizes: list[int]) -> list[Case]:

@@ -141,6 +141,7 @@ def test_what_is_glued_is_a_count_or_a_text(name: str) -> None:
     """A float is stored, and compared, to its last digit: glue what the page shows, as ``f"{gap:.2f}"``."""
     stored = glued(notebook_of(name))
     assert {key: text for key, text in stored.items() if not re.fullmatch(r"-?\d+|'[^']*'", text)} == {}
+    assert {key: text for key, text in stored.items() if text in ("'nan'", "'inf'", "''")} == {}
 
 
 @pytest.mark.parametrize(

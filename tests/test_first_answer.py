@@ -53,10 +53,11 @@ def test_compiling_first_would_take_ten_times_as_long() -> None:
 
 
 def test_later_answers_are_as_quick_as_before() -> None:
-    # A million points take less than 0.2 s where nothing else runs that reads the same memory.
-    for n, most in ((10**3, 1.5e-3), (10**6, 0.4)):
-        found = first_fits(n, "from the start", "filled")
-        assert max(found["later_score_matching"], found["later_denoising"]) <= most
+    few, many = (first_fits(n, "from the start", "filled") for n in (10**3, 10**6))
+    assert max(few["later_score_matching"], few["later_denoising"]) <= 1.5e-3
+    assert many["later_score_matching"] <= 0.2
+    # Denoising sorts the targets along, which takes half of it.
+    assert many["later_denoising"] <= 0.25
 
 
 def test_without_numba_a_million_points_take_less_than_two_minutes() -> None:
