@@ -1,7 +1,7 @@
 """The rules that tie the registry, the evidence, the tests and the chapters together.
 
 Each rule takes a `Book` and returns its complaints, one sentence each; an empty list means that the
-rule is kept.  ``tests/test_claims.py`` applies all of them, and breaks each one on purpose.
+rule is kept.  ``tests/book/test_claims.py`` applies all of them, and breaks each one on purpose.
 """
 
 from __future__ import annotations

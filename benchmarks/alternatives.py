@@ -22,9 +22,11 @@ from instances import FloatArray, Instance, data, fit, judge, tube_of
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import Lasso
 
-from convexdiff_lib.beam import Tube
-from convexdiff_lib.beam import _interior_point as clarabel_on_beam  # the route, without its start and polish
-from convexdiff_lib.programs import denoising_program, score_matching_program, solve_program
+from convexdiff_lib.line.beam import Tube
+from convexdiff_lib.line.beam import (
+    _interior_point as clarabel_on_beam,  # the route, without its start and polish
+)
+from convexdiff_lib.paper.univariate_programs import denoising_program, score_matching_program, solve_program
 
 PIQP_TOLERANCE = 1e-9
 OSQP_TOLERANCE = 1e-6

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from report import machine
 
-from convexdiff_lib.arrangements import enumerate_arrangements
+from convexdiff_lib.space.arrangements import enumerate_arrangements
 
 RESULTS = Path(__file__).with_suffix(".json")
 

@@ -82,7 +82,7 @@ def python(script: str, cache: str, form: str) -> Any:
 
 def imports() -> Iterator[Record]:
     """Import the library with what a fit of one-dimensional data needs, and other packages."""
-    ours = IMPORT.format(package="convexdiff_lib.univariate")
+    ours = IMPORT.format(package="convexdiff_lib.line.training")
     seconds = min(python(ours, "", "never") for _ in range(RUNS))
     for package in ALTERNATIVES:
         theirs = min(python(IMPORT.format(package=package), "", "never") for _ in range(RUNS))

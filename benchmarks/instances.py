@@ -9,11 +9,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from convexdiff_lib.beam import Tube, denoising_tube, score_matching_threshold, score_matching_tube
-from convexdiff_lib.certificates import Certificate, certify_denoising, certify_score_matching
+from convexdiff_lib.certificates import Certificate
 from convexdiff_lib.datasets import perturb
-from convexdiff_lib.networks import KinkNetwork
-from convexdiff_lib.univariate import UnivariateScore, denoising_score_matching, score_matching
+from convexdiff_lib.line.beam import Tube, denoising_tube, score_matching_threshold, score_matching_tube
+from convexdiff_lib.line.kink_network import KinkNetwork
+from convexdiff_lib.line.network_certificates import certify_denoising, certify_score_matching
+from convexdiff_lib.line.training import UnivariateScore, denoising_score_matching, score_matching
 
 FloatArray = NDArray[np.float64]
 Loss = Literal["score matching", "denoising"]

@@ -11,7 +11,7 @@ from report import machine
 
 from convexdiff_lib import score_matching
 from convexdiff_lib.datasets import paper_mixture, standard_normal
-from convexdiff_lib.langevin import langevin_dynamics
+from convexdiff_lib.sampling.langevin import langevin_dynamics
 
 RESULTS = Path(__file__).with_suffix(".json")
 CHAINS, STEPS = 100_000, 500

@@ -21,7 +21,7 @@ from report import Records, key, load, machine, save, table
 from worker import Record, Worker, peak_mib
 
 from convexdiff_lib import compile_loops
-from convexdiff_lib.univariate import score_matching_path
+from convexdiff_lib.line.training import score_matching_path
 
 T = TypeVar("T")
 
@@ -170,7 +170,7 @@ def bandwidth(case: Case) -> Record:
     A round has to read, for every point, its position, multiplicity and target, and the middle and the
     half-width of the tube there, 8 bytes each.
     """
-    from convexdiff_lib.active_set import Spline, descend
+    from convexdiff_lib.line.active_set import Spline, descend
 
     copy, triad = _memory_speed()
     instance = case.instance

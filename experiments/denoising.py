@@ -14,7 +14,7 @@ import torch
 
 from convexdiff_lib._validation import Activation
 from convexdiff_lib.datasets import standard_normal
-from convexdiff_lib.denoising_experiments import (
+from convexdiff_lib.paper.denoising_experiments import (
     AnnealedSamples,
     DenoisingSetting,
     anneal,

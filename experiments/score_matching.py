@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from convexdiff_lib.experiments import SETTINGS, run_experiment
+from convexdiff_lib.paper.score_matching_experiments import SETTINGS, run_experiment
 
 Record = dict[str, Any]
 Report = Callable[[int, int, str], None]

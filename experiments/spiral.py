@@ -11,9 +11,9 @@ import torch
 
 from convexdiff_lib._validation import FloatArray
 from convexdiff_lib.datasets import Spiral
-from convexdiff_lib.nonconvex import AdamRuns
-from convexdiff_lib.spiral_experiment import SpiralSetting, anneal_in_the_plane, likeness
-from convexdiff_lib.wedge import WedgeScore
+from convexdiff_lib.paper.nonconvex import AdamRuns
+from convexdiff_lib.paper.spiral_experiment import SpiralSetting, anneal_in_the_plane, likeness
+from convexdiff_lib.space.wedge import WedgeScore
 
 Record = dict[str, Any]
 Report = Callable[[int, int, str], None]

@@ -10,9 +10,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from convexdiff_lib._validation import Activation, FloatArray
-from convexdiff_lib.active_set import descend, first_spline
-from convexdiff_lib.beam import Beam, Tube
-from convexdiff_lib.networks import KinkNetwork, TwoLayerNetwork
+from convexdiff_lib.line.active_set import descend, first_spline
+from convexdiff_lib.line.beam import Beam, Tube
+from convexdiff_lib.line.kink_network import KinkNetwork
+from convexdiff_lib.networks import TwoLayerNetwork
 
 NETWORKS: list[tuple[Activation, bool]] = [("relu", False), ("relu", True), ("abs", False), ("abs", True)]
 every_network: pytest.MarkDecorator = pytest.mark.parametrize(

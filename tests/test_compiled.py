@@ -7,11 +7,10 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from library import SOURCES
 
-ROOT = Path(__file__).parents[1] / "convexdiff_lib"
 DECORATORS = {"compiled", "compiled_sum"}
 
 
@@ -37,14 +36,13 @@ def called_elsewhere(source: str, compiled_names: set[str]) -> set[str]:
     return (called & compiled_names) - set(mine)
 
 
-MODULES = {path.name: path.read_text(encoding="utf-8") for path in sorted(ROOT.glob("*.py"))}
-ALL_LOOPS = {name for source in MODULES.values() for name in loops(source)}
+ALL_LOOPS = {name for source in SOURCES.values() for name in loops(source)}
 
 
-@pytest.mark.parametrize("module", [name for name, source in MODULES.items() if loops(source)])
+@pytest.mark.parametrize("module", [name for name, source in SOURCES.items() if loops(source)])
 def test_a_loop_calls_loops_of_its_own_module_only(module: str) -> None:
     """What is stored on disk is renewed when the module changes, not when one changes that it calls."""
-    assert called_elsewhere(MODULES[module], ALL_LOOPS) == set()
+    assert called_elsewhere(SOURCES[module], ALL_LOOPS) == set()
 
 
 def test_a_call_into_another_module_is_noticed() -> None:
@@ -56,9 +54,8 @@ def test_a_call_into_another_module_is_noticed() -> None:
 MANY_WAYS = """
 import numpy as np
 import convexdiff_lib as lib
-from convexdiff_lib import certificates
 from convexdiff_lib._compiled import LOOPS
-from convexdiff_lib.path import denoising_path, solution_path
+from convexdiff_lib.line.path import denoising_path, solution_path
 
 rng = np.random.default_rng(0)
 plain = rng.normal(size=3000)
@@ -72,12 +69,12 @@ for x in many:
             for beta in (len(x) // 2, float(len(x) // 3)):
                 kind = {"activation": activation, "skip": skip}
                 fit = lib.score_matching(x, beta, **kind)
-                certificates.certify_score_matching(x, fit.kink_network, fit.z, beta, **kind)
+                lib.certify_score_matching(x, fit.kink_network, fit.z, beta, **kind)
                 lib.denoising_score_matching(x, np.asarray(x)[::-1], beta, **kind)
                 fit([0, 1])
                 fit(np.arange(3)[::-1])
-tube = lib.beam.score_matching_tube(np.sort(plain), np.ones(3000), 90, activation="relu", skip=False)
-lib.coarse_to_fine.solve_by_levels(tube)
+tube = lib.line.beam.score_matching_tube(np.sort(plain), np.ones(3000), 90, activation="relu", skip=False)
+lib.line.coarse_to_fine.solve_by_levels(tube)
 few = rng.normal(size=12)
 solution_path(few, down_to=4)
 denoising_path(few, np.arange(12), down_to=1, skip=True)
@@ -115,7 +112,7 @@ print([loop.function.__name__ for loop in LOOPS if loop.native is None or not _i
 
 def test_all_loops_can_be_compiled_beforehand() -> None:
     """What `compile_loops` does not call would be compiled in somebody's first fit."""
-    with_loops = [name for name, source in MODULES.items() if loops(source)]
+    with_loops = [name for name, source in SOURCES.items() if loops(source)]
     assert run(ALL_AT_ONCE, "").splitlines() == [str(len(with_loops)), "[]"]
 
 
@@ -123,7 +120,7 @@ ANSWERS = """
 import json
 import numpy as np
 import convexdiff_lib as lib
-from convexdiff_lib.path import denoising_path, solution_path
+from convexdiff_lib.line.path import denoising_path, solution_path
 
 rng = np.random.default_rng(3)
 answers = []

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import os
 import subprocess
 import sys
+from types import ModuleType
 
 import pytest
+from library import FOLDER, PUBLIC, WINGS
 
 import convexdiff_lib
 
@@ -32,7 +35,7 @@ ONE_DIMENSION = f"""
 import sys
 import numpy as np
 from convexdiff_lib import denoising_score_matching, score_matching, score_matching_path
-from convexdiff_lib.path import denoising_path, solution_path
+from convexdiff_lib.line.path import denoising_path, solution_path
 rng = np.random.default_rng(0)
 x, noise = rng.normal(size=200), rng.normal(size=200)
 fit = score_matching(x, 20.0)
@@ -50,31 +53,44 @@ def test_one_dimension_needs_numpy_only() -> None:
     assert printed(ONE_DIMENSION, CONVEXDIFF_NUMBA="0") == "[]"
 
 
-@pytest.mark.parametrize("name", convexdiff_lib.__all__)
-def test_every_name_leads_to_its_module(name: str) -> None:
-    thing = getattr(convexdiff_lib, name)
-    assert thing is getattr(importlib.import_module(thing.__module__), name)
-    assert name in dir(convexdiff_lib)
+@pytest.mark.parametrize("door", ["", *WINGS])
+def test_every_name_leads_to_its_module(door: str) -> None:
+    package = importlib.import_module(f"convexdiff_lib.{door}".rstrip("."))
+    for name in package.__all__:
+        thing = getattr(package, name)
+        home = thing.__name__ if isinstance(thing, ModuleType) else thing.__module__
+        assert home.startswith(package.__name__)
+        assert isinstance(thing, ModuleType) or thing is getattr(importlib.import_module(home), name)
+        assert name in dir(package)
+
+
+@pytest.mark.parametrize("door", ["", *WINGS])
+def test_what_the_stub_exports_is_what_it_imports(door: str) -> None:
+    stub = ast.parse((FOLDER / door / "__init__.pyi").read_text("utf-8"))
+    imported = [a.name for node in stub.body if isinstance(node, ast.ImportFrom) for a in node.names]
+    (exported,) = (ast.literal_eval(node.value) for node in stub.body if isinstance(node, ast.Assign))
+    assert sorted(imported) == sorted(exported)
+    public = {name.partition(".")[2] for name in PUBLIC if name.startswith(f"{door}.")} if door else {*WINGS}
+    assert public <= set(exported)
 
 
 def test_modules_are_names_too_and_others_are_not() -> None:
-    asked = "lib.path.__name__, lib._passes.__name__, hasattr(lib, 'nothing')"
-    assert (
-        printed(f"import convexdiff_lib as lib; print({asked})")
-        == "convexdiff_lib.path convexdiff_lib._passes False"
-    )
-    with pytest.raises(AttributeError, match="module 'convexdiff_lib' has no attribute 'score_match'"):
-        _ = convexdiff_lib.score_match
+    asked = "lib.line.path.__name__, hasattr(lib, 'nothing'), hasattr(lib.line, 'nothing')"
+    assert printed(f"import convexdiff_lib as lib; print({asked})") == "convexdiff_lib.line.path False False"
+    with pytest.raises(AttributeError, match="convexdiff_lib attribute score_match"):
+        _ = getattr(convexdiff_lib, "score_match")  # noqa: B009  (checked at run time)
     assert printed("from convexdiff_lib import *; print(score_matching.__name__)") == "score_matching"
 
 
-@pytest.mark.parametrize("module", ["denoising_experiments", "experiments", "nonconvex", "spiral_experiment"])
+@pytest.mark.parametrize(
+    "module", ["denoising_experiments", "score_matching_experiments", "nonconvex", "spiral_experiment"]
+)
 def test_without_pytorch_the_error_names_the_extra(module: str) -> None:
     script = (
         "import sys\n"
         "sys.modules['torch'] = None\n"
         "try:\n"
-        f"    import convexdiff_lib.{module}\n"
+        f"    import convexdiff_lib.paper.{module}\n"
         "except ImportError as error:\n"
         "    print(error, error.name)\n"
     )

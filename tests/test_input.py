@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import re
 import sys
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import library
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
 
-import convexdiff_lib
 from convexdiff_lib import (
     TwoLayerNetwork,
     denoising_loss,
@@ -27,31 +25,14 @@ from convexdiff_lib import (
     score_matching_loss,
     score_matching_path,
 )
-from convexdiff_lib.arrangements import (
-    chamber_signs,
-    count_arrangements,
-    count_bound,
-    count_chambers,
-    coverage,
-    enumerate_arrangements,
-    printed_patterns,
-)
-from convexdiff_lib.certificates import certify_denoising, certify_score_matching, dual_violation
-from convexdiff_lib.cones import network_from_blocks, split_in_cone
-from convexdiff_lib.cross_products import cross_product
 from convexdiff_lib.datasets import Cross, GaussianMixture, Spiral, Uniform, perturb
-from convexdiff_lib.exact_law import GridLaw, annealed_laws, averaged_law, propagate
-from convexdiff_lib.gated import (
-    certify_gated,
-    critical_weight_decay,
-    gated_denoising,
-    gated_score_matching,
-)
-from convexdiff_lib.group_lasso import certify_group_lasso, solve_group_lasso
-from convexdiff_lib.interpolation import best_values, value_constraints
-from convexdiff_lib.langevin import annealed_langevin_dynamics, langevin_dynamics
-from convexdiff_lib.large_weight_decay import large_weight_decay, large_weight_decay_threshold
-from convexdiff_lib.multivariate import (
+from convexdiff_lib.line.closed_forms import large_weight_decay, large_weight_decay_threshold
+from convexdiff_lib.line.kink_network import KinkNetwork
+from convexdiff_lib.line.network_certificates import certify_denoising, certify_score_matching, dual_violation
+from convexdiff_lib.line.path import denoising_path, solution_path
+from convexdiff_lib.line.piecewise_linear import PiecewiseLinearScore
+from convexdiff_lib.line.selection import choose_weight_decay, pointwise_loss, score_error
+from convexdiff_lib.paper.multivariate_programs import (
     blocks_of_network,
     descent_direction,
     falling_network,
@@ -61,11 +42,39 @@ from convexdiff_lib.multivariate import (
     printed_solution,
     program_value,
 )
-from convexdiff_lib.networks import KinkNetwork
-from convexdiff_lib.nonconvex import train_denoising, train_multivariate, train_score_matching
-from convexdiff_lib.path import denoising_path, solution_path
-from convexdiff_lib.piecewise_linear import PiecewiseLinearScore
-from convexdiff_lib.planar import (
+from convexdiff_lib.paper.nonconvex import train_denoising, train_multivariate, train_score_matching
+from convexdiff_lib.paper.spiral_experiment import SpiralSetting, likeness
+from convexdiff_lib.paper.univariate_programs import (
+    denoising_dual,
+    denoising_network_from_program,
+    denoising_program,
+    network_from_program,
+    score_matching_dual,
+    score_matching_program,
+)
+from convexdiff_lib.plots import draw, draw_data, draw_histogram, panels
+from convexdiff_lib.sampling.exact_law import GridLaw, annealed_laws, averaged_law, propagate
+from convexdiff_lib.sampling.langevin import annealed_langevin_dynamics, langevin_dynamics
+from convexdiff_lib.space.arrangements import (
+    chamber_signs,
+    count_arrangements,
+    count_bound,
+    count_chambers,
+    coverage,
+    enumerate_arrangements,
+    printed_patterns,
+)
+from convexdiff_lib.space.cones import network_from_blocks, split_in_cone
+from convexdiff_lib.space.cross_products import cross_product
+from convexdiff_lib.space.gated import (
+    certify_gated,
+    critical_weight_decay,
+    gated_denoising,
+    gated_score_matching,
+)
+from convexdiff_lib.space.group_lasso import certify_group_lasso, solve_group_lasso
+from convexdiff_lib.space.interpolation import best_values, value_constraints
+from convexdiff_lib.space.planar import (
     certify_planar_denoising,
     certify_planar_score_matching,
     largest_response,
@@ -74,19 +83,8 @@ from convexdiff_lib.planar import (
     planar_score_matching,
     response_peaks,
 )
-from convexdiff_lib.plots import draw, draw_data, draw_histogram, panels
-from convexdiff_lib.programs import (
-    denoising_dual,
-    denoising_network_from_program,
-    denoising_program,
-    network_from_program,
-    score_matching_dual,
-    score_matching_program,
-)
-from convexdiff_lib.selection import choose_weight_decay, pointwise_loss, score_error
-from convexdiff_lib.spiral_experiment import SpiralSetting, likeness
-from convexdiff_lib.wedge import certify_wedge, wedge_denoising, wedge_directions
-from convexdiff_lib.wedge import largest_response as wedge_response
+from convexdiff_lib.space.wedge import certify_wedge, wedge_denoising, wedge_directions
+from convexdiff_lib.space.wedge import largest_response as wedge_response
 
 # Loose types on purpose: every call here breaks its type.
 Door = Callable[[Any], Any]
@@ -1071,15 +1069,15 @@ def test_sizes_that_cannot_be_squared(door: str) -> None:
 def array_parameters() -> set[tuple[str, str, str]]:
     """Every parameter of a public function or method that takes whatever can become an array."""
     found = set()
-    for path in Path(convexdiff_lib.__file__).parent.glob("[!_]*.py"):
-        module = importlib.import_module(f"convexdiff_lib.{path.stem}")
+    for stem in library.PUBLIC:
+        module = library.module(stem)
         for thing in (getattr(module, name) for name in module.__all__):
             members = vars(thing).items() if inspect.isclass(thing) else [("", thing)]
             for function in (m for name, m in members if name == "__call__" or name[:1] != "_"):
                 function = getattr(function, "__func__", function)
                 if inspect.isfunction(function):
                     names = [p for p, kind in function.__annotations__.items() if "ArrayLike" in str(kind)]
-                    found |= {(path.stem, function.__qualname__, name) for name in names if name != "return"}
+                    found |= {(stem, function.__qualname__, name) for name in names if name != "return"}
     return found
 
 

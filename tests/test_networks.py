@@ -8,7 +8,7 @@ from strategies import every_activation, kink_networks, random_network
 
 from convexdiff_lib import TwoLayerNetwork, networks
 from convexdiff_lib._validation import Activation, FloatArray
-from convexdiff_lib.networks import KinkNetwork, hinge_sum
+from convexdiff_lib.line.kink_network import KinkNetwork, hinge_sum
 
 ROUNDING = 1e-12  # a few hundred additions of numbers of order one, each rounded to 1e-16
 

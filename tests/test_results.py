@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import importlib
 import pickle
 import re
 from collections.abc import Callable, Iterator
@@ -12,35 +11,34 @@ from contextlib import suppress
 from dataclasses import FrozenInstanceError, fields, replace
 from functools import cached_property
 from html.parser import HTMLParser
-from pathlib import Path
 from typing import Any
 
+import library
 import numpy as np
 import pytest
 import torch
 
-import convexdiff_lib
 from convexdiff_lib import Certificate, TwoLayerNetwork, denoising_score_matching, score_matching
 from convexdiff_lib._results import result
-from convexdiff_lib.arrangements import enumerate_arrangements
-from convexdiff_lib.candidates import DualVariable
-from convexdiff_lib.chambers import chamber_diameters
 from convexdiff_lib.datasets import Cross, GaussianMixture, Spiral, Uniform
-from convexdiff_lib.denoising_experiments import DenoisingSetting, anneal
-from convexdiff_lib.exact_law import GridLaw
-from convexdiff_lib.experiments import SETTINGS, Experiment
-from convexdiff_lib.gated import critical_weight_decay, gated_denoising
-from convexdiff_lib.group_lasso import solve_group_lasso
-from convexdiff_lib.large_weight_decay import large_weight_decay
-from convexdiff_lib.networks import KinkNetwork
-from convexdiff_lib.nonconvex import as_torch, train_score_matching
-from convexdiff_lib.path import denoising_path, solution_path
-from convexdiff_lib.piecewise_linear import PiecewiseLinearScore
-from convexdiff_lib.planar import planar_denoising
-from convexdiff_lib.programs import score_matching_program, solve_program
-from convexdiff_lib.selection import DensityError, choose_weight_decay
-from convexdiff_lib.spiral_experiment import SpiralSetting, likeness
-from convexdiff_lib.wedge import wedge_denoising
+from convexdiff_lib.line.candidates import DualVariable
+from convexdiff_lib.line.closed_forms import large_weight_decay
+from convexdiff_lib.line.kink_network import KinkNetwork
+from convexdiff_lib.line.path import denoising_path, solution_path
+from convexdiff_lib.line.piecewise_linear import PiecewiseLinearScore
+from convexdiff_lib.line.selection import DensityError, choose_weight_decay
+from convexdiff_lib.paper.denoising_experiments import DenoisingSetting, anneal
+from convexdiff_lib.paper.nonconvex import as_torch, train_score_matching
+from convexdiff_lib.paper.score_matching_experiments import SETTINGS, Experiment
+from convexdiff_lib.paper.spiral_experiment import SpiralSetting, likeness
+from convexdiff_lib.paper.univariate_programs import score_matching_program, solve_program
+from convexdiff_lib.sampling.exact_law import GridLaw
+from convexdiff_lib.space.arrangements import enumerate_arrangements
+from convexdiff_lib.space.chambers import chamber_diameters
+from convexdiff_lib.space.gated import critical_weight_decay, gated_denoising
+from convexdiff_lib.space.group_lasso import solve_group_lasso
+from convexdiff_lib.space.planar import planar_denoising
+from convexdiff_lib.space.wedge import wedge_denoising
 
 X = [-1.0, 0.0, 0.5, 2.0, 3.0, 7.0]
 TARGETS = [1.0, 0.2, 0.1, -1.0, -0.5, -2.0]
@@ -104,13 +102,11 @@ each = pytest.mark.parametrize("name", RESULTS)
 
 def dataclasses_of_the_library() -> Iterator[tuple[type, bool]]:
     """Every frozen dataclass, and whether it is public."""
-    for path in sorted(Path(convexdiff_lib.__file__).parent.glob("*.py")):
-        if path.stem == "__init__":
-            continue
-        module = importlib.import_module(f"convexdiff_lib.{path.stem}")
+    for name in library.MODULES:
+        module = library.module(name)
         for cls in [thing for thing in vars(module).values() if isinstance(thing, type)]:
             if dataclasses.is_dataclass(cls) and cls.__module__ == module.__name__:
-                yield cls, path.stem[0] != "_" and cls.__name__ in module.__all__
+                yield cls, name in library.PUBLIC and cls.__name__ in module.__all__
 
 
 def is_result(cls: type) -> bool:

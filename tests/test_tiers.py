@@ -101,7 +101,7 @@ def test_both_forms_return_the_same_and_divide_as_numpy_does(folder: Path) -> No
 def test_named_tuples_and_arrays_survive_the_way_in_and_out(folder: Path) -> None:
     script = (
         "from convexdiff_lib._compiled import _as_numpy, _as_python\n"
-        "from convexdiff_lib._exchange import Sums\n"
+        "from convexdiff_lib.line._exchange import Sums\n"
         "sums = Sums(x, 1.0, (2, np.True_))\n"
         "seen, back = _as_numpy(sums), _as_python(sums)\n"
         "print(type(seen).__name__, seen[0] is x, type(seen[1]).__name__, type(seen[2][0]).__name__)\n"

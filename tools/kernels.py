@@ -27,18 +27,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 TESTS = ROOT / "tests"
-# What these check is the book, its tools and its wording, not numbers; or long training that chapters repeat.
+# What these check is the book, its tools and its wording, or what comes in and goes out, not numbers; or long
+# training that chapters repeat.
 OTHERS = {
-    "test_benchmarks.py", "test_chapters.py", "test_checks.py", "test_claims.py", "test_compiled.py",
-    "test_denoising_experiments.py", "test_experiments.py", "test_first_answer.py", "test_front_door.py",
-    "test_input.py", "test_jupyterlab.py", "test_kernels.py", "test_readme.py", "test_reference.py",
-    "test_results.py", "test_site.py", "test_tiers.py",
+    "book", "paper/test_denoising_experiments.py", "paper/test_score_matching_experiments.py",
+    "test_compiled.py", "test_front_door.py", "test_input.py", "test_results.py", "test_tiers.py",
 }  # fmt: skip
 # In many dimensions there is linear algebra, and no loop that is compiled.
 SPACE = {
-    "test_any_machine_space.py", "test_arrangements.py", "test_cones.py", "test_gated.py",
-    "test_interpolation.py", "test_multivariate.py", "test_multivariate_denoising.py", "test_nonconvex.py",
-    "test_planar.py", "test_planar_theorem.py", "test_spiral.py", "test_wedge.py", "test_zoo_points.py",
+    "space", "paper/test_multivariate_programs.py", "paper/test_nonconvex.py", "paper/test_spiral.py",
 }  # fmt: skip
 # OpenBLAS calls its oldest kernels by the first of their names.
 CORES = {"Prescott": {"Prescott", "Katmai"}, "Haswell": {"Haswell"}, "SkylakeX": {"SkylakeX"}}
@@ -76,12 +73,18 @@ class Row:
 
     def wants(self, argument: str) -> bool:
         """Whether it runs this file or folder."""
-        return Path(argument).name not in self.without and (self.chapters or argument != "chapters")
+        return not among(Path(argument), self.without) and (self.chapters or argument != "chapters")
 
     @property
     def environment(self) -> dict[str, str]:
         """The variables of a process that runs this row."""
         return {**os.environ, "OMP_NUM_THREADS": "1", "CONVEXDIFF_NUMBA": "1", **self.settings}
+
+
+def among(file: Path, places: frozenset[str] | set[str]) -> bool:
+    """Whether a test file is one of the places, files and folders below ``tests``, or in one."""
+    inside = file.relative_to(TESTS) if file.is_relative_to(TESTS) else file
+    return bool({inside.as_posix(), *(parent.as_posix() for parent in inside.parents)} & set(places))
 
 
 def used_here() -> Used:
@@ -141,9 +144,9 @@ def rows(own: Used) -> list[Row]:
         plain = {"NPY_DISABLE_CPU_FEATURES": " ".join(own.simd), "ATEN_CPU_CAPABILITY": "default"}
         found.append(Row("plain", plain, share="3/3"))
     several = {"OPENBLAS_NUM_THREADS": str(max(2, os.cpu_count() or 2))}
-    line = frozenset(file.name for file in numerical_tests()) - SPACE
-    found.append(Row("threads", several, without=line))
-    compiling = ("--ignore=convexdiff_lib/compiling.py",)  # its examples compile
+    line = {file.relative_to(TESTS).as_posix() for file in numerical_tests() if not among(file, SPACE)}
+    found.append(Row("threads", several, without=frozenset(line)))
+    compiling = ("--ignore=convexdiff_lib/line/compiling.py",)  # its examples compile
     # Chapters fit up to a million points, which takes minutes where loops are interpreted.
     uncompiled = {"CONVEXDIFF_NUMBA": "0"}
     found.append(Row("uncompiled", uncompiled, "site or compiled", compiling, False, frozenset(SPACE), "1/2"))
@@ -152,12 +155,12 @@ def rows(own: Used) -> list[Row]:
 
 def numerical_tests() -> list[Path]:
     """The test files in which numbers are computed."""
-    return [file for file in sorted(TESTS.glob("test_*.py")) if file.name not in OTHERS]
+    return [file for file in sorted(TESTS.rglob("test_*.py")) if not among(file, OTHERS)]
 
 
 def not_importable(files: list[Path]) -> dict[Path, str]:
     """The test files that import something that is not installed, and what that is."""
-    sys.path[:0] = [str(TESTS), str(ROOT / "_ext")]
+    sys.path[:0] = [*{str(file.parent) for file in files}, str(TESTS), str(ROOT / "_ext")]
     found = {}
     for file in files:
         try:

@@ -14,7 +14,7 @@ import torch
 
 from convexdiff_lib import score_matching
 from convexdiff_lib.datasets import GaussianMixture
-from convexdiff_lib.nonconvex import train_score_matching
+from convexdiff_lib.paper.nonconvex import train_score_matching
 from convexdiff_lib.plots import ROLES, draw, draw_data, draw_histogram, panels, use_style
 
 PICTURE = Path(__file__).parent.parent / "_static" / "readme.png"

@@ -1,0 +1,11 @@
+"""One dimension: exact training of univariate networks by score matching and denoising.
+
+The way through: a sample becomes a ``problem``, which is a ``beam`` in a tube; ``coarse_to_fine`` and
+``active_set`` find where it touches; ``candidates`` makes that a claim, ``sharpening`` and
+``spline_certificates`` make it certain, and ``training`` hands on network, dual variable and score.  Beside
+it stand the ``path`` in the weight decay, the ``selection`` of one, and ``closed_forms`` where it is large.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

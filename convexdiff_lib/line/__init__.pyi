@@ -1,0 +1,73 @@
+from . import (
+    active_set,
+    beam,
+    candidates,
+    closed_forms,
+    coarse_to_fine,
+    compiling,
+    kink_network,
+    network_certificates,
+    path,
+    piecewise_linear,
+    problem,
+    selection,
+    sharpening,
+    spline_certificates,
+    training,
+)
+from .closed_forms import LargeWeightDecay, large_weight_decay, large_weight_decay_threshold
+from .compiling import compile_loops
+from .kink_network import KinkNetwork
+from .network_certificates import certify_denoising, certify_score_matching, dual_violation
+from .path import Piece, SolutionPath, denoising_path, solution_path
+from .piecewise_linear import PiecewiseLinearScore
+from .selection import (
+    DensityError,
+    Selection,
+    choose_weight_decay,
+    density_error,
+    pointwise_loss,
+    score_error,
+)
+from .training import UnivariateScore, denoising_score_matching, score_matching, score_matching_path
+
+__all__ = [
+    "DensityError",
+    "KinkNetwork",
+    "LargeWeightDecay",
+    "Piece",
+    "PiecewiseLinearScore",
+    "Selection",
+    "SolutionPath",
+    "UnivariateScore",
+    "active_set",
+    "beam",
+    "candidates",
+    "certify_denoising",
+    "certify_score_matching",
+    "choose_weight_decay",
+    "closed_forms",
+    "coarse_to_fine",
+    "compile_loops",
+    "compiling",
+    "denoising_path",
+    "denoising_score_matching",
+    "density_error",
+    "dual_violation",
+    "kink_network",
+    "large_weight_decay",
+    "large_weight_decay_threshold",
+    "network_certificates",
+    "path",
+    "piecewise_linear",
+    "pointwise_loss",
+    "problem",
+    "score_error",
+    "score_matching",
+    "score_matching_path",
+    "selection",
+    "sharpening",
+    "solution_path",
+    "spline_certificates",
+    "training",
+]

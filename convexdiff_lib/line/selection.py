@@ -1,0 +1,363 @@
+r"""How good is a fitted score, and which weight decay to take: with the truth at hand, and without it.
+
+Against a known law the error of a score is a number, `score_error`, and so is that of its density,
+`density_error`.  Without one there is Hyvärinen's identity: up to a constant, the expected
+:math:`\tfrac12 s^2 + s'` is half the squared error of :math:`s`.  So the mean of :math:`\tfrac12 s^2 + s'`
+over points that the fit has not seen, without the weight decay, estimates the error of the fit.
+`choose_weight_decay` computes it by cross-validation.
+
+The derivative of a piecewise-linear score has two values at a kink.  Here, in `pointwise_loss`, it is their
+mean: the derivative of the score smeared out symmetrically, however little.  The training loss counts the
+side that lowers it, which is what makes small weight decay fit kinks to single points.
+"""
+
+from __future__ import annotations
+
+from dataclasses import field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .._results import result
+from .._validation import Activation, FloatArray, as_count, as_flag, as_generator, as_sample, as_weight_decay
+from ..certificates import NotCertifiedError
+from .beam import score_matching_threshold
+from .piecewise_linear import PiecewiseLinearScore
+from .training import score_matching
+
+__all__ = [
+    "DensityError",
+    "Selection",
+    "choose_weight_decay",
+    "density_error",
+    "pointwise_loss",
+    "score_error",
+]
+
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
+_CELLS = 500
+_DOUBT = 1.5  # standard errors that one or two points cannot make; see Selection.cautious
+_OUTSIDE = 1e-6  # mass of the truth that the interval of a quadrature may miss
+
+
+class Law(Protocol):
+    """A law on the line with a score and a log-density, such as those of `convexdiff_lib.datasets`."""
+
+    def score(self, x: ArrayLike, /) -> FloatArray: ...
+
+    def log_density(self, x: ArrayLike, /) -> FloatArray: ...
+
+
+@result
+class DensityError:
+    r"""How far a fitted density q is from the true density p.
+
+    Parameters
+    ----------
+    kl : float
+        Kullback-Leibler divergence :math:`\int p \log(p/q)`, in nats.
+    l2 : float
+        :math:`(\int (p - q)^2)^{1/2}` over the interval, in units of one over the square root of a length.
+    tv : float
+        Total variation :math:`\tfrac12 \int |p - q|`, between 0 and 1.
+
+    Examples
+    --------
+    >>> DensityError(kl=0.0, l2=0.0, tv=0.0).tv
+    0.0
+    """
+
+    kl: float
+    l2: float
+    tv: float
+
+
+@result
+class Selection:
+    r"""A weight decay chosen by cross-validation, and the curve from which it was chosen.
+
+    Parameters
+    ----------
+    betas : array of shape (B,)
+        The candidates, increasing, but for those refused.
+    held_out : array of shape (B,)
+        Mean of :math:`\tfrac12 s^2 + s'` over the points, each under the fit that has not seen it.
+    standard_error : array of shape (B,)
+        Of that mean, from the spread of its n terms as if they were independent.
+    best : float
+        The candidate with the smallest mean.
+    cautious : float
+        Starting from the largest candidate, a smaller one is taken only if its mean is lower by more than 1.5
+        standard errors of the difference.  Where fits are wild, so are the slopes at held-out points, and the
+        lowest mean can be the luck of one or two of them.  One such point alone makes a difference of one
+        standard error, two make one of 1.41.
+    refused : array
+        Candidates of which a fit did not pass its certificate.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.random.default_rng(0).normal(size=60)
+    >>> chosen = choose_weight_decay(x, [2.0, 8.0, 32.0], rng=np.random.default_rng(1))
+    >>> chosen.best, chosen.held_out.shape
+    (8.0, (3,))
+    """
+
+    betas: FloatArray
+    held_out: FloatArray
+    standard_error: FloatArray
+    best: float
+    cautious: float
+    refused: FloatArray = field(default_factory=lambda: np.zeros(0))
+
+
+def pointwise_loss(score: PiecewiseLinearScore, x: ArrayLike) -> FloatArray:
+    r"""Return :math:`\tfrac12 s(x_i)^2 + s'(x_i)` at every point, with the mean slope at a kink.
+
+    Parameters
+    ----------
+    score : PiecewiseLinearScore
+    x : array of shape (n,)
+
+    Returns
+    -------
+    array of shape (n,)
+
+    Examples
+    --------
+    A score that is level on the left of zero and falls with slope -1 on its right:
+
+    >>> import numpy as np
+    >>> s = PiecewiseLinearScore(np.zeros(1), np.zeros(1), 0.0, -1.0)
+    >>> pointwise_loss(s, [-2.0, 0.0, 2.0]).tolist()
+    [0.0, -0.5, 1.0]
+    """
+    points = as_sample(x)
+    before = score.slopes[np.searchsorted(score.knots, points, side="left")]
+    after = score.slopes[np.searchsorted(score.knots, points, side="right")]
+    return 0.5 * score(points) ** 2 + 0.5 * (before + after)
+
+
+def score_error(score: PiecewiseLinearScore, law: Law, interval: tuple[float, float]) -> float:
+    r"""Return the root-mean-square error of a score under the truth, by quadrature.
+
+    .. math:: \Big( \int p(x)\, (s(x) - (\log p)'(x))^2 \, dx \Big)^{1/2}
+
+    Parameters
+    ----------
+    score : PiecewiseLinearScore
+    law : Law
+        The truth: it has ``score`` and ``log_density``.
+    interval : (float, float)
+        Where to integrate; all but 1e-6 of the mass of the truth lies there, and no edge of it inside.
+
+    Returns
+    -------
+    float
+        One over a length.
+
+    Raises
+    ------
+    ValueError
+        If the interval misses mass of the truth.
+
+    Examples
+    --------
+    The zero score against that of the standard normal law, whose mean square is 1:
+
+    >>> import numpy as np
+    >>> from convexdiff_lib.datasets import standard_normal
+    >>> zero = PiecewiseLinearScore(np.zeros(1), np.zeros(1), 0.0, 0.0)
+    >>> round(score_error(zero, standard_normal(), (-9, 9)), 6)
+    1.0
+    """
+    nodes, mass = _weighted_nodes(score, law, interval)
+    return float(np.sqrt(np.sum(mass * (score(nodes) - law.score(nodes)) ** 2)))
+
+
+def density_error(score: PiecewiseLinearScore, law: Law, interval: tuple[float, float]) -> DensityError:
+    """Return the distances between the density of a score and the true one, by quadrature.
+
+    Parameters
+    ----------
+    score : PiecewiseLinearScore
+    law : Law
+    interval : (float, float)
+        As for `score_error`.
+
+    Returns
+    -------
+    DensityError
+
+    Raises
+    ------
+    ValueError
+        If the score has no density, or the interval misses mass of the truth.
+
+    Examples
+    --------
+    The law N(0, 4) against N(0, 1): the divergence is log 2 - 3/8.
+
+    >>> import numpy as np
+    >>> from convexdiff_lib.datasets import standard_normal
+    >>> wide = PiecewiseLinearScore(np.zeros(1), np.zeros(1), -0.25, -0.25)
+    >>> error = density_error(wide, standard_normal(), (-9, 9))
+    >>> bool(abs(error.kl - (np.log(2) - 0.375)) < 1e-9), round(error.tv, 4)
+    (True, 0.3227)
+    """
+    nodes, mass = _weighted_nodes(score, law, interval)
+    lengths = _nodes(score, interval)[1]
+    log_q, log_p = score.log_density(nodes), law.log_density(nodes)
+    q, p = np.exp(log_q), np.exp(log_p)
+    kl = float(np.sum(mass * np.where(mass > 0, log_p - log_q, 0.0)))
+    outside = max(0.0, 1.0 - float(np.sum(lengths * q)))  # of the fitted density
+    return DensityError(
+        kl=kl,
+        l2=float(np.sqrt(np.sum(lengths * (p - q) ** 2))),
+        tv=0.5 * (float(np.sum(lengths * np.abs(p - q))) + outside),
+    )
+
+
+def _ends(interval: tuple[float, float]) -> tuple[float, float]:
+    ends = as_sample(interval, "interval")
+    if len(ends) != 2 or not ends[0] < ends[1]:
+        raise ValueError(f"interval must be (low, high) with low below high; got {interval}")
+    return float(ends[0]), float(ends[1])
+
+
+def _nodes(score: PiecewiseLinearScore, interval: tuple[float, float]) -> tuple[FloatArray, FloatArray]:
+    """Gauss-Legendre nodes and weights on an interval, cut into cells at the kinks."""
+    low, high = _ends(interval)
+    inside = score.knots[(score.knots > low) & (score.knots < high)]
+    edges = np.union1d(np.linspace(low, high, _CELLS + 1), inside)
+    half = np.diff(edges)[:, None] / 2
+    middle = (edges[:-1] + edges[1:])[:, None] / 2
+    return (middle + half * _NODES).ravel(), (half * _WEIGHTS).ravel()
+
+
+def _weighted_nodes(
+    score: PiecewiseLinearScore, law: Law, interval: tuple[float, float]
+) -> tuple[FloatArray, FloatArray]:
+    """The nodes, and the mass of the truth that each stands for."""
+    nodes, lengths = _nodes(score, interval)
+    mass = lengths * np.exp(law.log_density(nodes))
+    missed = abs(1.0 - float(mass.sum()))
+    if not missed <= _OUTSIDE:
+        raise ValueError(f"the interval {interval} misses mass of the law, {missed:.2g} in all")
+    return nodes, mass
+
+
+def choose_weight_decay(
+    x: ArrayLike,
+    betas: ArrayLike,
+    *,
+    activation: Activation = "relu",
+    skip: bool = False,
+    folds: int = 5,
+    rng: np.random.Generator,
+) -> Selection:
+    r"""Choose the weight decay by cross-validation, with no knowledge of the truth.
+
+    The points are dealt into folds at random.  The fit on the others is judged on each fold by the mean of
+    :math:`\tfrac12 s^2 + s'`: no weight decay, and the mean of the two slopes at a kink (`pointwise_loss`).
+
+    The training loss is a sum over its points.  A fit on m of the n points therefore uses weight decay
+    :math:`\beta\, m/n`, which keeps the price of a kink per point.
+
+    Parameters
+    ----------
+    x : array of shape (n,)
+        The data, in any order; ties allowed.
+    betas : array of shape (B,)
+        Candidates, for the fit on all n points; in any order.
+    activation : {"relu", "abs"}
+    skip : bool
+    folds : int
+        Number of folds, from 2 to n.
+    rng : numpy.random.Generator
+        Deals the points into folds.
+
+    Returns
+    -------
+    Selection
+
+    Raises
+    ------
+    ValueError
+        If an argument is malformed, or a candidate is below what the smallest fit can take.
+    NotCertifiedError
+        If of every candidate a fit does not pass its certificate; those of some only are left out.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.random.default_rng(0).normal(size=80)
+    >>> chosen = choose_weight_decay(x, np.geomspace(2, 60, 6), rng=np.random.default_rng(0))
+    >>> round(chosen.best, 1), round(chosen.cautious, 1)
+    (15.4, 15.4)
+    """
+    sample = as_sample(x)
+    candidates = np.unique([as_weight_decay(beta) for beta in as_sample(betas, "betas")])
+    n, count = len(sample), as_count(folds, "folds", 2)
+    if count > n:
+        raise ValueError(f"folds must be at most the number of points, {n}; got {count}")
+    as_flag(skip, "skip")
+    owner = as_generator(rng).permutation(np.arange(n) % count)
+    losses = np.empty((len(candidates), n))
+    for fold in range(count):
+        seen, unseen = sample[owner != fold], sample[owner == fold]
+        if skip and (seen == seen[0]).all():
+            raise ValueError(
+                f"a skip connection needs at least two distinct points; without fold {fold + 1} of {count} "
+                f"only {seen[0]:g} is left, {len(seen)} times: other folds may do, or no skip connection"
+            )
+        _check_candidates(candidates, seen, n, activation, skip)
+        for row, beta in zip(losses, candidates, strict=True):
+            try:
+                fit = score_matching(seen, beta * (len(seen) / n), activation=activation, skip=skip)
+            except NotCertifiedError as error:
+                refusal, row[:] = error, np.nan  # this candidate is out, the others go on
+            else:
+                row[owner == fold] = pointwise_loss(fit.score, unseen)
+    refused = np.isnan(losses).any(axis=1)
+    if refused.all():
+        raise NotCertifiedError(f"no candidate could be certified on all folds; the last: {refusal}")
+    left_out, candidates, losses = candidates[refused], candidates[~refused], losses[~refused]
+    held_out = losses.mean(axis=1)
+    return Selection(
+        candidates,
+        held_out,
+        _standard_error(losses),
+        float(candidates[np.argmin(held_out)]),
+        float(candidates[_cautious(losses)]),
+        left_out,
+    )
+
+
+def _standard_error(losses: FloatArray) -> FloatArray:
+    """Standard error of the mean over the last axis."""
+    return np.asarray(losses.std(axis=-1, ddof=1) / np.sqrt(losses.shape[-1]))
+
+
+def _cautious(losses: FloatArray) -> int:
+    """Go down from the last row, to one that is better by more than luck."""
+    taken = len(losses) - 1
+    for lower in range(taken - 1, -1, -1):
+        gain = losses[taken] - losses[lower]
+        if gain.mean() > _DOUBT * _standard_error(gain):
+            taken = lower
+    return taken
+
+
+def _check_candidates(
+    candidates: FloatArray, seen: FloatArray, n: int, activation: Activation, skip: bool
+) -> None:
+    """The smallest candidate, scaled to the fold, must not be below the threshold of what is left."""
+    counts = np.unique(seen, return_counts=True)[1].astype(np.float64)
+    least = score_matching_threshold(counts, activation=activation, skip=skip) * n / len(seen)
+    if candidates[0] < least:
+        raise ValueError(
+            f"betas must be at least {least:.6g} here; got {candidates[0]:.6g}: on a fit to {len(seen)} of "
+            f"the {n} points it becomes {candidates[0] * len(seen) / n:.6g}, below the threshold of that fit"
+        )

@@ -1,0 +1,571 @@
+r"""Certificates of a fitted score itself, not only of its loss, recomputed from the data.
+
+Candidate: a linear spline s with knots at data points, and for every knot the side on which a neuron's
+constraint should be tight.  This module knows no solver.  It works out from the data how far s is from the
+optimal score :math:`s^*`, and keeps the digits where distances between points differ by many powers of ten.
+
+The dual of the training problem asks for a function g (the *beam*): with sorted distinct points
+:math:`x_1 < \dots < x_m`, multiplicities :math:`k_j` and targets :math:`\ell_j` (zero for score matching),
+
+.. math:: g_j = \sum_i k_i z_i (x_i - x_j)_+, \qquad \text{so } g_m = 0, \qquad
+          | (g_j - c_j) - \theta (g_1 - n) | \le r_j,
+
+with the numbers c, r and theta of `convexdiff_lib.line.beam`.  Put g on the wall of its tube at every knot,
+and let it bend like :math:`z = \ell - s` between them.  That fixes g, piece by piece.  At a knot its slope
+then changes by :math:`-k_j \tilde z_j` for some :math:`\tilde z_j`, which is :math:`z_j` if s is optimal, and
+
+.. math:: r_j = \tilde z_j - z_j
+
+is the *defect* of the knot.  If g stays in its tube, and the kinks of s and its end neurons have the signs
+that the walls ask for, then g is feasible and every neuron of s has its constraint tight.  So the duality gap
+is :math:`\tfrac12 \sum_j k_j r_j^2` exactly; s is the optimal score for the targets :math:`\ell + r`, and
+because the map from targets to optimal scores never increases distances,
+
+.. math:: \Big( \sum_i (s(x_i) - s^*(x_i))^2 \Big)^{1/2} \le \Big( \sum_j k_j r_j^2 \Big)^{1/2} .
+
+A defect is a sum over the two pieces next to its knot: what happens far away, on another scale, costs it no
+digit.  Points at which g touches the wall without a kink of s are pinned to it like knots.  All sums are
+taken in doubles first, and in double-double numbers where that does not settle it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .._validation import FloatArray
+from ..certificates import Certificate
+from ._double_double import DoubleDouble, Number, rounded
+from ._spline_passes import Sums, add_up, look, look_exactly
+from .network_certificates import sizes_of_scores
+from .problem import LineProblem, SplineClaim
+
+__all__ = ["EndVerdict", "Verdict", "examine", "sizes_at_knots", "values_at"]
+
+_EPS = float(np.finfo(np.float64).eps)
+_SPARE = 1e-2  # in doubles rounding is estimated: without this to spare, double-doubles decide
+_PINNINGS = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """A certificate, and what one needs to improve a claim that did not get one.
+
+    Parameters
+    ----------
+    certificate : Certificate
+    defects : array of shape (K + 2,)
+        Multiplicity times defect, at every knot.
+    end : EndVerdict
+        Of the end of the beam.
+    outside, outside_sides, excess : arrays of shape (q,)
+        Points at which the beam is outside its tube by more than rounding, on which side, and by how much.
+    turned : bool array of shape (K,)
+        Which inner knots bend to the wrong side.
+    sums : Sums
+        Over the pieces between the knots.
+
+    Examples
+    --------
+    >>> problem = LineProblem(np.array([-1.0, 1.0]), np.ones(2), None, 1.0, "relu", False)
+    >>> none, halves = np.zeros(0), np.array([0.5, -0.5])
+    >>> verdict = examine(problem, SplineClaim(np.array([0, 1]), none, halves, np.zeros(2), -1.0, 0.0, -1))
+    >>> verdict.certificate.holds, verdict.same_points_touch
+    (True, True)
+    """
+
+    certificate: Certificate
+    defects: FloatArray
+    end: EndVerdict
+    outside: np.ndarray
+    outside_sides: FloatArray
+    excess: FloatArray
+    turned: np.ndarray
+    sums: Sums
+
+    @property
+    def same_points_touch(self) -> bool:
+        """Whether the optimal score has its kinks at the same knots, as far as can be seen."""
+        return not (len(self.outside) or self.turned.any() or self.end.move or self.end.strays)
+
+    @property
+    def error(self) -> float:
+        """The certificate's bound on the error of the score."""
+        error = self.certificate.score_error
+        return np.inf if error is None else error
+
+    @property
+    def settled(self) -> bool:
+        """Whether the certificate holds with so much to spare that its rounding does not matter."""
+        return self.certificate.holds and self.error <= _SPARE * self.certificate.score_tolerance
+
+
+@dataclass(frozen=True, eq=False)
+class EndVerdict:
+    """What is left for neurons at the two ends of the data, and what that asks of the end of the beam.
+
+    Parameters
+    ----------
+    lift : float
+        The slope that they carry.
+    per_value : array of shape (K + 2,)
+        Its derivative in the knot values.
+    held : bool
+        Whether the end is held, at a bound or level; else there must be no lift.
+    move : int
+        Where it has to go: +1 up, -1 down, 0 nowhere.
+    error : float
+        By how much the lift may be wrong.
+    strays : bool
+        Whether it is free, and has left its interval.
+
+    Examples
+    --------
+    >>> EndVerdict(0.0, np.zeros(2), True, 0, 0.0, False).held
+    True
+    """
+
+    lift: float
+    per_value: FloatArray
+    held: bool
+    move: int
+    error: float
+    strays: bool
+
+
+def examine(problem: LineProblem, claim: SplineClaim, *, exactly: bool = False) -> Verdict:
+    r"""Find out how far a claimed spline is from the optimal score.
+
+    Parameters
+    ----------
+    problem : LineProblem
+    claim : SplineClaim
+    exactly : bool
+        In double-double numbers, where rounding does not count; else in doubles, where it is estimated.
+
+    Returns
+    -------
+    Verdict
+        Its certificate holds only if the score is right at every knot, see
+        `convexdiff_lib.certificates.Certificate`.
+
+    Examples
+    --------
+    Two points at -1 and 1 with beta = 1.  The optimum is the line -x/2; half of that slope is refused.
+
+    >>> problem = LineProblem(np.array([-1.0, 1.0]), np.ones(2), None, 1.0, "relu", False)
+    >>> for value in (0.5, 0.25):
+    ...     values = np.array([value, -value])
+    ...     claim = SplineClaim(np.array([0, 1]), np.zeros(0), values, np.zeros(2), -1.0, 0.0, -1)
+    ...     print(examine(problem, claim).certificate.holds)
+    True
+    False
+    """
+    beam = free = _thread(problem, claim, claim.knots, claim.sides, exactly)
+    found = first = _tightest(problem, beam)
+    for _ in range(_PINNINGS):
+        if not len(found.points):
+            break
+        beam = _pinned(problem, claim, beam, found)
+        found = _tightest(problem, beam)
+    signs = _check_signs(problem, claim, free)
+    beyond = first.rooms < -first.blur
+    return Verdict(
+        certificate=_certificate(problem, claim, beam, signs, found.excess),
+        defects=rounded(free.defects),
+        end=signs.end,
+        outside=first.points[beyond],
+        outside_sides=first.sides[beyond],
+        excess=-first.rooms[beyond],
+        turned=signs.turned,
+        sums=free.sums,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Beam:
+    """The beam of a claim: on the wall at its contacts, bent like target minus score between them.
+
+    ``noise`` says how well the defects are known, ``blur`` for every piece how well its heights are.
+    """
+
+    at: np.ndarray
+    sides: FloatArray
+    offset: Number
+    lengths: Number
+    values: Number
+    sums: Sums
+    heights: Number
+    slopes: Number  # at the right ends of the pieces
+    defects: Number
+    noise: FloatArray
+    blur: FloatArray
+
+    @property
+    def exactly(self) -> bool:
+        """Whether its numbers are double-doubles."""
+        return isinstance(self.offset, DoubleDouble)
+
+
+def _number(exactly: bool, high: FloatArray | float, low: FloatArray | float = 0.0) -> Number:
+    return DoubleDouble(high, low) if exactly else np.asarray(high) + low
+
+
+def _thread(
+    problem: LineProblem, claim: SplineClaim, at: np.ndarray, sides: FloatArray, exactly: bool
+) -> _Beam:
+    """Put the beam on the walls at these contacts, and read off its defects."""
+    offset, radius = _number(exactly, claim.offset, claim.offset_rest), _number(exactly, problem.radius)
+    lengths = _number(exactly, problem.points[at[1:]]) - problem.points[at[:-1]]
+    values = values_at(problem, claim, at, exactly=exactly)
+    sums = add_up(problem, at, lengths, exactly)
+    counts, centre = problem.counts[at], problem.centre[at]
+    tilts, walls = problem.tilts(sides, claim.lean), _padded(sides, 1, 1)
+    centre[0], centre[-1] = problem.level, 0.0
+    narrower = problem.share * walls * counts
+    heights = offset * tilts + radius * walls + centre - narrower
+    # Differences of heights term by term: what is equal on both sides cancels before anything is rounded.
+    rises = offset * _fall(tilts) + radius * _fall(walls) + _fall(centre) - _fall(narrower)
+    first, last = values[:-1], values[1:]
+    chords = rises / lengths
+    left = chords + sums.pulled_left - (first * sums.left + last * sums.mixed)
+    right = chords - sums.pulled_right + (first * sums.mixed + last * sums.right)
+    defects = _edged(right, 1) - _edged(left, 0) - (problem.aims[at] - values) * counts
+
+    # How large the numbers are that cancel in these.
+    unit = 64 * _EPS * _EPS if exactly else _EPS
+    spans, size = rounded(lengths), np.abs(rounded(values))
+    before, after = size[:-1], size[1:]
+    pulls = np.sqrt(sums.mass * sums.squares)
+    bent = before * rounded(sums.left + sums.mixed) + after * rounded(sums.mixed + sums.right) + pulls
+    if exactly:  # there the sums are differences of sums of distances
+        bent = bent + (before + after) * sums.mass
+    tall = abs(claim.offset) * np.abs(_fall(tilts)) + problem.radius * np.abs(_fall(walls))
+    steep = (tall + np.abs(_fall(centre))) / spans + bent
+    own = counts * (size + np.abs(problem.aims[at]))
+    level = np.abs(rounded(heights))
+    reach = level[:-1] + level[1:] + problem.radius + spans * (np.abs(rounded(right)) + bent)
+    return _Beam(
+        at=at,
+        sides=sides,
+        offset=offset,
+        lengths=lengths,
+        values=values,
+        sums=sums,
+        heights=heights,
+        slopes=right,
+        defects=defects,
+        noise=16 * unit * (_edged(steep, 1) + _edged(steep, 0) + own),
+        blur=unit * (16 + np.sqrt(np.diff(at))) * reach,
+    )
+
+
+def values_at(problem: LineProblem, claim: SplineClaim, at: np.ndarray, *, exactly: bool) -> Number:
+    """Return a claimed score at some points: as claimed at its knots, on straight lines in between.
+
+    Parameters
+    ----------
+    problem : LineProblem
+    claim : SplineClaim
+    at : int array of shape (q,)
+        Indices of points.
+    exactly : bool
+        In double-double numbers.
+
+    Examples
+    --------
+    >>> problem = LineProblem(np.arange(3.0), np.ones(3), None, 1.0, "relu", False)
+    >>> ends, values = np.array([0, 2]), np.array([1.0, -1.0])
+    >>> claim = SplineClaim(ends, np.zeros(0), values, np.zeros(2), -1.0, 0.0, -1)
+    >>> values_at(problem, claim, np.arange(3), exactly=False).tolist()
+    [1.0, 0.0, -1.0]
+    """
+    knots, points = claim.knots, problem.points
+    values = _number(exactly, claim.values, claim.rests)
+    if len(at) == len(knots) and (at == knots).all():
+        return values
+    piece = np.clip(np.searchsorted(knots, at, side="right") - 1, 0, len(knots) - 2)
+    start, end = knots[piece], knots[piece + 1]
+    ahead = _number(exactly, points[at]) - points[start]
+    ahead = ahead / (_number(exactly, points[end]) - points[start])
+    return values[piece] + (values[piece + 1] - values[piece]) * ahead
+
+
+def _fall(values: FloatArray) -> FloatArray:
+    """By how much each is above the next."""
+    return values[:-1] - values[1:]
+
+
+def _edged(pieces: Number, shift: int) -> Number:
+    """From pieces to contacts: to the one on the left of each piece (0) or on its right (1); else zero."""
+    if isinstance(pieces, DoubleDouble):
+        return DoubleDouble(_padded(pieces.high, shift, 1 - shift), _padded(pieces.low, shift, 1 - shift))
+    return _padded(pieces, shift, 1 - shift)
+
+
+def _padded(values: FloatArray, before: int, after: int) -> FloatArray:
+    """Put zeros before and after; `numpy.pad` takes longer than all else for few values."""
+    return np.concatenate([np.zeros(before), values, np.zeros(after)])
+
+
+@dataclass(frozen=True, eq=False)
+class _Tight:
+    """Points that have no room for the beam's side but for rounding, at most one for each piece and side."""
+
+    points: np.ndarray
+    sides: FloatArray
+    rooms: FloatArray
+    blur: FloatArray
+
+    @property
+    def excess(self) -> float:
+        """By how much the beam may be outside its tube."""
+        return float(np.max(self.blur - self.rooms, initial=0.0))
+
+
+def _tightest(problem: LineProblem, beam: _Beam) -> _Tight:
+    """Compare the beam with the walls of its tube between its contacts."""
+    pieces = np.arange(len(beam.at) - 1)
+    coarse = beam.blur / (64 * _EPS) if beam.exactly else beam.blur
+    axis = beam.offset * (0.0 if problem.skip else 0.5)
+    narrower = _size(axis) if problem.activation == "relu" else axis * 0.0
+    data = (problem.points, problem.counts, problem.aims, problem.centre, problem.radius, problem.share)
+    line = (rounded(beam.values), rounded(beam.heights), rounded(beam.slopes))
+    found = _tight(
+        pieces, coarse, *look(*data, float(rounded(axis)), float(rounded(narrower)), beam.at, *line)
+    )
+    if not beam.exactly or not len(found.points):
+        return found
+    pieces = np.unique(np.searchsorted(beam.at, found.points) - 1)
+    inclines = (beam.values[1:] - beam.values[:-1]) / beam.lengths
+    lines = (_pairs(beam.values), _pairs(inclines), _pairs(beam.heights), _pairs(beam.slopes))
+    shift = (_pair(axis), _pair(narrower))
+    return _tight(pieces, beam.blur[pieces], *look_exactly(*data, *shift, pieces, beam.at, *lines))
+
+
+def _size(number: Number) -> Number:
+    return -number if rounded(number) < 0 else number
+
+
+def _pair(number: Number) -> tuple[float, float]:
+    return (
+        (float(number.high), float(number.low)) if isinstance(number, DoubleDouble) else (float(number), 0.0)
+    )
+
+
+def _pairs(numbers: Number) -> FloatArray:
+    assert isinstance(numbers, DoubleDouble)
+    return np.stack([numbers.high, numbers.low], axis=1)
+
+
+def _tight(pieces: np.ndarray, blur: FloatArray, where: np.ndarray, rooms: FloatArray) -> _Tight:
+    """Pick the places where there is no room; both are given for every piece and side, top first."""
+    blur = np.repeat(blur, 2)
+    some = (where >= 0) & (rooms <= blur)
+    order = np.argsort(where[some], kind="stable")
+    sides = np.tile([1.0, -1.0], len(pieces))[some][order]
+    points = where[some][order]
+    once = np.append(True, points[1:] != points[:-1]) if len(points) else np.zeros(0, dtype=bool)
+    return _Tight(points[once], sides[once], rooms[some][order][once], blur[some][order][once])
+
+
+def _pinned(problem: LineProblem, claim: SplineClaim, beam: _Beam, more: _Tight) -> _Beam:
+    """Put the beam on the wall at some more points."""
+    inner = np.concatenate([beam.at[1:-1], more.points])
+    order = np.argsort(inner)
+    at = np.concatenate([beam.at[:1], inner[order], beam.at[-1:]])
+    return _thread(problem, claim, at, np.concatenate([beam.sides, more.sides])[order], beam.exactly)
+
+
+@dataclass(frozen=True, eq=False)
+class _Signs:
+    """What the kinks of a spline say: see `Verdict`.
+
+    ``penalty`` is what neurons whose constraint is not tight add to the gap.  A slope that is left over at
+    the two ends is taken away by moving the score at one knot: ``correction`` is how much further from the
+    optimum that leaves it.  ``weight`` is what the network weighs.
+    """
+
+    turned: np.ndarray
+    end: EndVerdict
+    penalty: float
+    correction: float
+    weight: float
+
+
+def _check_signs(problem: LineProblem, claim: SplineClaim, beam: _Beam) -> _Signs:
+    """Compare the kinks, and the slope left for the two ends, with the walls that the beam touches."""
+    unit = 64 * _EPS * _EPS if beam.exactly else 4 * _EPS
+    spans, size = rounded(beam.lengths), np.abs(rounded(beam.values))
+    slopes = (beam.values[1:] - beam.values[:-1]) / beam.lengths
+    steep = unit * (size[1:] + size[:-1]) / spans
+    kinks = rounded(slopes[1:] - slopes[:-1])
+    sure = claim.sides * kinks - (steep[1:] + steep[:-1])
+    # A neuron on the wrong side has its constraint loose by the distance of its two walls.
+    width = 2 * (problem.radius - problem.share * problem.counts[beam.at[1:-1]])
+    penalty = float(np.maximum(-sure, 0.0) @ width)
+    end = _check_end(problem, claim, beam, slopes, steep)
+    correction = 0.0
+    if end.error > 0:
+        shifts = _shifts(end, spans, sure)
+        cheapest = int(np.argmin(costs := shifts * _reach_of_knots(problem, beam)))
+        correction = float(costs[cheapest])
+        if not np.isfinite(correction):
+            low, high = (float(bound.high) for bound in problem.end)
+            correction, penalty = 0.0, penalty + end.error * max(high - low, 0.0)
+    weight = float(np.sum(np.abs(kinks))) * (1.0 if problem.activation == "relu" else 0.5)
+    if any(claim.is_at(bound) for bound in problem.end):  # else no neuron stands at the ends
+        weight += abs(end.lift)
+    return _Signs(turned=sure < 0, end=end, penalty=penalty, correction=correction, weight=weight)
+
+
+def _shifts(end: EndVerdict, spans: FloatArray, sure: FloatArray) -> FloatArray:
+    """By how much the score would have to move at each knot to leave no slope over.
+
+    Infinite where that might turn a kink, there or at a neighbour; ``sure`` is what the kinks have to spare.
+    """
+    with np.errstate(divide="ignore"):
+        shifts = end.error / np.abs(end.per_value)
+    spare = np.concatenate([[np.inf], sure, [np.inf]])
+    per_span = 1 / spans
+    own = _padded(per_span, 1, 0) + _padded(per_span, 0, 1)
+    with np.errstate(invalid="ignore"):  # an infinite shift on no kink
+        fine = shifts * own <= spare
+        fine[1:] &= shifts[1:] * per_span <= spare[:-1]
+        fine[:-1] &= shifts[:-1] * per_span <= spare[1:]
+    return np.where(fine, shifts, np.inf)
+
+
+def _reach_of_knots(problem: LineProblem, beam: _Beam) -> FloatArray:
+    """How much further from the optimum a unit's change of the score at one knot brings it, at most."""
+    left, mixed, right = (rounded(sums) for sums in (beam.sums.left, beam.sums.mixed, beam.sums.right))
+    counts = problem.counts[beam.at]
+    own = _padded(left, 0, 1) + _padded(right, 1, 0) + counts
+    row = own + _padded(mixed, 0, 1) + _padded(mixed, 1, 0)
+    return row / np.sqrt(counts) + np.sqrt(own)
+
+
+def _check_end(
+    problem: LineProblem, claim: SplineClaim, beam: _Beam, slopes: Number, steep: FloatArray
+) -> EndVerdict:
+    """Where the end is held, the slope that is left may have one sign; where it is free there is none.
+
+    ``steep`` is the rounding of the slopes.
+    """
+    at_low, at_high = (claim.is_at(bound) for bound in problem.end)
+    relu = problem.activation == "relu"
+
+    def verdict(lean: int, held: bool, may_rise: bool, may_fall: bool) -> EndVerdict:
+        tilts = problem.tilts(claim.sides, lean)
+        lift = float(rounded(_total(slopes * _fall(tilts))))
+        noise = 2 * float(steep @ np.abs(_fall(tilts)))
+        per_value = -np.diff(_padded(_fall(tilts) / rounded(beam.lengths), 1, 1))
+        error = max(lift + noise if may_rise else 0.0, noise - lift if may_fall else 0.0, 0.0)
+        move = (int(lift > 0 and may_rise) - int(lift < 0 and may_fall)) if held else 0
+        return EndVerdict(
+            lift, per_value, held, move, error, not held and _strays(problem, claim, beam.offset) > 0
+        )
+
+    if problem.skip:
+        return EndVerdict(0.0, np.zeros(len(claim.knots)), True, 0, 0.0, False)
+    if relu and claim.lean == 0:
+        below = verdict(-1, True, False, True)
+        return below if below.error > 0 or at_high else verdict(1, True, True, False)
+    if at_low or at_high:  # at a bound the slope may have one sign; where the bounds meet, any
+        return verdict(claim.lean, True, not at_high, not at_low)
+    return verdict(claim.lean, False, True, True)
+
+
+def _total(terms: Number) -> Number:
+    """Sum up, in the same order everywhere."""
+    if not isinstance(terms, DoubleDouble):
+        return np.asarray(np.sum(terms))
+    total = DoubleDouble(0.0)
+    for k in range(len(terms)):
+        total = total + terms[k]
+    return total
+
+
+def _certificate(
+    problem: LineProblem, claim: SplineClaim, beam: _Beam, signs: _Signs, excess: float
+) -> Certificate:
+    """Put together what the defects say of the score and of the loss."""
+    counts = problem.counts
+    excess = max(excess, _strays(problem, claim, beam.offset))
+    defects = (np.abs(rounded(beam.defects)) + beam.noise) / counts[beam.at]
+    squares = float(np.sum(counts[beam.at] * defects**2))
+    loose = signs.penalty + excess * signs.weight
+    distance = float(np.sqrt(squares + 2 * loose) + signs.correction)
+    if problem.targets is None:
+        squares_of_score = _sum_of_squares(beam, counts[beam.at])
+        # A score that is nothing but rounding is zero.
+        nothing = (8 * _EPS) ** 2 * problem.loss_of_simple_fit
+        primal = -0.5 * squares_of_score if squares_of_score > nothing else 0.0
+    else:
+        rest = np.interp(problem.points, problem.points[claim.knots], claim.values) - problem.targets
+        primal = 0.5 * float(counts @ (rest * rest)) + problem.beta * signs.weight + problem.spread
+    return Certificate(
+        primal=float(primal),
+        dual=float(primal - 0.5 * distance**2),
+        infeasibility=float(excess / (problem.level or problem.radius)),
+        scale=float(max(abs(primal), problem.loss_of_simple_fit)),
+        score_error=_relative(problem, claim, distance),
+    )
+
+
+def _strays(problem: LineProblem, claim: SplineClaim, offset: Number) -> float:
+    """By how much the end of the beam is outside the interval that its state allows."""
+    low, high = problem.end
+    beyond: list[Number] = [low - offset, offset - high, offset * -float(claim.lean)]
+    if not claim.lean and problem.activation == "relu":
+        beyond.append(_size(offset))  # it should be level
+    return max(0.0, *(float(rounded(gap)) for gap in beyond))
+
+
+def _sum_of_squares(beam: _Beam, counts: FloatArray) -> float:
+    """Sum the squares of the score over the points."""
+    first, last = rounded(beam.values)[:-1], rounded(beam.values)[1:]
+    left, mixed, right = (rounded(sums) for sums in (beam.sums.left, beam.sums.mixed, beam.sums.right))
+    inner = first * first * left + 2 * first * last * mixed + last * last * right
+    return float(np.sum(inner) + counts @ rounded(beam.values) ** 2)
+
+
+def _relative(problem: LineProblem, claim: SplineClaim, distance: float) -> float:
+    """Compare the error at every knot with the score there, and with what is natural around it."""
+    sizes = sizes_at_knots(problem, claim)
+    errors = distance / np.sqrt(problem.counts[claim.knots]) + 2 * _EPS * np.abs(claim.values)
+    wrong = errors > 0
+    return float(np.max(errors[wrong] / sizes[wrong], initial=0.0)) if (sizes[wrong] > 0).all() else np.inf
+
+
+def sizes_at_knots(problem: LineProblem, claim: SplineClaim) -> FloatArray:
+    """Return with what an error of the score at each knot is compared: see `Certificate.score_error`.
+
+    Parameters
+    ----------
+    problem : LineProblem
+    claim : SplineClaim
+
+    Returns
+    -------
+    array of shape (K + 2,)
+
+    Examples
+    --------
+    A score of 4, and one of zero, at a distance of 2:
+
+    >>> problem = LineProblem(np.array([-1.0, 1.0]), np.ones(2), None, 1.0, "relu", False)
+    >>> none, values = np.zeros(0), np.array([4.0, 0.0])
+    >>> sizes_at_knots(problem, SplineClaim(np.array([0, 1]), none, values, np.zeros(2), -1.0, 0.0, -1))
+    array([4. , 0.5])
+    """
+    knots = claim.knots
+    if problem.targets is None:
+        return sizes_of_scores(problem.points[knots], claim.values)
+    masses = np.add.reduceat(problem.counts, knots[:-1])
+    squares = np.add.reduceat(problem.counts * problem.targets**2, knots[:-1])
+    around = np.sqrt(squares / masses)
+    natural = np.maximum(_padded(around, 1, 0), _padded(around, 0, 1))
+    natural = np.where(natural > 0, natural, np.sqrt(squares.sum() / masses.sum()))
+    return np.maximum(np.abs(claim.values), natural)

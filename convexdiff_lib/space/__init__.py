@@ -1,0 +1,10 @@
+"""Many dimensions: activation patterns, and training that is exact over them.
+
+``arrangements`` lists the patterns, ``chambers`` and ``cones`` say what is in one; ``planar`` trains networks
+of the plane exactly, ``gated`` and ``wedge`` solve the convex programs with given patterns or wedge features,
+which end in a ``group_lasso`` or in a spectral barrier.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,73 @@
+from . import arrangements, chambers, cones, cross_products, gated, group_lasso, interpolation, planar, wedge
+from .arrangements import (
+    Arrangements,
+    count_arrangements,
+    count_bound,
+    count_chambers,
+    coverage,
+    enumerate_arrangements,
+    printed_patterns,
+)
+from .chambers import chamber_diameters
+from .cones import network_from_blocks, split_in_cone
+from .cross_products import cross_product
+from .gated import (
+    CriticalWeightDecay,
+    GatedScore,
+    certify_gated,
+    critical_weight_decay,
+    gated_denoising,
+    gated_score_matching,
+)
+from .group_lasso import GroupLasso, certify_group_lasso, solve_group_lasso
+from .planar import (
+    PlanarScore,
+    certify_planar_denoising,
+    certify_planar_score_matching,
+    planar_critical_weight_decay,
+    planar_denoising,
+    planar_score_matching,
+)
+from .wedge import WedgeScore, certify_wedge, wedge_denoising, wedge_directions
+
+__all__ = [
+    "Arrangements",
+    "CriticalWeightDecay",
+    "GatedScore",
+    "GroupLasso",
+    "PlanarScore",
+    "WedgeScore",
+    "arrangements",
+    "certify_gated",
+    "certify_group_lasso",
+    "certify_planar_denoising",
+    "certify_planar_score_matching",
+    "certify_wedge",
+    "chamber_diameters",
+    "chambers",
+    "cones",
+    "count_arrangements",
+    "count_bound",
+    "count_chambers",
+    "coverage",
+    "critical_weight_decay",
+    "cross_product",
+    "cross_products",
+    "enumerate_arrangements",
+    "gated",
+    "gated_denoising",
+    "gated_score_matching",
+    "group_lasso",
+    "interpolation",
+    "network_from_blocks",
+    "planar",
+    "planar_critical_weight_decay",
+    "planar_denoising",
+    "planar_score_matching",
+    "printed_patterns",
+    "solve_group_lasso",
+    "split_in_cone",
+    "wedge",
+    "wedge_denoising",
+    "wedge_directions",
+]

@@ -1,0 +1,52 @@
+"""What the README and the landing page tell people to type does work."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = ["README.md", "index.md"]
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(
+        rf"^```{language}\n(.*?)^```$", (ROOT / page).read_text("utf-8"), re.DOTALL | re.MULTILINE
+    )
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_five_lines_on_ones_own_data(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.savetxt(tmp_path / "measurements.txt", np.random.default_rng(0).normal(size=80))
+    monkeypatch.chdir(tmp_path)
+    (code,) = blocks(page, "python")
+    found: dict[str, Any] = {}
+    exec(compile(code, page, "exec"), found)
+    certificate = found["fit"].certificate
+    assert len([line for line in code.splitlines() if line.strip()]) == 5
+    assert certificate.relative_gap <= 1e-8  # the tolerance of the certificate
+    assert certificate.infeasibility <= 1e-9
+    assert capsys.readouterr().out.startswith("certificate holds")
+    assert found["new_samples"].shape == (1000,)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_named_make_targets_exist(page: str) -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    named = set(
+        re.findall(r"^    make ([a-z]+)|`make ([a-z]+)`", (ROOT / page).read_text("utf-8"), re.MULTILINE)
+    )
+    assert named
+    assert {first or second for first, second in named} <= targets
+
+
+def test_named_files_exist() -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    named = re.findall(r"`([\w./]+(?:/|\.md|\.cff))`|\]\((_static/[\w.]+)\)|`(LICENSE)`", text)
+    paths = [path for match in named for path in match if path and "NAME" not in path]
+    assert len(paths) >= 8
+    assert [path for path in paths if not (ROOT / path).exists()] == []

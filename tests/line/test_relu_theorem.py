@@ -1,0 +1,378 @@
+"""Evidence for the chapter on univariate ReLU networks: Theorem 1, Lemma 4, rule (8), and beyond."""
+
+from __future__ import annotations
+
+import cvxpy as cp
+import numpy as np
+import pytest
+import torch
+from strategies import decay_between
+
+from convexdiff_lib import TwoLayerNetwork, score_matching, score_matching_loss
+from convexdiff_lib.line.network_certificates import dual_violation
+from convexdiff_lib.paper.nonconvex import train_score_matching
+from convexdiff_lib.paper.univariate_programs import (
+    LassoProgram,
+    network_from_program,
+    score_matching_dual,
+    score_matching_program,
+    solve_program,
+)
+
+# Three points that show the subtleties of the ReLU program: one neuron must sit just beyond its data point.
+SUBTLE, SUBTLE_BETA = np.array([0.0, 1.0, 11.0]), 1.2
+EXACTLY = {"tol_gap_abs": 1e-10, "tol_gap_rel": 1e-10, "tol_feas": 1e-10}
+
+
+def solve_relu_program(x: np.ndarray, beta: float) -> LassoProgram:
+    return solve_program(score_matching_program(x, beta))
+
+
+def distinct_sample(seed: int) -> np.ndarray:
+    """Normal, uniform, heavy-tailed, two-cluster and nearly tied data, 2 to 40 points, unsorted."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(2, 41))
+    draws = (
+        rng.normal(size=n),
+        rng.uniform(size=n),
+        rng.standard_cauchy(size=n),
+        rng.normal(size=n) + 20.0 * rng.integers(0, 2, size=n),
+        np.round(rng.normal(size=n), 1) + 0.013 * rng.permutation(n),
+    )
+    return draws[seed % len(draws)]
+
+
+def decay_for(x: np.ndarray, seed: int) -> float:
+    """A weight decay from the threshold, exactly, to 2n."""
+    return decay_between(1.0, 2.0 * len(x), seed)
+
+
+def printed_loss_scale(x: np.ndarray, value: float) -> float:
+    """What differences are compared with: the optimum, or the loss of the fitted Gaussian if larger."""
+    return max(abs(value), len(x) / (2 * np.var(x)))
+
+
+def test_program_beam_and_network_agree(evidence):
+    seen = evidence(
+        "thm-univariate-relu",
+        "literal-program-equals-trained-network",
+        tolerance=1e-6,
+        why="the general-purpose solver stops at relative gaps near 1e-8 on the worst-scaled data",
+    )
+    for seed in range(50):
+        x = distinct_sample(seed)
+        beta = decay_for(x, seed)
+        fit = score_matching(x, beta)
+        values = [solve_relu_program(x, beta).value, fit.value, score_matching_loss(fit.network(), x, beta)]
+        seen.holds(float(np.ptp(values)) / printed_loss_scale(x, fit.value))
+
+
+def test_program_equals_its_dual(evidence):
+    seen = evidence(
+        "thm-univariate-relu",
+        "strong-duality-of-the-printed-pair",
+        tolerance=1e-6,
+        why="both sides come from the general-purpose solver",
+    )
+    for seed in range(20):
+        x = distinct_sample(seed)
+        beta = decay_for(x, seed) + 0.01
+        primal = solve_relu_program(x, beta).value
+        seen.holds(abs(primal - score_matching_dual(x, beta)[1]) / printed_loss_scale(x, primal))
+
+
+def test_certificate_closes(evidence):
+    seen = evidence(
+        "thm-univariate-relu",
+        "certified-duality-gap",
+        tolerance=1e-8,
+        why="the certificate's own tolerance; the polished optimum is usually exact to rounding",
+    )
+    for seed in range(200):
+        x = distinct_sample(seed)
+        certificate = score_matching(x, decay_for(x, seed)).certificate
+        assert certificate.infeasibility <= 1e-9  # the certificate's own tolerance
+        seen.holds(certificate.relative_gap)
+
+
+def test_adam_is_never_below(evidence):
+    seen = evidence(
+        "thm-univariate-relu",
+        "no-trained-network-is-below",
+        tolerance=1e-9,
+        why="rounding of a sum; the residual is how far the best trained network is below the optimum",
+    )
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=15)
+        beta = (1.5, 3.0, 6.0, 12.0)[seed]
+        fit = score_matching(x, beta)
+        generator = torch.Generator().manual_seed(seed)
+        runs = train_score_matching(x, beta, width=20, n_trials=10, n_epochs=300, generator=generator)
+        seen.holds(max(0.0, fit.certificate.dual - float(runs.losses.min())) / fit.certificate.scale)
+
+
+def test_an_underestimate_would_be_noticed():
+    """The falsifier can fire: an optimum claimed too high is beaten by the returned network."""
+    x = np.random.default_rng(0).normal(size=15)
+    fit = score_matching(x, 3.0)
+    claimed = fit.value + 1e-3 * fit.certificate.scale
+    assert claimed - score_matching_loss(fit.network(), x, 3.0) >= 0.5e-3 * fit.certificate.scale
+
+
+def lemma_point(x: np.ndarray) -> np.ndarray:
+    """The dual point of the proof of Lemma 4: g follows the rank line, g_1 = n."""
+    n = len(x)
+    slopes = np.diff(np.concatenate([[float(n)], np.arange(n - 1.0, 1.0, -1.0), [0.0]])) / np.diff(x)
+    return np.diff(np.concatenate([[0.0], slopes, [0.0]]))
+
+
+def test_lemma_point_is_strictly_feasible_above_one(evidence):
+    seen = evidence(
+        "lem-relu-feasible",
+        "explicit-point-meets-every-bound",
+        tolerance=1e-8,
+        why="rounding: z is as large as one over the smallest gap",
+    )
+    for seed in range(40):
+        x = np.sort(distinct_sample(seed))
+        # At every beta >= 1 the point is feasible, so for beta > 1 it is strictly so.
+        seen.holds(dual_violation(x, lemma_point(x), 1.0) / len(x))
+
+
+def smallest_feasible_decay(x: np.ndarray) -> float:
+    """The smallest beta with a feasible dual point, by linear programming on the printed constraints."""
+    x = (x - x.mean()) / x.std()  # the threshold has no unit, and the solver likes order one
+    right, left = (np.maximum(sign * (x[:, None] - x), 0.0) for sign in (1, -1))
+    columns, counts = np.hstack([right, right, left, left]), score_matching_program(x, 1.0).b
+    z, bound = cp.Variable(len(x)), cp.Variable()
+    problem = cp.Problem(cp.Minimize(bound), [cp.abs(columns.T @ z - counts) <= bound, cp.sum(z) == 0])
+    return float(problem.solve(solver=cp.CLARABEL, **EXACTLY))
+
+
+def test_nothing_is_feasible_below_one(evidence):
+    seen = evidence(
+        "lem-relu-feasible",
+        "smallest-feasible-decay-is-one",
+        tolerance=1e-6,
+        why="tolerance of the linear-programming solver",
+    )
+    for seed in range(0, 40, 2):
+        seen.holds(abs(smallest_feasible_decay(distinct_sample(seed)) - 1.0))
+
+
+def test_signed_rule_attains_and_printed_rule_misses(evidence):
+    right = evidence(
+        "rule-relu-reconstruction",
+        "signed-rule-attains-optimum",
+        tolerance=1e-6,
+        why="the neurons carry the solver's error in y",
+    )
+    printed = evidence(
+        "rule-relu-reconstruction",
+        "printed-rule-misses-optimum",
+        at_least=0.1,
+        form="printed",
+        why="in units of the larger of the optimum and the loss of the fitted Gaussian",
+    )
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=4 + seed)
+        beta = 0.6 * len(
+            x
+        )  # an optimum with a negative weight; where all are positive the printed rule is right
+        solution = solve_relu_program(x, beta)
+        scale = printed_loss_scale(x, solution.value)
+        losses = {
+            rule: score_matching_loss(network_from_program(x, solution.y, rule=rule), x, beta)
+            for rule in ("signed", "printed")
+        }
+        right.holds(abs(losses["signed"] - solution.value) / scale)
+        printed.fails((losses["printed"] - solution.value) / scale)
+
+
+def test_printed_predictor_loses_the_signs(evidence):
+    right = evidence(
+        "disp-univariate-predictor",
+        "signed-sum-is-the-score",
+        tolerance=1e-9,
+        why="rounding of a sum of hinges",
+    )
+    printed = evidence(
+        "disp-univariate-predictor",
+        "printed-sum-is-not",
+        at_least=0.1,
+        form="printed",
+        why="largest error at the data, over the largest score there",
+    )
+    for seed in range(20):
+        x = np.random.default_rng(seed).normal(size=2 + seed)
+        fit = score_matching(x, 1.0 + 0.3 * seed, activation="abs")
+        y, t = fit.kink_network.weights, fit.kink_network.kinks
+        distances = np.abs(x[:, None] - t)
+        right.holds(
+            float(np.max(np.abs(distances @ y + fit.kink_network.constant - fit(x))) / np.max(np.abs(fit(x))))
+        )
+        wrong = distances @ np.abs(y) - np.mean(distances @ np.abs(y))
+        printed.fails(float(np.max(np.abs(wrong - fit(x))) / np.max(np.abs(fit(x)))))
+
+
+def subtle_cases() -> list[tuple[np.ndarray, float]]:
+    """Instances in which a neuron of visible weight has to sit just beyond its point."""
+    cases = [(SUBTLE, SUBTLE_BETA)]
+    for seed in range(12):
+        gaps = 0.1 + np.random.default_rng(seed).exponential(size=2 + seed % 4) ** 2
+        x = np.cumsum(np.concatenate([[0.0], gaps]))
+        net = score_matching(x, 1.2).kink_network
+        if np.abs(net.weights[net.beyond]).max(initial=0.0) >= 0.05:
+            cases.append((x, 1.2))
+    return cases
+
+
+def loss_at_offset(x: np.ndarray, beta: float, y: np.ndarray, epsilon: float) -> float:
+    """Loss of the network of rule (8), signed, with the kinks of C2 and C4 epsilon from their points."""
+    n = len(x)
+    facing = np.repeat([1.0, -1.0], 2 * n)
+    kinks = np.tile(x, 4) + np.repeat([0.0, 1.0, 0.0, -1.0], n) * epsilon
+    root = np.sqrt(np.abs(y))
+    w, alpha = facing * root, np.sign(y) * root
+    hinges = np.maximum(facing * (x[:, None] - np.tile(x, 4)), 0.0)
+    net = TwoLayerNetwork.univariate(w, -w * kinks, alpha, -float(np.mean(hinges @ y)))
+    return score_matching_loss(net, x, beta)
+
+
+def test_optimum_is_approached_but_not_attained_in_the_limit(evidence):
+    approach = evidence(
+        "rem-infimum",
+        "loss-approaches-optimum",
+        tolerance=1e-5,
+        why="the error is proportional to epsilon, here 1e-7, times a score of order one at each point",
+    )
+    limit = evidence(
+        "rem-infimum",
+        "printed-limit-misses-optimum",
+        at_least=0.001,
+        form="printed",
+        why="the jump is the weight of the neuron that must sit beyond its point",
+    )
+    for x, beta in subtle_cases():
+        solution = solve_relu_program(x, beta)
+        y = np.where(np.abs(solution.y) > 1e-6, solution.y, 0.0)
+        approach.holds(
+            abs(loss_at_offset(x, beta, y, 1e-7) - solution.value) / printed_loss_scale(x, solution.value)
+        )
+        limit.fails(loss_at_offset(x, beta, y, 0.0) - solution.value)
+
+
+def dual_value(x: np.ndarray, beta: float, *, printed: bool) -> float:
+    """Dual optimum with the rows of z_3, z_6 and z_7 counting strictly (right) or weakly (as printed)."""
+    program = score_matching_program(x, beta)
+    A1, _, A2, _ = np.split(program.A, 4, axis=1)
+    g, left = A1.T, A2.T  # centred, and z sums to zero
+    c1, c2, c3, c4 = np.split(program.b, 4)
+    z = cp.Variable(len(x))
+    rows = [
+        g @ z - c1 >= -beta,
+        g @ z - c1 <= beta,
+        g @ z - c2 >= -beta,
+        g @ z - (c1 if printed else c2) <= beta,
+        left @ z - c3 >= -beta,
+        left @ z - c3 <= beta,
+        left @ z - (c3 if printed else c4) >= -beta,
+        left @ z - (c3 if printed else c4) <= beta,
+        cp.sum(z) == 0,
+    ]
+    return float(cp.Problem(cp.Maximize(-0.5 * cp.sum_squares(z)), rows).solve(solver=cp.CLARABEL, **EXACTLY))
+
+
+def test_weak_rows_change_the_optimum(evidence):
+    right = evidence(
+        "err-dual-strictness",
+        "strict-rows-give-the-optimum",
+        tolerance=1e-6,
+        why="tolerance of the general-purpose solver",
+    )
+    printed = evidence(
+        "err-dual-strictness",
+        "printed-rows-change-the-optimum",
+        at_least=0.001,
+        form="printed",
+        why="a wider tube lets the dual rise above the optimum",
+    )
+    for x, beta in subtle_cases():
+        optimum = score_matching(x, beta).value
+        right.holds(abs(dual_value(x, beta, printed=False) - optimum) / printed_loss_scale(x, optimum))
+        printed.fails(dual_value(x, beta, printed=True) - optimum)
+
+
+def test_beam_equals_printed_dual(evidence):
+    seen = evidence(
+        "ours-beam-relu",
+        "beam-vector-equals-printed-dual-vector",
+        tolerance=1e-4,
+        form="ours",
+        why="a dual value correct to 1e-9 fixes its strongly concave maximiser to about the square root",
+    )
+    for seed in range(50):
+        x = distinct_sample(seed)
+        beta = decay_for(x, seed) + 0.01
+        fit = score_matching(x, beta)
+        z, _ = score_matching_dual(x, beta)
+        seen.holds(float(np.linalg.norm(z - fit.z) / np.sqrt(2 * printed_loss_scale(x, fit.value))))
+
+
+def falling_network(x: np.ndarray, weight: float) -> TwoLayerNetwork:
+    """One ReLU neuron with its kink on the largest point: zero at all data, active at that point only."""
+    root = np.sqrt(weight)
+    return TwoLayerNetwork.univariate([root], [-root * x.max()], [-root])
+
+
+def test_loss_falls_without_bound_below_the_threshold(evidence):
+    seen = evidence(
+        "ours-below-threshold",
+        "losses-fall-without-bound",
+        tolerance=1e-9,
+        form="ours",
+        why="rounding; the loss is compared with (beta - 1) times the weight, which has no lower bound",
+    )
+    for seed in range(30):
+        x = distinct_sample(seed)
+        beta = np.random.default_rng(seed).uniform(0.05, 0.999)
+        for weight in (1.0, 1e3, 1e6):
+            seen.holds(
+                abs(score_matching_loss(falling_network(x, weight), x, beta) / ((beta - 1) * weight) - 1)
+            )
+        with pytest.raises(ValueError, match="below 1"):
+            score_matching(x, beta)
+
+
+def tied_sample(seed: int) -> tuple[np.ndarray, float]:
+    """Data with ties and their threshold max(k/2, e)."""
+    rng = np.random.default_rng(seed)
+    points = np.sort(rng.normal(size=6))
+    counts = rng.integers(1, 6, size=6)
+    threshold = max(counts[1:-1].max() / 2, counts[0], counts[-1])
+    return rng.permutation(np.repeat(points, counts)), float(threshold)
+
+
+def test_threshold_with_ties(evidence):
+    linear = evidence(
+        "ours-threshold-ties",
+        "smallest-feasible-decay-is-the-threshold",
+        tolerance=1e-6,
+        form="ours",
+        why="tolerance of the linear-programming solver",
+    )
+    attained = evidence(
+        "ours-threshold-ties",
+        "certified-optimum-at-the-threshold",
+        tolerance=1e-8,
+        form="ours",
+        why="the certificate's own tolerance",
+    )
+    for seed in range(30):
+        x, threshold = tied_sample(seed)
+        linear.holds(abs(smallest_feasible_decay(x) - threshold))
+        attained.holds(score_matching(x, threshold).certificate.relative_gap)
+        with pytest.raises(ValueError, match="points repeat"):
+            score_matching(x, np.nextafter(threshold, 0))
