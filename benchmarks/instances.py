@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from convexdiff_lib.certificates import Certificate
 from convexdiff_lib.datasets import perturb
-from convexdiff_lib.line.beam import Tube, denoising_tube, score_matching_threshold, score_matching_tube
+from convexdiff_lib.line import beam
+from convexdiff_lib.line.beam import Tube
 from convexdiff_lib.line.kink_network import KinkNetwork
 from convexdiff_lib.line.network_certificates import certify_denoising, certify_score_matching
+from convexdiff_lib.line.problem import line_problem, score_matching_threshold
 from convexdiff_lib.line.training import UnivariateScore, denoising_score_matching, score_matching
 
 FloatArray = NDArray[np.float64]
@@ -78,9 +80,6 @@ def tube_of(instance: Instance) -> tuple[Tube, NDArray[np.intp]]:
     """Sort the data and build the tube of the dual; also return the order."""
     x, targets = data(instance.loss, instance.n)
     beta, activation, skip = instance.beta, instance.activation, instance.skip
-    order = np.argsort(x)
-    ones = np.ones(instance.n)
-    if instance.loss == "score matching":
-        return score_matching_tube(x[order], ones, beta, activation=activation, skip=skip), order
-    centred = (targets - targets.mean())[order]
-    return denoising_tube(x[order], ones, centred, beta, activation=activation, skip=skip), order
+    labels = None if instance.loss == "score matching" else targets
+    problem = line_problem(x, beta, targets=labels, activation=activation, skip=skip)
+    return beam.tube_of(problem), np.argsort(x)

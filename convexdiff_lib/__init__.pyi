@@ -24,6 +24,7 @@ from .line import (
     score_error,
     score_matching,
     score_matching_path,
+    smallest_weight_decay,
     solution_path,
 )
 from .networks import TwoLayerNetwork
@@ -186,6 +187,7 @@ __all__ = [
     "score_matching_loss",
     "score_matching_path",
     "score_matching_program",
+    "smallest_weight_decay",
     "solution_path",
     "solve_group_lasso",
     "solve_program",

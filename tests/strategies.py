@@ -11,9 +11,18 @@ from hypothesis import strategies as st
 
 from convexdiff_lib._validation import Activation, FloatArray
 from convexdiff_lib.line.active_set import descend, first_spline
-from convexdiff_lib.line.beam import Beam, Tube
+from convexdiff_lib.line.beam import Beam, Tube, tube_of
 from convexdiff_lib.line.kink_network import KinkNetwork
+from convexdiff_lib.line.problem import LineProblem, Sample
 from convexdiff_lib.networks import TwoLayerNetwork
+
+
+def tube_for(
+    x: FloatArray, beta: float, activation: Activation, skip: bool = False, targets: FloatArray | None = None
+) -> Tube:
+    """The tube of a training problem, also where that has no minimum."""
+    return tube_of(LineProblem(Sample.of(x, targets), beta, activation, skip))
+
 
 NETWORKS: list[tuple[Activation, bool]] = [("relu", False), ("relu", True), ("abs", False), ("abs", True)]
 every_network: pytest.MarkDecorator = pytest.mark.parametrize(

@@ -73,7 +73,7 @@ for x in many:
                 lib.denoising_score_matching(x, np.asarray(x)[::-1], beta, **kind)
                 fit([0, 1])
                 fit(np.arange(3)[::-1])
-tube = lib.line.beam.score_matching_tube(np.sort(plain), np.ones(3000), 90, activation="relu", skip=False)
+tube = lib.line.beam.tube_of(lib.line.problem.line_problem(plain, 90.0))
 lib.line.coarse_to_fine.solve_by_levels(tube)
 few = rng.normal(size=12)
 solution_path(few, down_to=4)

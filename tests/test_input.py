@@ -31,6 +31,7 @@ from convexdiff_lib.line.kink_network import KinkNetwork
 from convexdiff_lib.line.network_certificates import certify_denoising, certify_score_matching, dual_violation
 from convexdiff_lib.line.path import denoising_path, solution_path
 from convexdiff_lib.line.piecewise_linear import PiecewiseLinearScore
+from convexdiff_lib.line.problem import smallest_weight_decay
 from convexdiff_lib.line.selection import choose_weight_decay, pointwise_loss, score_error
 from convexdiff_lib.paper.multivariate_programs import (
     blocks_of_network,
@@ -211,6 +212,7 @@ VECTOR_DOORS: dict[str, tuple[str, Door]] = {
     "score_matching": ("x", lambda x: score_matching(x, 2.0)),
     "large_weight_decay": ("x", lambda x: large_weight_decay(x, 3.0)),
     "large_weight_decay_threshold": ("x", large_weight_decay_threshold),
+    "smallest_weight_decay": ("x", smallest_weight_decay),
     "path x": ("x", lambda x: score_matching_path(x, [2.0])),
     "path betas": ("betas", lambda b: score_matching_path(GOOD, b)),
     "denoising x": ("x_noisy", lambda x: denoising_score_matching(x, GOOD, 2.0)),
@@ -717,6 +719,7 @@ ACTIVATION_DOORS: dict[str, Door] = {
     "best_values": lambda a: best_values(ROWS, ROWS, activation=a),
     "score_matching": lambda a: score_matching(GOOD, 2.0, activation=a),
     "large_weight_decay": lambda a: large_weight_decay(GOOD, 2.5, activation=a),
+    "smallest_weight_decay": lambda a: smallest_weight_decay(GOOD, activation=a),
     "large_weight_decay_threshold": lambda a: large_weight_decay_threshold(GOOD, activation=a),
     "denoising_score_matching": lambda a: denoising_score_matching(GOOD, GOOD, 2.0, activation=a),
     "certify": lambda a: certify(activation=a),
@@ -741,6 +744,7 @@ ACTIVATION_DOORS: dict[str, Door] = {
 FLAG_DOORS: dict[str, Door] = {
     "score_matching": lambda s: score_matching(GOOD, 2.0, skip=s),
     "large_weight_decay": lambda s: large_weight_decay(GOOD, 2.5, skip=s),
+    "smallest_weight_decay": lambda s: smallest_weight_decay(GOOD, skip=s),
     "large_weight_decay_threshold": lambda s: large_weight_decay_threshold(GOOD, skip=s),
     "denoising_score_matching": lambda s: denoising_score_matching(GOOD, GOOD, 2.0, skip=s),
     "certify": lambda s: certify(skip=s),

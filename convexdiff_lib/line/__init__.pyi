@@ -21,6 +21,7 @@ from .kink_network import KinkNetwork
 from .network_certificates import certify_denoising, certify_score_matching, dual_violation
 from .path import Piece, SolutionPath, denoising_path, solution_path
 from .piecewise_linear import PiecewiseLinearScore
+from .problem import smallest_weight_decay
 from .selection import (
     DensityError,
     Selection,
@@ -67,6 +68,7 @@ __all__ = [
     "score_matching_path",
     "selection",
     "sharpening",
+    "smallest_weight_decay",
     "solution_path",
     "spline_certificates",
     "training",

@@ -59,9 +59,10 @@ class Spline:
     --------
     Three points, none touching, the end at its lower bound: a line.
 
+    >>> from convexdiff_lib.line.problem import line_problem
     >>> import numpy as np
-    >>> from convexdiff_lib.line.beam import score_matching_tube
-    >>> tube = score_matching_tube(np.arange(3.0), np.ones(3), 2.0, activation="relu", skip=False)
+    >>> from convexdiff_lib.line.beam import tube_of
+    >>> tube = tube_of(line_problem(range(3), 2.0))
     >>> spline = Spline.on_sides(tube, np.zeros(1, dtype=np.int8), 0)
     >>> values, offset = spline.minimise()
     >>> values.round(6).tolist(), offset
@@ -188,9 +189,10 @@ def first_spline(tube: Tube, start: Beam, offset: float) -> Spline:
 
     Examples
     --------
+    >>> from convexdiff_lib.line.problem import line_problem
     >>> import numpy as np
-    >>> from convexdiff_lib.line.beam import score_matching_tube, solve_beam
-    >>> tube = score_matching_tube(np.array([-1.0, 1.0]), np.ones(2), beta=1.0, activation="relu", skip=False)
+    >>> from convexdiff_lib.line.beam import solve_beam, tube_of
+    >>> tube = tube_of(line_problem([-1.0, 1.0], 1.0))
     >>> first_spline(tube, *solve_beam(tube)).knots.tolist()
     [0, 1]
     """
@@ -213,9 +215,10 @@ def descend(spline: Spline, height: float) -> Iterator[tuple[Spline, FloatArray,
 
     Examples
     --------
+    >>> from convexdiff_lib.line.problem import line_problem
     >>> import numpy as np
-    >>> from convexdiff_lib.line.beam import score_matching_tube
-    >>> tube = score_matching_tube(np.arange(3.0), np.ones(3), 2.0, activation="relu", skip=False)
+    >>> from convexdiff_lib.line.beam import tube_of
+    >>> tube = tube_of(line_problem(range(3), 2.0))
     >>> start = Spline.on_sides(tube, np.zeros(1, dtype=np.int8), 0)
     >>> [values.round(6).tolist() for _, values, _ in descend(start, -2.0)]
     [[0.75, -0.75]]
@@ -268,9 +271,10 @@ def nearest_state(tube: Tube, offset: float) -> int:
 
     Examples
     --------
+    >>> from convexdiff_lib.line.problem import line_problem
     >>> import numpy as np
-    >>> from convexdiff_lib.line.beam import score_matching_tube
-    >>> tube = score_matching_tube(np.arange(3.0), np.ones(3), 2.0, activation="relu", skip=False)
+    >>> from convexdiff_lib.line.beam import tube_of
+    >>> tube = tube_of(line_problem(range(3), 2.0))
     >>> [nearest_state(tube, height) for height in (-5.0, -2.0, -1.0, 0.0, 0.5, 1.0)]
     [0, 0, 1, 2, 3, 4]
     """

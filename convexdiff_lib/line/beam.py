@@ -29,19 +29,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._validation import Activation, FloatArray
+from .._validation import FloatArray
 from ._exchange import Problem, blocks_of
 from ._passes import centred, highest, less_line, rank_line, spread
+from .problem import LineProblem
 
 __all__ = [
     "Beam",
     "End",
     "Tube",
-    "denoising_tube",
     "end_states",
-    "score_matching_threshold",
-    "score_matching_tube",
     "solve_beam",
+    "tube_of",
 ]
 
 
@@ -101,8 +100,9 @@ class Tube:
 
     Examples
     --------
+    >>> from convexdiff_lib.line.problem import line_problem
     >>> import numpy as np
-    >>> tube = score_matching_tube(np.arange(3.0), np.ones(3), beta=2.0, activation="relu", skip=False)
+    >>> tube = tube_of(line_problem(range(3), 2.0))
     >>> tube.centre.tolist(), tube.end
     ([2.5, 1.5, 0.5], (-2.0, 1.0))
     """
@@ -202,8 +202,9 @@ def end_states(tube: Tube) -> list[End]:
 
     Examples
     --------
+    >>> from convexdiff_lib.line.problem import line_problem
     >>> import numpy as np
-    >>> tube = score_matching_tube(np.arange(3.0), np.ones(3), 2.0, activation="abs", skip=False)
+    >>> tube = tube_of(line_problem(range(3), 2.0, activation="abs"))
     >>> [(end.low, end.high) for end in end_states(tube)]
     [(-2.0, -2.0), (-2.0, 0.0), (0.0, 0.0)]
     """
@@ -241,8 +242,9 @@ class Beam:
     --------
     The line -x/2.  The unit of length is the distance between the two points, 2, so the slope is -2.
 
+    >>> from convexdiff_lib.line.problem import line_problem
     >>> import numpy as np
-    >>> tube = score_matching_tube(np.array([-1.0, 1.0]), np.ones(2), beta=1.0, activation="relu", skip=False)
+    >>> tube = tube_of(line_problem([-1.0, 1.0], 1.0))
     >>> tube.unit, round(solve_beam(tube)[0].first_slope, 6)
     (2.0, -2.0)
     """
@@ -253,50 +255,29 @@ class Beam:
     z: FloatArray
 
 
-def score_matching_threshold(counts: FloatArray, *, activation: Activation, skip: bool) -> float:
-    r"""Smallest weight decay with a finite optimum.
+def tube_of(problem: LineProblem, like: Tube | None = None) -> Tube:
+    """Build the tube of a problem's dual.
 
-    With k the largest multiplicity and e the larger multiplicity of the two extreme points: ReLU
-    :math:`\max(k/2, e)`, absolute value :math:`\max(k, e)`, absolute value with skip :math:`\max(k, 2e)`.
-    For distinct points these are the 1, 1 and 2 of Theorems 1, 7 and 8.
+    What does not depend on the weight decay is taken over from ``like``, a tube of the same sample.
 
     Examples
     --------
-    >>> import numpy as np
-    >>> score_matching_threshold(np.array([1.0, 3.0, 1.0]), activation="relu", skip=False)
-    1.5
-    """
-    inside, ends = float(counts.max()), float(max(counts[0], counts[-1]))
-    if activation == "relu":
-        return max(inside / 2, ends)
-    return max(inside, 2 * ends if skip else ends)
-
-
-def score_matching_tube(
-    points: FloatArray,
-    counts: FloatArray,
-    beta: float,
-    *,
-    activation: Activation,
-    skip: bool,
-    like: Tube | None = None,
-) -> Tube:
-    """Build the tube of the score-matching dual from the distinct points and their multiplicities.
-
-    What does not depend on the weight decay is taken over from ``like``, a tube of the same points.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> score_matching_tube(np.arange(3.0), np.ones(3), 3.0, activation="abs", skip=True).end
+    >>> from convexdiff_lib.line.problem import line_problem
+    >>> tube_of(line_problem([0.0, 1.0, 2.0], 3.0, activation="abs", skip=True)).end
     (0.0, 0.0)
+    >>> tube = tube_of(line_problem([0.0, 1.0, 2.0], 0.5, targets=[1.0, 0.0, 1.0]))
+    >>> tube.centre.tolist(), tube.level, bool(np.isclose(tube.end[1], 0.5 / (tube.unit * tube.score_unit)))
+    ([0.0, 0.0, 0.0], 0.0, True)
     """
-    total = like.level if like else float(counts.sum())
-    ends = float(max(counts[0], counts[-1]))
-    relu = activation == "relu"
-    half_width = (beta if relu else beta / 2) - counts / 2
-    tilts = (0.0,) if skip else (0.0, 1.0) if relu else (0.5,)
-    end = (0.0, 0.0) if skip else (-beta, beta - (ends if relu else 2 * ends))
+    tilts = (0.0,) if problem.skip else (0.0, 1.0) if problem.activation == "relu" else (0.5,)
+    return (_denoising if problem.targets is not None else _score_matching)(problem, tilts, like)
+
+
+def _score_matching(problem: LineProblem, tilts: tuple[float, ...], like: Tube | None) -> Tube:
+    points, counts, beta, total = problem.points, problem.counts, problem.beta, problem.level
+    ends, relu = float(max(counts[0], counts[-1])), problem.activation == "relu"
+    half_width = problem.radius - counts / 2
+    end = (0.0, 0.0) if problem.skip else (-beta, beta - (ends if relu else 2 * ends))
     pair = None
     if len(tilts) == 2 and total > len(points) > 2:
         # Where points are tied, the two bounds may cross: when |g_1 - n| exceeds the width of the tube there.
@@ -305,16 +286,15 @@ def score_matching_tube(
         if width < beta:
             pair = narrowest
             end = (max(end[0], -width), min(end[1], width))
-    centre = like.centre if like else rank_line(counts)
-    unit = like.unit if like else _unit(points, centre, total)
+    unit = like.unit if like else _unit(points, problem.centre, total)
     return Tube(
         points=points,
         unit=unit,
         score_unit=1 / unit,
         counts=counts,
-        centre=centre,
+        centre=problem.centre,
         half_width=half_width,
-        targets=like.targets if like else np.zeros(len(points)),
+        targets=problem.aims,
         level=total,
         scale=total,
         tilts=tilts,
@@ -324,45 +304,30 @@ def score_matching_tube(
     )
 
 
-def denoising_tube(
-    points: FloatArray,
-    counts: FloatArray,
-    targets: FloatArray,
-    beta: float,
-    *,
-    activation: Activation,
-    skip: bool,
-) -> Tube:
-    """Build the tube of the denoising dual from the distinct points, their multiplicities and mean targets.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> tube = denoising_tube(
-    ...     np.arange(3.0), np.ones(3), np.array([1.0, 0.0, 1.0]), 0.5, activation="relu", skip=False
-    ... )
-    >>> tube.centre.tolist(), tube.level, bool(np.isclose(tube.end[1], 0.5 / (tube.unit * tube.score_unit)))
-    ([0.0, 0.0, 0.0], 0.0, True)
-    """
-    unit = _unit(points, rank_line(counts), float(counts.sum()))
-    apart, deviation = centred(counts, targets)
-    score_unit = deviation or 1.0
-    radius = beta / unit / score_unit
-    relu = activation == "relu"
-    scaled = apart / score_unit
-    free = highest(points, counts, less_line(points, counts, scaled, unit, 0.0)[0] if skip else scaled, unit)
+def _denoising(problem: LineProblem, tilts: tuple[float, ...], like: Tube | None) -> Tube:
+    points, counts = problem.points, problem.counts
+    if like:
+        unit, score_unit, scaled = like.unit, like.score_unit, like.targets
+    else:
+        unit = _unit(points, rank_line(counts), float(counts.sum()))
+        apart, deviation = centred(counts, problem.aims)
+        score_unit = deviation or 1.0
+        scaled = apart / score_unit
+    beta, radius = (size / unit / score_unit for size in (problem.beta, problem.radius))
+    straight = less_line(points, counts, scaled, unit, 0.0)[0] if problem.skip else scaled
+    free = highest(points, counts, straight, unit)
     return Tube(
         points=points,
         unit=unit,
         score_unit=score_unit,
         counts=counts,
-        centre=np.zeros(len(points)),
-        half_width=np.full(len(points), radius if relu else radius / 2),
+        centre=problem.centre,
+        half_width=np.full(len(points), radius),
         targets=scaled,
         level=0.0,
-        scale=min(radius, free or radius),  # the beam of a straight score would be free to reach so high
-        tilts=(0.0,) if skip else (0.0, 1.0) if relu else (0.5,),
-        end=(0.0, 0.0) if skip else (-radius, radius),
+        scale=min(beta, free or beta),  # the beam of a straight score would be free to reach so high
+        tilts=tilts,
+        end=(0.0, 0.0) if problem.skip else (-beta, beta),
     )
 
 
@@ -406,8 +371,9 @@ def solve_beam(tube: Tube) -> tuple[Beam, float]:
 
     Examples
     --------
+    >>> from convexdiff_lib.line.problem import line_problem
     >>> import numpy as np
-    >>> tube = score_matching_tube(np.array([-1.0, 1.0]), np.ones(2), beta=1.0, activation="relu", skip=False)
+    >>> tube = tube_of(line_problem([-1.0, 1.0], 1.0))
     >>> round(solve_beam(tube)[1], 6)
     -1.0
     """

@@ -17,7 +17,7 @@ from .piecewise_linear import PiecewiseLinearScore
 from .problem import LineProblem, SplineClaim
 from .spline_certificates import sizes_at_knots
 
-__all__ = ["DualVariable", "claim_from_spline", "network_from_claim", "score_from_claim"]
+__all__ = ["DualVariable", "claim_from_spline", "dual_from_claim", "network_from_claim", "score_from_claim"]
 
 _ROUNDING = 8 * float(np.finfo(np.float64).eps)
 
@@ -60,6 +60,20 @@ class DualVariable:
         return self.aims + z
 
 
+def dual_from_claim(problem: LineProblem, claim: SplineClaim) -> DualVariable:
+    """Return the dual variable that belongs to a claimed score.
+
+    Examples
+    --------
+    >>> from convexdiff_lib.line.problem import line_problem
+    >>> none, halves = np.zeros(0), np.array([0.5, -0.5])
+    >>> claim = SplineClaim(np.array([0, 1]), none, halves, np.zeros(2), -1.0, 0.0, -1)
+    >>> dual_from_claim(line_problem([1.0, -1.0], 1.0), claim).vector().tolist()
+    [0.5, -0.5]
+    """
+    return DualVariable(problem.sample.x, problem.sample.labels, problem.points[claim.knots], claim.values)
+
+
 def claim_from_spline(
     problem: LineProblem, tube: Tube, spline: Spline, values: FloatArray, height: float
 ) -> SplineClaim:
@@ -82,9 +96,10 @@ def claim_from_spline(
 
     Examples
     --------
-    >>> from convexdiff_lib.line.beam import score_matching_tube
-    >>> problem = LineProblem(np.arange(3.0), np.ones(3), None, 2.0, "relu", False)
-    >>> tube = score_matching_tube(np.arange(3.0), np.ones(3), 2.0, activation="relu", skip=False)
+    >>> from convexdiff_lib.line.problem import line_problem
+    >>> from convexdiff_lib.line.beam import tube_of
+    >>> problem = line_problem(range(3), 2.0)
+    >>> tube = tube_of(line_problem(range(3), 2.0))
     >>> spline = Spline.on_sides(tube, np.zeros(1, dtype=np.int8), 0)
     >>> claim = claim_from_spline(problem, tube, spline, *spline.minimise())
     >>> claim.values.round(6).tolist(), claim.offset  # per unit of length, where the tube has its own
@@ -113,9 +128,7 @@ def _lean(problem: LineProblem, lean: int, offset: float) -> int:
     return lean if problem.activation == "relu" else int(np.sign(offset))
 
 
-def score_from_claim(
-    problem: LineProblem, claim: SplineClaim, network: KinkNetwork, mean_target: float
-) -> PiecewiseLinearScore:
+def score_from_claim(problem: LineProblem, claim: SplineClaim, network: KinkNetwork) -> PiecewiseLinearScore:
     """Return the claimed score on the whole line, with the outer slopes of its network.
 
     Parameters
@@ -124,8 +137,6 @@ def score_from_claim(
     claim : SplineClaim
     network : KinkNetwork
         As `network_from_claim` builds it.
-    mean_target : float
-        What is added to the score; 0 for score matching.
 
     Returns
     -------
@@ -135,19 +146,20 @@ def score_from_claim(
 
     Examples
     --------
-    >>> problem = LineProblem(np.array([-1.0, 1.0]), np.ones(2), None, 1.0, "relu", False)
+    >>> from convexdiff_lib.line.problem import line_problem
+    >>> problem = line_problem([-1.0, 1.0], 1.0)
     >>> none, halves = np.zeros(0), np.array([0.5, -0.5])
     >>> claim = SplineClaim(np.array([0, 1]), none, halves, np.zeros(2), -1.0, 0.0, -1)
-    >>> score = score_from_claim(problem, claim, network_from_claim(problem, claim, 0.0), 0.0)
+    >>> score = score_from_claim(problem, claim, network_from_claim(problem, claim))
     >>> score.slopes.tolist()
     [-0.25, -0.5, -0.25]
     """
-    places = problem.points[claim.knots]
+    places, mean = problem.points[claim.knots], problem.sample.mean_target
     bent = np.isin(places, network.kinks)
     bent[[0, -1]] = True
-    knots, values = places[bent], claim.values[bent] + mean_target
+    knots, values = places[bent], claim.values[bent] + mean
     slopes = np.diff(values) / np.diff(knots)
-    sizes = (np.abs(mean_target) + sizes_at_knots(problem, claim))[bent]
+    sizes = (abs(mean) + sizes_at_knots(problem, claim))[bent]
     noise = _ROUNDING * (sizes[1:] + sizes[:-1]) / np.diff(knots)
     turn = 1.0 if network.activation == "relu" else 2.0
     outer = []
@@ -162,15 +174,13 @@ def score_from_claim(
     return PiecewiseLinearScore(knots, values, outer[0], outer[1])
 
 
-def network_from_claim(problem: LineProblem, claim: SplineClaim, mean_target: float) -> KinkNetwork:
+def network_from_claim(problem: LineProblem, claim: SplineClaim) -> KinkNetwork:
     """Build the cheapest network of the class that is this spline on the data.
 
     Parameters
     ----------
     problem : LineProblem
     claim : SplineClaim
-    mean_target : float
-        What is added to the score; 0 for score matching.
 
     Returns
     -------
@@ -180,10 +190,11 @@ def network_from_claim(problem: LineProblem, claim: SplineClaim, mean_target: fl
     --------
     The line -x/2 through two points: each of two neurons carries half of it.
 
-    >>> problem = LineProblem(np.array([-1.0, 1.0]), np.ones(2), None, 1.0, "relu", False)
+    >>> from convexdiff_lib.line.problem import line_problem
+    >>> problem = line_problem([-1.0, 1.0], 1.0)
     >>> none, halves = np.zeros(0), np.array([0.5, -0.5])
     >>> claim = SplineClaim(np.array([0, 1]), none, halves, np.zeros(2), -1.0, 0.0, -1)
-    >>> network = network_from_claim(problem, claim, 0.0)
+    >>> network = network_from_claim(problem, claim)
     >>> network.kinks.tolist(), network.facing.tolist(), network.weights.tolist()
     ([-1.0, 1.0], [1.0, -1.0], [-0.25, 0.25])
     """
@@ -196,7 +207,7 @@ def network_from_claim(problem: LineProblem, claim: SplineClaim, mean_target: fl
     kinks, first = rounded(slopes[1:] - slopes[:-1]), float(slopes.high[0])
     kinks = np.where(np.abs(kinks) > blur[1:] + blur[:-1], kinks, 0.0)
     if relu and problem.skip:  # on the first piece no neuron acts
-        return _assembled(problem, claim, [_Neurons(inner, 1.0, kinks)], first, mean_target)
+        return _assembled(problem, claim, [_Neurons(inner, 1.0, kinks)], first)
     if relu:
         turned = _turned(claim, first, kinks)
         neurons = [_Neurons(inner, 1.0, kinks - turned), _Neurons(inner, -1.0, turned)]
@@ -206,13 +217,13 @@ def network_from_claim(problem: LineProblem, claim: SplineClaim, mean_target: fl
         neurons = [_Neurons(inner, np.where(kinks > 0, -1.0, 1.0), kinks / 2)]
         lift = first + float(kinks.sum()) / 2
     if problem.skip:
-        return _assembled(problem, claim, neurons, lift, mean_target)
+        return _assembled(problem, claim, neurons, lift)
     if abs(lift) > float(blur.sum()):
         for place, direction, share in _carriers(problem, claim, lift):
             weight = direction * share * lift
             facing = direction if relu else -1.0 if weight > 0 else 1.0
             neurons.append(_Neurons(points[[place]], facing, np.array([weight])))
-    return _assembled(problem, claim, neurons, 0.0, mean_target)
+    return _assembled(problem, claim, neurons, 0.0)
 
 
 class _Neurons(NamedTuple):
@@ -257,7 +268,7 @@ def _carriers(problem: LineProblem, claim: SplineClaim, lift: float) -> list[tup
 
 
 def _assembled(
-    problem: LineProblem, claim: SplineClaim, neurons: list[_Neurons], slope: float, mean_target: float
+    problem: LineProblem, claim: SplineClaim, neurons: list[_Neurons], slope: float
 ) -> KinkNetwork:
     """Put a network together; its constant makes it right at the middle point, where little has added up."""
     kinks = np.concatenate([some.places for some in neurons])
@@ -272,5 +283,5 @@ def _assembled(
     reach = facing * (middle - kinks)
     bent = float(weights @ (np.maximum(reach, 0.0) if relu else np.abs(reach)))
     value = float(np.interp(middle, problem.points[claim.knots], claim.values))
-    constant = float(mean_target + (value - slope * (middle - origin) - bent))
+    constant = float(problem.sample.mean_target + (value - slope * (middle - origin) - bent))
     return KinkNetwork(kinks, facing, weights, beyond, origin, constant, slope, problem.activation)

@@ -57,8 +57,9 @@ class Solution:
 
     Examples
     --------
-    >>> from convexdiff_lib.line.beam import score_matching_tube
-    >>> tube = score_matching_tube(np.arange(3.0), np.ones(3), 2.0, activation="relu", skip=False)
+    >>> from convexdiff_lib.line.problem import line_problem
+    >>> from convexdiff_lib.line.beam import tube_of
+    >>> tube = tube_of(line_problem(range(3), 2.0))
     >>> solve_by_levels(tube).values.round(6).tolist()
     [0.75, -0.75]
     """
@@ -89,9 +90,10 @@ def solve_by_levels(tube: Tube, before: Solution | None = None) -> Solution:
 
     Examples
     --------
-    >>> from convexdiff_lib.line.beam import score_matching_tube
+    >>> from convexdiff_lib.line.problem import line_problem
+    >>> from convexdiff_lib.line.beam import tube_of
     >>> x = np.sort(np.random.default_rng(0).normal(size=5000))
-    >>> tube = score_matching_tube(x, np.ones(5000), 500.0, activation="relu", skip=False)
+    >>> tube = tube_of(line_problem(x, 500.0))
     >>> bool(len(solve_by_levels(tube).spline.touching) <= 10)
     True
     """
@@ -194,9 +196,10 @@ def coarsen(tube: Tube, index: np.ndarray) -> Tube:
 
     Examples
     --------
+    >>> from convexdiff_lib.line.problem import line_problem
     >>> import numpy as np
-    >>> from convexdiff_lib.line.beam import score_matching_tube
-    >>> tube = score_matching_tube(np.arange(5.0), np.ones(5), 2.0, activation="relu", skip=False)
+    >>> from convexdiff_lib.line.beam import tube_of
+    >>> tube = tube_of(line_problem(range(5), 2.0))
     >>> coarsen(tube, np.array([0, 2, 4])).counts.tolist()
     [1.5, 2.0, 1.5]
     """

@@ -12,7 +12,7 @@ import numpy as np
 from .._compiled import compile_from_now_on
 from .network_certificates import certify_score_matching
 from .path import denoising_path, solution_path
-from .problem import LineProblem, SplineClaim
+from .problem import SplineClaim, line_problem
 from .spline_certificates import examine
 from .training import denoising_score_matching, score_matching, score_matching_path
 
@@ -56,6 +56,6 @@ def _call_all_loops() -> None:
     fit = score_matching(x[:_FEW], 6.0)
     certify_score_matching(x[:_FEW], fit.kink_network, fit.z, 6.0)
     # What only data on many scales need.
-    problem = LineProblem(np.arange(4.0), np.ones(4), None, 2.0, "relu", False)
+    problem = line_problem(range(4), 2.0)
     wrong = SplineClaim(np.array([0, 3]), np.zeros(0), np.array([9.0, -9.0]), np.zeros(2), -2.0, 0.0, -1)
     examine(problem, wrong, exactly=True)

@@ -13,9 +13,9 @@ the gap is a quadratic, so this covers the whole piece.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -27,18 +27,17 @@ from .._validation import (
     as_activation,
     as_flag,
     as_positive,
-    as_sample,
     as_weight_decay,
 )
 from ..certificates import NotCertifiedError
 from ._double_double import rounded
 from .active_set import Spline, descend
-from .beam import Tube, denoising_tube, score_matching_tube
+from .beam import Tube, tube_of
 from .candidates import claim_from_spline
-from .problem import LineProblem, SplineClaim
+from .problem import LineProblem, Sample, SplineClaim, check_minimum
 from .sharpening import sharpened
 from .spline_certificates import Verdict, sizes_at_knots, values_at
-from .training import UnivariateScore, _check_distances, _check_problem, _check_targets, certified_fit
+from .training import UnivariateScore, certified_fit
 
 __all__ = ["Piece", "SolutionPath", "denoising_path", "solution_path"]
 
@@ -103,14 +102,14 @@ class SolutionPath:
 
     pieces: tuple[Piece, ...]
     _states: tuple[_State, ...] = field(repr=False, compare=False)
-    _problem: _Problem = field(repr=False)
+    _problem: _Family = field(repr=False)
 
     def _facts(self) -> dict[str, object]:
         return {
-            "n": len(self._problem.x),
+            "n": len(self._problem.last.sample.x),
             "down_to": float(self.betas[-1]),
-            "activation": self._problem.activation,
-            "skip": self._problem.skip,
+            "activation": self._problem.last.activation,
+            "skip": self._problem.last.skip,
             "pieces": len(self.pieces),
         }
 
@@ -182,20 +181,28 @@ class _State:
 
 
 @result
-class _Problem:
-    """What is trained: its data, its tube, its network and its certificate, at any weight decay.
+class _Family:
+    """One problem at any weight decay."""
 
-    ``corners`` are weight decays at which the interval of the beam's end changes its rate.
-    """
+    last: LineProblem  # where the path stops
 
-    x: FloatArray
-    aims: FloatArray | float
-    mean_target: float
-    activation: Activation
-    skip: bool
-    corners: tuple[float, ...]
-    line: LineProblem = field(compare=False)
-    tube: Callable[[float], Tube] = field(compare=False)
+    @cached_property
+    def corners(self) -> tuple[float, ...]:
+        """Weight decays at which the interval of the beam's end changes its rate."""
+        counts = self.last.counts
+        if self.last.activation == "abs" or self.last.skip or self.last.targets is not None:
+            return ()
+        inner = float(counts[1:-1].max(initial=0.0))
+        return inner, inner - float(max(counts[0], counts[-1]))
+
+    @cached_property
+    def first_tube(self) -> Tube:
+        """One to take over from what does not depend on the weight decay."""
+        return tube_of(self.last)
+
+    def tube(self, beta: float) -> Tube:
+        """The tube at a weight decay."""
+        return tube_of(self.last.at(beta), self.first_tube)
 
     def rate(self, beta: float) -> Tube:
         """The derivative of the tube just below a weight decay: everything in it is affine in between."""
@@ -214,11 +221,11 @@ class _Problem:
     def certified(self, state: _State, beta: float, at: float) -> UnivariateScore:
         """The spline of ``at``, which is ``beta`` or the event next to it, certified for ``beta``."""
         line, claim, verdict = self.checked(state, beta, at)
-        return certified_fit(line, self.x, self.aims, self.mean_target, claim, verdict)
+        return certified_fit(line, claim, verdict)
 
     def checked(self, state: _State, beta: float, at: float) -> tuple[LineProblem, SplineClaim, Verdict]:
         """What `certified` makes a fit of; raises NotCertifiedError if the state has another score."""
-        line, tube = self.line.at(beta), self.tube(beta)
+        line, tube = self.last.at(beta), self.tube(beta)
         spline = state.spline.again(tube, min(state.spline.state, len(tube.chain) - 1))
         claim = claim_from_spline(line, tube, spline, *state.solution(at))
         sharp, verdict = sharpened(line, claim)
@@ -285,26 +292,7 @@ def solution_path(
     >>> path(1.5).value
     -0.0625
     """
-    sample, stop = as_sample(x), as_positive(down_to, "down_to")
-    as_activation(activation)
-    as_flag(skip, "skip")
-    points, counts = np.unique(sample, return_counts=True)
-    weight = counts.astype(np.float64)
-    _check_points(points)
-    _check_problem(len(points), weight, stop, activation, skip)
-    inner = float(weight[1:-1].max(initial=0.0))
-    ends = float(max(weight[0], weight[-1]))
-    problem = _Problem(
-        x=sample,
-        aims=0.0,
-        mean_target=0.0,
-        activation=activation,
-        skip=skip,
-        line=LineProblem(points, weight, None, stop, activation, skip),
-        corners=(inner, inner - ends) if activation == "relu" and not skip else (),
-        tube=partial(score_matching_tube, points, weight, activation=activation, skip=skip),
-    )
-    return _follow(problem, stop, points)
+    return _follow(Sample.of(x), down_to, activation, skip)
 
 
 def denoising_path(
@@ -343,42 +331,17 @@ def denoising_path(
     >>> path(1.0).value
     0.75
     """
-    sample, aims = as_sample(x_noisy, "x_noisy"), as_sample(targets, "targets")
-    stop = as_positive(down_to, "down_to")
-    as_activation(activation)
-    as_flag(skip, "skip")
-    if sample.shape != aims.shape:
-        raise ValueError(
-            f"targets must have one entry per point of x_noisy; got {aims.shape} for {sample.shape}"
-        )
-    points, place, counts = np.unique(sample, return_inverse=True, return_counts=True)
-    weight = counts.astype(np.float64)
-    _check_points(points)
-    mean = _check_targets(aims)
-    apart = aims - mean
-    means = np.bincount(place, apart) / weight
-    within = 0.5 * float(np.sum((apart - means[place]) ** 2))
-    problem = _Problem(
-        x=sample,
-        aims=apart,
-        mean_target=mean,
-        activation=activation,
-        skip=skip,
-        line=LineProblem(points, weight, means, stop, activation, skip, within),
-        corners=(),
-        tube=partial(denoising_tube, points, weight, means, activation=activation, skip=skip),
-    )
-    return _follow(problem, stop, points)
+    return _follow(Sample.of(x_noisy, targets), down_to, activation, skip)
 
 
-def _check_points(points: FloatArray) -> None:
-    if len(points) < 2:
-        raise ValueError("a path needs at least two distinct points; got one")
-    _check_distances(points, float(np.diff(points).min()))
-
-
-def _follow(problem: _Problem, stop: float, points: FloatArray) -> SolutionPath:
+def _follow(sample: Sample, down_to: float, activation: Activation, skip: bool) -> SolutionPath:
     """Go down from event to event."""
+    stop = as_positive(down_to, "down_to")
+    last = LineProblem(sample, stop, as_activation(activation), as_flag(skip, "skip"))
+    if len(sample.points) < 2:
+        raise ValueError("a path needs at least two distinct points; got one")
+    check_minimum(last)
+    problem = _Family(last)
     states: list[_State] = []
     pieces: list[Piece] = []
     high = np.inf
@@ -387,7 +350,7 @@ def _follow(problem: _Problem, stop: float, points: FloatArray) -> SolutionPath:
         for beta in (max(low, top * (1 - _SAME)), (top + low) / 2, low):
             problem.checked(state, beta, beta)
         spline = state.spline
-        knots, turns = points[spline.touching], spline.sign.astype(np.int64)
+        knots, turns = sample.points[spline.touching], spline.sign.astype(np.int64)
         pieces.append(Piece(high, low, knots, turns, _name(spline)))
         states.append(state)
         high = low
@@ -399,7 +362,7 @@ def _name(spline: Spline) -> int:
     return (spline.state - len(spline.tube.chain) // 2) * (2 if len(spline.tube.chain) == 3 else 1)
 
 
-def _walk(problem: _Problem, stop: float) -> Iterator[tuple[_State, float]]:
+def _walk(problem: _Family, stop: float) -> Iterator[tuple[_State, float]]:
     """Yield every active set with the weight decay at which it ends."""
     state, slack = _straight(problem, stop)
     for _ in range(_MAX_EVENTS_PER_POINT * len(state.spline.tube.points)):
@@ -414,7 +377,7 @@ def _walk(problem: _Problem, stop: float) -> Iterator[tuple[_State, float]]:
     raise NotCertifiedError(f"the path has too many events; it stands at beta = {state.at}")
 
 
-def _straight(problem: _Problem, stop: float) -> tuple[_State, _Slack]:
+def _straight(problem: _Family, stop: float) -> tuple[_State, _Slack]:
     """A score without kinks that fits into the tube, at a weight decay large enough for it."""
     beta = stop
     for _ in range(_MAX_DOUBLINGS):
@@ -428,7 +391,7 @@ def _straight(problem: _Problem, stop: float) -> tuple[_State, _Slack]:
     raise NotCertifiedError(f"no weight decay up to {beta} straightens the score")
 
 
-def _state_at(problem: _Problem, side: np.ndarray, end: int, beta: float) -> tuple[_State, _Slack]:
+def _state_at(problem: _Family, side: np.ndarray, end: int, beta: float) -> tuple[_State, _Slack]:
     """Minimise for one active set, and measure what must not become negative, with all rates below beta."""
     tube, rate = problem.tube(beta), problem.rate(beta)
     spline, moving = Spline.on_sides(tube, side, end), Spline.on_sides(rate, side, end)
@@ -481,7 +444,7 @@ def _changes(spline: Spline) -> list[tuple[int, int, int]]:
     )
 
 
-def _next(problem: _Problem, state: _State, ends: FloatArray, beta: float) -> tuple[_State, _Slack]:
+def _next(problem: _Family, state: _State, ends: FloatArray, beta: float) -> tuple[_State, _Slack]:
     """The active set below an event."""
     spline = state.spline
     changes = _changes(spline)
@@ -499,7 +462,7 @@ def _next(problem: _Problem, state: _State, ends: FloatArray, beta: float) -> tu
     return _search(problem, state, beta)
 
 
-def _search(problem: _Problem, state: _State, beta: float) -> tuple[_State, _Slack]:
+def _search(problem: _Family, state: _State, beta: float) -> tuple[_State, _Slack]:
     """Where much happens at once: solve below the event, as near as it takes to leave nothing out."""
     for stride in _STRIDES:
         below = beta * (1 - stride)

@@ -1,87 +1,204 @@
 """What training in one dimension asks, and what an answer to it claims.
 
-A `LineProblem` holds the data of one of the eight programs as numbers at sorted distinct points; a
-`SplineClaim` says that a linear spline is its optimal score.  Who solves hands a claim on;
-`convexdiff_lib.line.spline_certificates` finds out whether it is true.
+A `Sample` is what was given, checked, sorted and tallied.  With a weight decay and a kind of network it is a
+`LineProblem`, one of the eight programs.  A `SplineClaim` says that a linear spline is its optimal score;
+`convexdiff_lib.line.spline_certificates` finds out whether that is true.
 """
 
 from __future__ import annotations
 
-from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from math import isfinite
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from .._validation import Activation, FloatArray
+from .._results import result
+from .._validation import (
+    Activation,
+    FloatArray,
+    as_activation,
+    as_flag,
+    as_sample,
+    as_vector,
+    as_weight_decay,
+)
 from ._double_double import DoubleDouble
+from ._passes import tallied
 
-__all__ = ["LineProblem", "SplineClaim"]
+__all__ = [
+    "LineProblem",
+    "Sample",
+    "SplineClaim",
+    "line_problem",
+    "score_matching_threshold",
+    "smallest_weight_decay",
+]
+
+_SHORTEST, _LONGEST = 1e-70, 1e70  # squares of lengths, and of their ratios, are then finite
 
 
-@dataclass(frozen=True, eq=False)
-class LineProblem:
-    r"""A training problem in one dimension, in terms of its sorted distinct points.
+@result
+class Sample:
+    r"""Data of one dimension, and their targets for denoising.
 
     Parameters
     ----------
+    x : array of shape (n,)
+        The data as they were given.
     points, counts : arrays of shape (m,)
-        Distinct points, increasing, and how often each occurs; m at least 2.
-    targets : array of shape (m,), or None
-        Denoising: the mean target at each point, less any constant.  None for score matching.
-    beta : float
-    activation : {"relu", "abs"}
-    skip : bool
+        Distinct points, increasing, and how often each occurs.
+    targets : array of shape (n,), or None
+        The targets less their mean, in the order of x.  None for score matching.
+    means : array of shape (m,), or None
+        Their mean at every distinct point.
+    mean_target : float
+        What was taken away from the targets.
     spread : float
-        Denoising: half the sum of squares of targets about the mean of their point; no score lowers it.
+        Half the sum of squares of targets about the mean of their point; no score lowers it.
 
     Examples
     --------
-    >>> problem = LineProblem(np.array([-1.0, 1.0]), np.ones(2), None, 1.0, "relu", False)
-    >>> [float(bound.high) for bound in problem.end]
-    [-1.0, 0.0]
+    >>> sample = Sample.of([2.0, 0.0, 0.0])
+    >>> sample.points.tolist(), sample.counts.tolist()
+    ([0.0, 2.0], [2.0, 1.0])
     """
 
+    x: FloatArray
     points: FloatArray
     counts: FloatArray
-    targets: FloatArray | None
-    beta: float
-    activation: Activation
-    skip: bool
+    targets: FloatArray | None = None
+    means: FloatArray | None = None
+    mean_target: float = 0.0
     spread: float = 0.0
 
-    def at(self, beta: float) -> LineProblem:
-        """The same problem at another weight decay; what depends on the data only is worked out once."""
-        _ = self.aims, self.centre, self.loss_of_simple_fit  # the copy finds these
-        twin = copy(self)
-        vars(twin)["beta"] = beta
-        vars(twin).pop("end", None)
-        return twin
+    @classmethod
+    def of(cls, x: ArrayLike, targets: ArrayLike | None = None) -> Sample:
+        """Check what was given, sort it, and count points that repeat.
 
-    @cached_property
-    def loss_of_simple_fit(self) -> float:
-        """The size of the loss of the fitted Gaussian, or for denoising of the best constant."""
-        if self.targets is not None:
-            return 0.5 * float(self.counts @ (self.targets * self.targets)) + self.spread
-        lever = self.points - (self.counts @ self.points) / self.level
-        return self.level**2 / (2 * float(self.counts @ (lever * lever)))
+        Raises
+        ------
+        ValueError
+            If x or targets are empty, not finite, not one-dimensional, not numeric or of different lengths,
+            or if distances or targets cannot be squared.
+        """
+        name = "x" if targets is None else "x_noisy"
+        given = as_vector(x, name)
+        if targets is None:
+            ordered = np.sort(given)
+            _check_finite(ordered, given, name)
+            return cls(given, *_distinct(ordered))
+        labels = as_sample(targets, "targets")
+        if given.shape != labels.shape:
+            raise ValueError(
+                f"targets must have one entry per point of x_noisy; got {labels.shape} for {given.shape}"
+            )
+        order = np.argsort(given)
+        ordered = given[order]
+        _check_finite(ordered, given, name)
+        points, counts = _distinct(ordered)
+        mean = _mean_target(labels)
+        labels -= mean
+        means, spread = labels[order], 0.0
+        if len(points) < len(ordered):  # the best fit to tied points is that to their mean
+            place = np.repeat(np.arange(len(points)), counts.astype(np.int64))
+            sums = np.bincount(place, means) / counts
+            means, spread = sums, 0.5 * float(np.sum((means - sums[place]) ** 2))
+        return cls(given, points, counts, labels, means, mean, spread)
+
+    @property
+    def labels(self) -> FloatArray | float:
+        """The targets less their mean, in the order of x; zero for score matching."""
+        return 0.0 if self.targets is None else self.targets
 
     @cached_property
     def level(self) -> float:
         """Height of a level end, the number of points for score matching and zero for denoising."""
-        return float(self.counts.sum()) if self.targets is None else 0.0
+        return float(len(self.x)) if self.means is None else 0.0
 
     @cached_property
     def aims(self) -> FloatArray:
-        """The targets, zero for score matching."""
-        return np.zeros(len(self.points)) if self.targets is None else self.targets
+        """The mean targets, zero for score matching."""
+        return np.zeros(len(self.points)) if self.means is None else self.means
 
     @cached_property
     def centre(self) -> FloatArray:
         """How many points stand above each, and half of those at it; zero for denoising."""
-        if self.targets is not None:
+        if self.means is not None:
             return np.zeros(len(self.points))
         return self.level - np.cumsum(self.counts) + self.counts / 2
+
+    @cached_property
+    def loss_of_simple_fit(self) -> float:
+        """The size of the loss of the fitted Gaussian, or for denoising of the best constant."""
+        if self.means is not None:
+            return 0.5 * float(self.counts @ (self.means * self.means)) + self.spread
+        lever = self.points - (self.counts @ self.points) / self.level
+        return self.level**2 / (2 * float(self.counts @ (lever * lever)))
+
+    def threshold(self, activation: Activation, skip: bool) -> float:
+        """Smallest weight decay with a finite optimum of score matching."""
+        counts = self.counts if len(self.points) < len(self.x) else self.counts[:1]
+        return score_matching_threshold(counts, activation=activation, skip=skip)
+
+
+@result
+class LineProblem:
+    r"""A training problem in one dimension; see `line_problem`.
+
+    Parameters
+    ----------
+    sample : Sample
+    beta : float
+    activation : {"relu", "abs"}
+    skip : bool
+
+    Examples
+    --------
+    >>> problem = line_problem([-1.0, 1.0], 1.0)
+    >>> [float(bound.high) for bound in problem.end]
+    [-1.0, 0.0]
+    """
+
+    sample: Sample
+    beta: float
+    activation: Activation
+    skip: bool
+
+    def at(self, beta: float) -> LineProblem:
+        """Return the same problem at another weight decay."""
+        return replace(self, beta=beta)
+
+    @property
+    def points(self) -> FloatArray:
+        """Distinct points, increasing."""
+        return self.sample.points
+
+    @property
+    def counts(self) -> FloatArray:
+        """How often each occurs."""
+        return self.sample.counts
+
+    @property
+    def targets(self) -> FloatArray | None:
+        """The mean target at each point, less the mean of all; None for score matching."""
+        return self.sample.means
+
+    @property
+    def aims(self) -> FloatArray:
+        """The targets, zero for score matching."""
+        return self.sample.aims
+
+    @property
+    def centre(self) -> FloatArray:
+        """How many points stand above each, and half of those at it; zero for denoising."""
+        return self.sample.centre
+
+    @property
+    def level(self) -> float:
+        """Height of a level end, the number of points for score matching and zero for denoising."""
+        return self.sample.level
 
     @property
     def radius(self) -> float:
@@ -153,3 +270,140 @@ class SplineClaim:
     def is_at(self, height: DoubleDouble) -> bool:
         """Whether the end of the beam is exactly there."""
         return self.offset == float(height.high) and self.offset_rest == float(height.low)
+
+
+def line_problem(
+    x: ArrayLike,
+    beta: float,
+    *,
+    targets: ArrayLike | None = None,
+    activation: Activation = "relu",
+    skip: bool = False,
+) -> LineProblem:
+    """Check, sort and tally what was given; without targets, score matching, with targets denoising.
+
+    Parameters
+    ----------
+    x : array of shape (n,)
+    beta : float
+        Weight decay.
+    targets : array of shape (n,), optional
+    activation : {"relu", "abs"}
+    skip : bool
+
+    Returns
+    -------
+    LineProblem
+
+    Raises
+    ------
+    ValueError
+        As `Sample.of` does; if beta is not positive, or so small that training has no minimum.
+
+    Examples
+    --------
+    >>> line_problem([0.0, 1.0, 3.0], 2.0, activation="abs").radius
+    1.0
+    """
+    sample = Sample.of(x, targets)
+    problem = LineProblem(sample, as_weight_decay(beta), as_activation(activation), as_flag(skip, "skip"))
+    check_minimum(problem)
+    return problem
+
+
+def check_minimum(problem: LineProblem) -> None:
+    """Raise a ValueError where score matching has no minimum."""
+    if problem.targets is not None:
+        return
+    beta, activation, skip, counts = problem.beta, problem.activation, problem.skip, problem.counts
+    if skip and len(counts) < 2:
+        raise ValueError(
+            "a skip connection needs at least two distinct points: with one, its slope lowers the loss "
+            "without limit"
+        )
+    threshold = problem.sample.threshold(activation, skip)
+    if beta < threshold:
+        ties = (
+            "" if counts.max() == 1 else f" (points repeat, up to {int(counts.max())} times, which raises it)"
+        )
+        raise ValueError(
+            f"beta = {beta} is below {threshold:.17g}, the smallest weight decay at which the training loss "
+            f"of the {activation} network {'with' if skip else 'without'} skip connection has a finite "
+            f"minimum on these data{ties}: below it the loss goes to minus infinity"
+        )
+
+
+def score_matching_threshold(counts: FloatArray, *, activation: Activation, skip: bool) -> float:
+    r"""Smallest weight decay with a finite optimum, from the multiplicities of the sorted distinct points.
+
+    With k the largest multiplicity and e the larger multiplicity of the two extreme points: ReLU
+    :math:`\max(k/2, e)`, absolute value :math:`\max(k, e)`, absolute value with skip :math:`\max(k, 2e)`.
+    For distinct points these are the 1, 1 and 2 of Theorems 1, 7 and 8.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> score_matching_threshold(np.array([1.0, 3.0, 1.0]), activation="relu", skip=False)
+    1.5
+    """
+    inside, ends = float(counts.max()), float(max(counts[0], counts[-1]))
+    if activation == "relu":
+        return max(inside / 2, ends)
+    return max(inside, 2 * ends if skip else ends)
+
+
+def smallest_weight_decay(x: ArrayLike, *, activation: Activation = "relu", skip: bool = False) -> float:
+    """Return the smallest weight decay at which `score_matching` of given data has a finite optimum.
+
+    Parameters
+    ----------
+    x : array of shape (n,)
+    activation : {"relu", "abs"}
+    skip : bool
+
+    Returns
+    -------
+    float
+        Between 1/2 and 2 times the number of times that a point occurs.
+
+    Raises
+    ------
+    ValueError
+        If x is empty, not finite, not one-dimensional or not numeric.
+
+    Examples
+    --------
+    >>> smallest_weight_decay([0.0, 1.0, 3.0]), smallest_weight_decay([0.0, 1.0, 1.0, 1.0, 3.0])
+    (1.0, 1.5)
+    >>> smallest_weight_decay([0.0, 1.0, 3.0], activation="abs", skip=True)
+    2.0
+    """
+    return Sample.of(x).threshold(as_activation(activation), as_flag(skip, "skip"))
+
+
+def _distinct(ordered: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Slopes are of the order of one over length squared, which double precision must be able to hold."""
+    points, counts, shortest = tallied(ordered)
+    longest = float(points[-1]) - float(points[0])  # as Python's numbers, which overflow in silence
+    if len(points) > 1 and not (shortest >= _SHORTEST and longest <= _LONGEST):
+        raise ValueError(
+            f"the distances between distinct points must lie between {_SHORTEST:g} and {_LONGEST:g}; these "
+            f"go from {shortest:g} to {longest:g}: rescale x, or merge points"
+        )
+    return points, counts
+
+
+def _mean_target(targets: FloatArray) -> float:
+    """Return the mean target, once it is sure that the squares of the targets are finite."""
+    largest = float(np.abs(targets).max())
+    if not largest <= _LONGEST:
+        raise ValueError(
+            f"targets must be at most {_LONGEST:g} in size; the largest is {largest:g}: rescale them"
+        )
+    return float(targets.sum()) / len(targets)
+
+
+def _check_finite(ordered: FloatArray, given: FloatArray, name: str) -> None:
+    """In order, what is not finite stands at the two ends: NaN is sorted last."""
+    if not (isfinite(ordered[0]) and isfinite(ordered[-1])):
+        as_sample(given, name)

@@ -22,8 +22,8 @@ from numpy.typing import ArrayLike
 from .._results import result
 from .._validation import Activation, FloatArray, as_count, as_flag, as_generator, as_sample, as_weight_decay
 from ..certificates import NotCertifiedError
-from .beam import score_matching_threshold
 from .piecewise_linear import PiecewiseLinearScore
+from .problem import score_matching_threshold
 from .training import score_matching
 
 __all__ = [

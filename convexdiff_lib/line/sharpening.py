@@ -42,7 +42,8 @@ def sharpened(problem: LineProblem, claim: SplineClaim) -> tuple[SplineClaim, Ve
     --------
     A line that is a little too flat:
 
-    >>> problem = LineProblem(np.array([-1.0, 1.0]), np.ones(2), None, 1.0, "relu", False)
+    >>> from convexdiff_lib.line.problem import line_problem
+    >>> problem = line_problem([-1.0, 1.0], 1.0)
     >>> none, values = np.zeros(0), np.array([0.49, -0.49])
     >>> rough = SplineClaim(np.array([0, 1]), none, values, np.zeros(2), -1.0, 0.0, -1)
     >>> claim, verdict = sharpened(problem, rough)

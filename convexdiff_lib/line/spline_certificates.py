@@ -68,7 +68,8 @@ class Verdict:
 
     Examples
     --------
-    >>> problem = LineProblem(np.array([-1.0, 1.0]), np.ones(2), None, 1.0, "relu", False)
+    >>> from convexdiff_lib.line.problem import line_problem
+    >>> problem = line_problem([-1.0, 1.0], 1.0)
     >>> none, halves = np.zeros(0), np.array([0.5, -0.5])
     >>> verdict = examine(problem, SplineClaim(np.array([0, 1]), none, halves, np.zeros(2), -1.0, 0.0, -1))
     >>> verdict.certificate.holds, verdict.same_points_touch
@@ -154,7 +155,8 @@ def examine(problem: LineProblem, claim: SplineClaim, *, exactly: bool = False) 
     --------
     Two points at -1 and 1 with beta = 1.  The optimum is the line -x/2; half of that slope is refused.
 
-    >>> problem = LineProblem(np.array([-1.0, 1.0]), np.ones(2), None, 1.0, "relu", False)
+    >>> from convexdiff_lib.line.problem import line_problem
+    >>> problem = line_problem([-1.0, 1.0], 1.0)
     >>> for value in (0.5, 0.25):
     ...     values = np.array([value, -value])
     ...     claim = SplineClaim(np.array([0, 1]), np.zeros(0), values, np.zeros(2), -1.0, 0.0, -1)
@@ -275,7 +277,8 @@ def values_at(problem: LineProblem, claim: SplineClaim, at: np.ndarray, *, exact
 
     Examples
     --------
-    >>> problem = LineProblem(np.arange(3.0), np.ones(3), None, 1.0, "relu", False)
+    >>> from convexdiff_lib.line.problem import line_problem
+    >>> problem = line_problem(range(3), 1.0)
     >>> ends, values = np.array([0, 2]), np.array([1.0, -1.0])
     >>> claim = SplineClaim(ends, np.zeros(0), values, np.zeros(2), -1.0, 0.0, -1)
     >>> values_at(problem, claim, np.arange(3), exactly=False).tolist()
@@ -500,16 +503,16 @@ def _certificate(
     if problem.targets is None:
         squares_of_score = _sum_of_squares(beam, counts[beam.at])
         # A score that is nothing but rounding is zero.
-        nothing = (8 * _EPS) ** 2 * problem.loss_of_simple_fit
+        nothing = (8 * _EPS) ** 2 * problem.sample.loss_of_simple_fit
         primal = -0.5 * squares_of_score if squares_of_score > nothing else 0.0
     else:
         rest = np.interp(problem.points, problem.points[claim.knots], claim.values) - problem.targets
-        primal = 0.5 * float(counts @ (rest * rest)) + problem.beta * signs.weight + problem.spread
+        primal = 0.5 * float(counts @ (rest * rest)) + problem.beta * signs.weight + problem.sample.spread
     return Certificate(
         primal=float(primal),
         dual=float(primal - 0.5 * distance**2),
         infeasibility=float(excess / (problem.level or problem.radius)),
-        scale=float(max(abs(primal), problem.loss_of_simple_fit)),
+        scale=float(max(abs(primal), problem.sample.loss_of_simple_fit)),
         score_error=_relative(problem, claim, distance),
     )
 
@@ -555,7 +558,8 @@ def sizes_at_knots(problem: LineProblem, claim: SplineClaim) -> FloatArray:
     --------
     A score of 4, and one of zero, at a distance of 2:
 
-    >>> problem = LineProblem(np.array([-1.0, 1.0]), np.ones(2), None, 1.0, "relu", False)
+    >>> from convexdiff_lib.line.problem import line_problem
+    >>> problem = line_problem([-1.0, 1.0], 1.0)
     >>> none, values = np.zeros(0), np.array([4.0, 0.0])
     >>> sizes_at_knots(problem, SplineClaim(np.array([0, 1]), none, values, np.zeros(2), -1.0, 0.0, -1))
     array([4. , 0.5])

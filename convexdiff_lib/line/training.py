@@ -9,48 +9,37 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from math import isfinite
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from .._memory import keep_freed_memory
 from .._results import result
-from .._validation import (
-    Activation,
-    FloatArray,
-    as_activation,
-    as_flag,
-    as_sample,
-    as_vector,
-    as_weight_decay,
-)
+from .._validation import Activation, FloatArray, as_activation, as_flag, as_sample, as_weight_decay
 from ..certificates import Certificate, NotCertifiedError
 from ..networks import TwoLayerNetwork
-from ._passes import tallied
 from .active_set import Spline, descend, first_spline
-from .beam import (
-    Tube,
-    denoising_tube,
-    score_matching_threshold,
-    score_matching_tube,
-    solve_beam,
+from .beam import Tube, solve_beam, tube_of
+from .candidates import (
+    DualVariable,
+    claim_from_spline,
+    dual_from_claim,
+    network_from_claim,
+    score_from_claim,
 )
-from .candidates import DualVariable, claim_from_spline, network_from_claim, score_from_claim
 from .coarse_to_fine import Solution, solve_by_levels
 from .kink_network import KinkNetwork
 from .network_certificates import certify_denoising, certify_score_matching, sizes_of_scores
 from .piecewise_linear import PiecewiseLinearScore
-from .problem import LineProblem, SplineClaim
+from .problem import LineProblem, Sample, SplineClaim, check_minimum, line_problem
 from .sharpening import sharpened
 from .spline_certificates import Verdict
 
 __all__ = ["UnivariateScore", "denoising_score_matching", "score_matching", "score_matching_path"]
-
-_SHORTEST, _LONGEST = 1e-70, 1e70  # squares of lengths, and of their ratios, are then finite
 
 
 @result
@@ -217,8 +206,7 @@ def score_matching(
     ...
     ValueError: beta = 0.5 is below 1, the smallest weight decay at which ... finite ...
     """
-    sample, decay = as_vector(x), as_weight_decay(beta)
-    return _fits(sample, [decay], as_activation(activation), as_flag(skip, "skip"))[0]
+    return _trained(line_problem(x, beta, activation=activation, skip=skip))
 
 
 def score_matching_path(
@@ -257,40 +245,36 @@ def score_matching_path(
     >>> [fit.certificate.holds for fit in fits]
     [True, True, True]
     """
-    sample, decays = as_vector(x), [as_weight_decay(beta) for beta in as_sample(betas, "betas").tolist()]
-    return _fits(sample, decays, as_activation(activation), as_flag(skip, "skip"))
-
-
-def _fits(
-    sample: FloatArray, decays: list[float], activation: Activation, skip: bool
-) -> list[UnivariateScore]:
-    """Sort the data, check the problems, and solve them one after the other."""
+    sample, decays = Sample.of(x), as_sample(betas, "betas").tolist()
+    kind = as_activation(activation), as_flag(skip, "skip")
+    problems = [LineProblem(sample, as_weight_decay(beta), *kind) for beta in decays]
+    for problem in problems:
+        check_minimum(problem)
+    if len(problems) == 1 or len(sample.points) == 1:
+        return [_trained(problem) for problem in problems]
     keep_freed_memory()
-    ordered = np.sort(sample)
-    _check_finite(ordered, sample, "x")
-    points, counts, closest = tallied(ordered)
-    _check_distances(points, closest)
-    tied = len(points) < len(ordered)
-    for decay in decays:
-        _check_problem(len(points), counts if tied else counts[:1], decay, activation, skip)
-    if len(points) == 1:
-        return [_constant_fit(sample, 0.0, beta, activation, skip) for beta in decays]
-    problem = LineProblem(points, counts, None, decays[0], activation, skip)
-
-    def solved() -> Iterator[tuple[_Task, Tube, Solution]]:
-        like: Tube | None = None
-        quick: Solution | None = None
-        for beta in decays:
-            tube = score_matching_tube(points, counts, beta, activation=activation, skip=skip, like=like)
-            like = like or (tube.in_blocks() if len(decays) > 1 else tube)
-            quick = solve_by_levels(tube, quick)
-            yield _Task(sample, 0.0, 0.0, problem.at(beta)), tube, quick
-
-    if len(decays) == 1:
-        return [_finish(*parts) for parts in solved()]
     with ThreadPoolExecutor(1) as pool:  # one fit is finished and certified while the next is sought
-        fits = [pool.submit(_finish, *parts) for parts in solved()]
-    return _none_lost(fits)
+        return _none_lost([pool.submit(_certified, *parts) for parts in _solved(problems)])
+
+
+def _trained(problem: LineProblem) -> UnivariateScore:
+    """Go all the way: problem, tube, spline, certificate, score."""
+    if len(problem.points) == 1:
+        return _constant_fit(problem)
+    keep_freed_memory()
+    tube = tube_of(problem)
+    return _certified(problem, tube, solve_by_levels(tube))
+
+
+def _solved(problems: list[LineProblem]) -> Iterator[tuple[LineProblem, Tube, Solution]]:
+    """Do the first half for problems of one sample, each from where the one before has ended."""
+    like: Tube | None = None
+    quick: Solution | None = None
+    for problem in problems:
+        tube = tube_of(problem, like)
+        like = like or tube.in_blocks()
+        quick = solve_by_levels(tube, quick)
+        yield problem, tube, quick
 
 
 def _none_lost(fits: list[Future[UnivariateScore]]) -> list[UnivariateScore]:
@@ -364,46 +348,11 @@ def denoising_score_matching(
     >>> fit.certificate.holds
     True
     """
-    sample, aims, decay = as_vector(x_noisy, "x_noisy"), as_sample(targets, "targets"), as_weight_decay(beta)
-    as_activation(activation)
-    as_flag(skip, "skip")
-    if sample.shape != aims.shape:
-        raise ValueError(
-            f"targets must have one entry per point of x_noisy; got {aims.shape} for {sample.shape}"
-        )
-    keep_freed_memory()
-    order = np.argsort(sample)
-    ordered = sample[order]
-    _check_finite(ordered, sample, "x_noisy")
-    points, counts, closest = tallied(ordered)
-    _check_distances(points, closest)
-    mean_target = _check_targets(aims)
-    apart = aims - mean_target
-    if len(points) == 1:
-        return _constant_fit(sample, aims, decay, activation, skip)
-    means, within = apart[order], 0.0
-    if len(points) < len(ordered):  # the best fit to tied points is that to their mean
-        place = np.repeat(np.arange(len(points)), counts.astype(np.int64))
-        means = np.bincount(place, apart[order]) / counts
-        within = 0.5 * float(np.sum((apart[order] - means[place]) ** 2))
-    problem = LineProblem(points, counts, means, decay, activation, skip, within)
-    tube = denoising_tube(points, counts, means, decay, activation=activation, skip=skip)
-    return _finish(_Task(sample, apart, mean_target, problem), tube, solve_by_levels(tube))
+    return _trained(line_problem(x_noisy, beta, targets=targets, activation=activation, skip=skip))
 
 
-@dataclass(frozen=True, eq=False)
-class _Task:
-    """One fit to do: the data, the targets less their mean, that mean, and the problem on the line."""
-
-    x: FloatArray
-    aims: FloatArray | float
-    mean_target: float
-    problem: LineProblem
-
-
-def _finish(task: _Task, tube: Tube, quick: Solution) -> UnivariateScore:
+def _certified(problem: LineProblem, tube: Tube, quick: Solution) -> UnivariateScore:
     """Sharpen the quick answer to the beam problem until it is certified; or else solve it thoroughly."""
-    problem = task.problem
     best: tuple[SplineClaim, Verdict] | None = None
     for spline, values, height in chain([(quick.spline, quick.values, quick.height)], _thoroughly(tube)):
         if not (isfinite(height) and np.isfinite(values).all()):
@@ -412,8 +361,8 @@ def _finish(task: _Task, tube: Tube, quick: Solution) -> UnivariateScore:
         if best is None or found[1].error < best[1].error:
             best = found
         if best[1].certificate.holds:
-            return certified_fit(problem, task.x, task.aims, task.mean_target, *best)
-    raise NotCertifiedError(_refusal(task, best[1].certificate if best else None))
+            return certified_fit(problem, *best)
+    raise NotCertifiedError(_refusal(problem, best[1].certificate if best else None))
 
 
 def _thoroughly(tube: Tube) -> Iterator[tuple[Spline, FloatArray, float]]:
@@ -422,112 +371,51 @@ def _thoroughly(tube: Tube) -> Iterator[tuple[Spline, FloatArray, float]]:
     yield from descend(first_spline(tube, start, offset), offset)
 
 
-def certified_fit(
-    problem: LineProblem,
-    x: FloatArray,
-    aims: FloatArray | float,
-    mean_target: float,
-    claim: SplineClaim,
-    verdict: Verdict,
-) -> UnivariateScore:
+def certified_fit(problem: LineProblem, claim: SplineClaim, verdict: Verdict) -> UnivariateScore:
     """Return what users get from a certified claim.
 
     Examples
     --------
     >>> from convexdiff_lib.line.spline_certificates import examine
-    >>> x, halves = np.array([-1.0, 1.0]), np.array([0.5, -0.5])
-    >>> problem = LineProblem(x, np.ones(2), None, 1.0, "relu", False)
+    >>> problem, halves = line_problem([-1.0, 1.0], 1.0), np.array([0.5, -0.5])
     >>> claim = SplineClaim(np.array([0, 1]), np.zeros(0), halves, np.zeros(2), -1.0, 0.0, -1)
-    >>> certified_fit(problem, x, 0.0, 0.0, claim, examine(problem, claim))(0.5)
+    >>> certified_fit(problem, claim, examine(problem, claim))(0.5)
     array(-0.25)
     """
-    network = network_from_claim(problem, claim, mean_target)
+    network = network_from_claim(problem, claim)
     return UnivariateScore(
         beta=problem.beta,
         certificate=verdict.certificate,
         kink_network=network,
-        dual=DualVariable(x, aims, problem.points[claim.knots], claim.values),
-        score=score_from_claim(problem, claim, network, mean_target),
+        dual=dual_from_claim(problem, claim),
+        score=score_from_claim(problem, claim, network),
     )
 
 
-def _refusal(task: _Task, certificate: Certificate | None) -> str:
+def _refusal(problem: LineProblem, certificate: Certificate | None) -> str:
     """Say why there is no answer, and which points are to blame if that is known."""
-    problem = task.problem
     gaps = np.diff(problem.points)
     tight = int(np.argmin(gaps))
     left, right, first, last = problem.points[[tight, tight + 1, 0, -1]].tolist()
     return (
-        f"the answer could not be certified for n = {len(task.x)}, beta = {problem.beta}, activation = "
-        f"{problem.activation!r}, skip = {problem.skip}: {certificate or 'no candidate'}\n"
+        f"the answer could not be certified for n = {len(problem.sample.x)}, beta = {problem.beta}, "
+        f"activation = {problem.activation!r}, skip = {problem.skip}: {certificate or 'no candidate'}\n"
         f"The points {left!r} and {right!r} are {gaps[tight]:.3g} apart, and the data reach from {first!r} "
         f"to {last!r}: if that is too close or too far for doubles, merge points or leave out far ones"
     )
 
 
-def _check_targets(targets: FloatArray) -> float:
-    """Return the mean target, once it is sure that the squares of the targets are finite."""
-    largest = float(np.abs(targets).max())
-    if not largest <= _LONGEST:
-        raise ValueError(
-            f"targets must be at most {_LONGEST:g} in size; the largest is {largest:g}: rescale them"
-        )
-    return float(targets.sum()) / len(targets)
-
-
-def _check_finite(ordered: FloatArray, sample: FloatArray, name: str) -> None:
-    """In order, what is not finite stands at the two ends: NaN is sorted last."""
-    if not (isfinite(ordered[0]) and isfinite(ordered[-1])):
-        as_sample(sample, name)
-
-
-def _check_distances(points: FloatArray, shortest: float) -> None:
-    """Slopes are of the order of one over length squared, which double precision must be able to hold."""
-    longest = float(points[-1]) - float(points[0])  # as Python's numbers, which overflow in silence
-    if len(points) == 1:
-        return
-    if not (shortest >= _SHORTEST and longest <= _LONGEST):
-        raise ValueError(
-            f"the distances between distinct points must lie between {_SHORTEST:g} and {_LONGEST:g}; these "
-            f"go from {shortest:g} to {longest:g}: rescale x, or merge points"
-        )
-
-
-def _check_problem(
-    distinct: int, counts: FloatArray, beta: float, activation: Activation, skip: bool
-) -> None:
-    if skip and distinct < 2:
-        raise ValueError(
-            "a skip connection needs at least two distinct points: with one, its slope lowers the loss "
-            "without limit"
-        )
-    threshold = score_matching_threshold(counts, activation=activation, skip=skip)
-    if beta < threshold:
-        ties = (
-            "" if counts.max() == 1 else f" (points repeat, up to {int(counts.max())} times, which raises it)"
-        )
-        raise ValueError(
-            f"beta = {beta} is below {threshold:.17g}, the smallest weight decay at which the training loss "
-            f"of the {activation} network {'with' if skip else 'without'} skip connection has a finite "
-            f"minimum on these data{ties}: below it the loss goes to minus infinity"
-        )
-
-
-def _constant_fit(
-    sample: FloatArray, aims: FloatArray | float, beta: float, activation: Activation, skip: bool
-) -> UnivariateScore:
+def _constant_fit(problem: LineProblem) -> UnivariateScore:
     """All points are the same: without targets the score is zero there, with targets it is their mean."""
-    none, origin = np.zeros(0), float(sample[0])
-    mean = float(np.mean(aims))
-    network = KinkNetwork(none, none, none, none.astype(bool), origin, mean, activation=activation)
-    dual = DualVariable(sample, aims - mean, sample[:1], np.zeros(1))
-    if isinstance(aims, float):
-        certificate = certify_score_matching(
-            sample, network, dual.vector(), beta, activation=activation, skip=skip
-        )
+    sample = problem.sample
+    kind: dict[str, Any] = {"activation": problem.activation, "skip": problem.skip}
+    none, origin, mean = np.zeros(0), float(sample.x[0]), sample.mean_target
+    network = KinkNetwork(none, none, none, none.astype(bool), origin, mean, activation=problem.activation)
+    dual = DualVariable(sample.x, sample.labels, sample.points, np.zeros(1))
+    if sample.targets is None:
+        certificate = certify_score_matching(sample.x, network, dual.vector(), problem.beta, **kind)
     else:
-        certificate = certify_denoising(
-            sample, aims, network, dual.vector(), beta, activation=activation, skip=skip
-        )
-    score = PiecewiseLinearScore(sample[:1], np.array([mean]), 0.0, 0.0)
-    return UnivariateScore(beta, certificate, network, dual, score)
+        labels = sample.targets + mean
+        certificate = certify_denoising(sample.x, labels, network, dual.vector(), problem.beta, **kind)
+    score = PiecewiseLinearScore(sample.points, np.array([mean]), 0.0, 0.0)
+    return UnivariateScore(problem.beta, certificate, network, dual, score)

@@ -2,10 +2,13 @@
 
 import re
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import numpy as np
 import pytest
+
+import convexdiff_lib
 
 ROOT = Path(__file__).parents[2]
 PAGES = ["README.md", "index.md"]
@@ -50,3 +53,13 @@ def test_named_files_exist() -> None:
     paths = [path for match in named for path in match if path and "NAME" not in path]
     assert len(paths) >= 8
     assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize("page", ["README.md", "reference.md"])
+def test_the_table_of_tasks_has_every_function_of_the_front_door(page: str) -> None:
+    text = (ROOT / page).read_text("utf-8").partition("| to | call |")[2].partition("\n\n")[0]
+    named = re.findall(r"`(\w+)(?: <[\w.]+>)?`", text)
+    functions = {n for n in convexdiff_lib.__all__ if isinstance(getattr(convexdiff_lib, n), FunctionType)}
+    assert sorted(named) == sorted(functions)
+    homes = dict(re.findall(r"`(\w+) <([\w.]+)>`", text))
+    assert {n: f"{getattr(convexdiff_lib, n).__module__}.{n}" for n in homes} == homes

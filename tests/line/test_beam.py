@@ -8,25 +8,33 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import checked, data_sets, every_network, polished, slow_violation, threshold, weight_decays
+from strategies import (
+    checked,
+    data_sets,
+    every_network,
+    polished,
+    slow_violation,
+    threshold,
+    tube_for,
+    weight_decays,
+)
 
 from convexdiff_lib._validation import Activation, FloatArray
-from convexdiff_lib.line.beam import Beam, Tube, score_matching_threshold, score_matching_tube, solve_beam
+from convexdiff_lib.line.beam import Beam, Tube, solve_beam
 from convexdiff_lib.line.network_certificates import dual_violation
+from convexdiff_lib.line.problem import score_matching_threshold
 
 
 def build(x: FloatArray, beta: float, activation: Activation, skip: bool) -> tuple[Tube, FloatArray]:
-    points, multiplicities = np.unique(x, return_counts=True)
-    counts = multiplicities.astype(np.float64)
-    return score_matching_tube(points, counts, beta, activation=activation, skip=skip), counts
+    tube = tube_for(x, beta, activation, skip)
+    return tube, tube.counts
 
 
 def test_tube_by_hand() -> None:
     """Points 0, 1, 1, 4: the rank line falls from n to 0; ends and widths for all four networks, beta = 3."""
-    points, counts = np.array([0.0, 1.0, 4.0]), np.array([1.0, 2.0, 1.0])
 
     def tube(activation: Activation, skip: bool) -> Tube:
-        return score_matching_tube(points, counts, 3.0, activation=activation, skip=skip)
+        return tube_for(np.array([0.0, 1.0, 1.0, 4.0]), 3.0, activation, skip)
 
     relu = tube("relu", False)
     assert (relu.centre.tolist(), relu.half_width.tolist()) == ([3.5, 2.0, 0.5], [2.5, 2.0, 2.5])
@@ -41,19 +49,19 @@ def test_tube_by_hand() -> None:
 
 def test_a_heavy_tie_narrows_the_end() -> None:
     """Where a tube is narrower than the end's room, a pair of neurons back to back caps the end instead."""
-    points, counts = np.arange(4.0), np.array([1.0, 1.0, 5.0, 1.0])
-    tube = score_matching_tube(points, counts, 3.0, activation="relu", skip=False)
+    x = np.repeat(np.arange(4.0), [1, 1, 5, 1])
+    tube = tube_for(x, 3.0, "relu")
     assert (tube.pair, tube.end) == (2, (-1.0, 1.0))  # twice the half-width 3 - 5/2
-    tube = score_matching_tube(points, counts, 5.5, activation="relu", skip=False)
+    tube = tube_for(x, 5.5, "relu")
     assert (tube.pair, tube.end) == (None, (-5.5, 4.5))
 
 
 def test_unit_is_the_spread_of_the_middle_half() -> None:
     """Far outliers do not set the unit, and it is never zero."""
     points = np.concatenate([[-1e9], np.arange(10.0), [1e9]])
-    assert 4.0 <= score_matching_tube(points, np.ones(12), 3.0, activation="abs", skip=False).unit <= 7.0
+    assert 4.0 <= tube_for(points, 3.0, "abs").unit <= 7.0
     neighbours = 1 + np.arange(3) * np.spacing(1.0)  # the quartiles round to the middle point
-    tied = score_matching_tube(neighbours, np.array([4.0, 100, 4]), 99.0, activation="abs", skip=False)
+    tied = tube_for(np.repeat(neighbours, [4, 100, 4]), 99.0, "abs")
     assert tied.unit == 2 * np.spacing(1.0)
 
 

@@ -6,29 +6,21 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from strategies import FAMILIES, every_network, polished, threshold, ugly
+from strategies import FAMILIES, every_network, polished, threshold, tube_for, ugly
 
 from convexdiff_lib import (
     NotCertifiedError,
-    active_set,
-    coarse_to_fine,
     denoising_score_matching,
     score_matching,
     score_matching_path,
-    univariate,
 )
-from convexdiff_lib._validation import Activation, FloatArray
+from convexdiff_lib._validation import Activation
+from convexdiff_lib.line import active_set, coarse_to_fine, training
 from convexdiff_lib.line.active_set import Spline, descend, first_spline
-from convexdiff_lib.line.beam import Tube, denoising_tube, score_matching_tube, solve_beam
+from convexdiff_lib.line.beam import Tube, solve_beam, tube_of
 from convexdiff_lib.line.coarse_to_fine import coarsen, solve_by_levels
-from convexdiff_lib.line.problem import LineProblem, SplineClaim
+from convexdiff_lib.line.problem import LineProblem, SplineClaim, line_problem
 from convexdiff_lib.line.spline_certificates import Verdict, examine
-
-
-def tube_of(x: FloatArray, beta: float, activation: Activation, skip: bool) -> Tube:
-    points, counts = np.unique(x, return_counts=True)
-    return score_matching_tube(points, counts.astype(float), beta, activation=activation, skip=skip)
-
 
 KEPT = {
     "all": np.arange(100),
@@ -42,9 +34,8 @@ KEPT = {
 @pytest.mark.parametrize("kept", KEPT)
 def test_a_level_keeps_mass_moments_and_bounds(kept: str) -> None:
     rng = np.random.default_rng(0)
-    x, targets = np.sort(rng.standard_cauchy(size=100)), rng.normal(size=100)
-    counts = rng.integers(1, 4, 100).astype(float)
-    tube = denoising_tube(x, counts, targets, 5.0, activation="relu", skip=False)
+    points, counts = np.sort(rng.standard_cauchy(size=100)), rng.integers(1, 4, 100)
+    tube = tube_for(np.repeat(points, counts), 5.0, "relu", targets=rng.normal(size=counts.sum()))
     index = KEPT[kept]
     level = coarsen(tube.in_blocks(), index)
     assert level.blocks is None or kept == "all"  # sums over other points
@@ -68,17 +59,17 @@ def test_a_level_keeps_mass_moments_and_bounds(kept: str) -> None:
 
 def test_a_path_keeps_its_blocks() -> None:
     x = np.sort(np.random.default_rng(0).normal(size=1000))
-    tube = tube_of(x, 70.0, "relu", False).in_blocks()
-    like = score_matching_tube(x, np.ones(1000), 50.0, activation="relu", skip=False, like=tube)
+    tube = tube_for(x, 70.0, "relu", False).in_blocks()
+    like = tube_of(line_problem(x, 50.0), tube)
     assert like.blocks is tube.blocks
-    assert tube_of(x, 50.0, "relu", False).blocks is None
+    assert tube_for(x, 50.0, "relu", False).blocks is None
 
 
 @pytest.mark.compiled
 def test_levels_are_nested() -> None:
     x = np.sort(np.random.default_rng(0).normal(size=250_003))
     levels = [
-        set(level.points.tolist()) for level in coarse_to_fine._levels(tube_of(x, 700.0, "relu", False))
+        set(level.points.tolist()) for level in coarse_to_fine._levels(tube_for(x, 700.0, "relu", False))
     ]
     assert [len(level) for level in levels] == [250_003, 25_002, 2502]
     assert levels[2] < levels[1] < levels[0]
@@ -92,7 +83,7 @@ def test_coarse_to_fine_is_the_interior_point_answer(
 ) -> None:
     x = ugly(family, 3000, np.random.default_rng(1))
     beta = max(share * len(x), threshold(x, activation, skip) + 3.0)
-    tube = tube_of(x, beta, activation, skip)
+    tube = tube_for(x, beta, activation, skip)
     slow = polished(tube, *solve_beam(tube))
     fast = solve_by_levels(tube)
     z = tube.targets - fast.spline.at_data(fast.values)
@@ -168,7 +159,7 @@ def test_a_path_of_one_point_and_of_bad_decays() -> None:
 def test_a_solved_level_is_the_answer_among_the_points_near_it(activation: Activation, skip: bool) -> None:
     """What touches keeps its side and its place when the points around are thinned out."""
     x = np.sort(np.random.default_rng(4).normal(size=5000))
-    tube = tube_of(x, 25.0, activation, skip)
+    tube = tube_for(x, 25.0, activation, skip)
     start, offset = solve_beam(tube)
     *_, (spline, _, height) = descend(first_spline(tube, start, offset), offset)
     assert len(spline.touching) >= 3
@@ -187,7 +178,7 @@ def test_the_start_does_not_matter(activation: Activation, skip: bool, family: s
     """From the solution for a much smaller or larger weight decay, with most contacts missing or too many."""
     x = ugly(family, 6000, np.random.default_rng(7))
     low = threshold(x, activation, skip)
-    tubes = [tube_of(x, low + above, activation, skip) for above in (3000.0, 60.0)]
+    tubes = [tube_for(x, low + above, activation, skip) for above in (3000.0, 60.0)]
     for tube, other in (tubes, tubes[::-1]):
         plain = solve_by_levels(tube)
         again = solve_by_levels(tube, solve_by_levels(other))
@@ -199,7 +190,7 @@ def test_the_start_does_not_matter(activation: Activation, skip: bool, family: s
 def test_a_point_that_touches_is_not_outside() -> None:
     """What rounding leaves at a point that touches already would else be mended for ever."""
     x = np.sort(np.random.default_rng(4).normal(size=50))
-    tube = tube_of(x, 3.0, "relu", True)
+    tube = tube_for(x, 3.0, "relu", True)
     start, offset = solve_beam(tube)
     *_, (spline, values, _) = descend(first_spline(tube, start, offset), offset)
     assert len(spline.touching) >= 3
@@ -249,7 +240,7 @@ def test_the_quick_route_needs_no_other(
     def fallen_back(tube: Tube) -> None:
         raise AssertionError(f"fell back to the interior point with {len(tube.points)} points")
 
-    monkeypatch.setattr(univariate, "solve_beam", fallen_back)
+    monkeypatch.setattr(training, "solve_beam", fallen_back)
     x = np.random.default_rng(8).normal(size=8000)
     betas = np.geomspace(7000.0, 12.0, 100)
     fits = score_matching_path(x, betas, activation=activation, skip=skip)
@@ -258,7 +249,7 @@ def test_the_quick_route_needs_no_other(
 
 def test_another_end_has_other_guards() -> None:
     x = np.sort(np.random.default_rng(4).normal(size=50))
-    tube = tube_of(x, 30.0, "relu", False)
+    tube = tube_for(x, 30.0, "relu", False)
     side = np.zeros(48, dtype=np.int8)
     assert len(tube.chain) == 5
     spline = Spline.on_sides(tube, side, 0)
@@ -281,7 +272,7 @@ def test_a_path_with_an_uncertified_fit_is_not_returned(monkeypatch: pytest.Monk
         claim = replace(claim, values=claim.values * factor)
         return claim, examine(problem, claim)
 
-    monkeypatch.setattr(univariate, "sharpened", bent)
+    monkeypatch.setattr(training, "sharpened", bent)
     x = np.random.default_rng(0).normal(size=100)
     assert len(score_matching_path(x, [90.0, 60.0])) == 2
     with pytest.raises(NotCertifiedError, match=r"beta = 2\.0"):
@@ -291,7 +282,7 @@ def test_a_path_with_an_uncertified_fit_is_not_returned(monkeypatch: pytest.Monk
 def test_one_refused_fit_does_not_lose_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     x = np.random.default_rng(0).normal(size=100)
     fits = score_matching_path(x, [60.0, 2.0, 30.0])
-    honest = univariate.sharpened
+    honest = training.sharpened
 
     def refusing(problem: LineProblem, claim: SplineClaim) -> tuple[SplineClaim, Verdict]:
         if problem.beta != 2.0:
@@ -299,7 +290,7 @@ def test_one_refused_fit_does_not_lose_the_others(monkeypatch: pytest.MonkeyPatc
         claim = replace(claim, values=2 * claim.values)
         return claim, examine(problem, claim)
 
-    monkeypatch.setattr(univariate, "sharpened", refusing)
+    monkeypatch.setattr(training, "sharpened", refusing)
     with pytest.raises(NotCertifiedError, match=r"1 of 3 fits .* in the places \[1\]") as caught:
         score_matching_path(x, [60.0, 2.0, 30.0])
     assert caught.value.fits is not None

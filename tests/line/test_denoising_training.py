@@ -15,6 +15,7 @@ from strategies import (
     every_activation,
     every_network,
     kink_networks,
+    tube_for,
     two_sided_rows,
 )
 
@@ -23,10 +24,10 @@ from convexdiff_lib import (
     UnivariateScore,
     denoising_loss,
     denoising_score_matching,
-    univariate,
 )
 from convexdiff_lib._validation import Activation, FloatArray
-from convexdiff_lib.line.beam import Tube, denoising_tube
+from convexdiff_lib.line import training
+from convexdiff_lib.line.beam import Tube
 from convexdiff_lib.line.coarse_to_fine import Solution, solve_by_levels
 from convexdiff_lib.line.kink_network import KinkNetwork
 from convexdiff_lib.line.network_certificates import certify_denoising
@@ -322,9 +323,9 @@ def test_a_wrong_answer_is_never_returned(
         found = solve_by_levels(tube)
         return replace(found, values=found.values + np.linspace(0.0, 0.1, len(found.values)))
 
-    monkeypatch.setattr(univariate, "solve_by_levels", off)
-    monkeypatch.setattr(univariate, "descend", lambda *_: iter(()))
-    monkeypatch.setattr(univariate, "sharpened", lambda problem, claim: (claim, examine(problem, claim)))
+    monkeypatch.setattr(training, "solve_by_levels", off)
+    monkeypatch.setattr(training, "descend", lambda *_: iter(()))
+    monkeypatch.setattr(training, "sharpened", lambda problem, claim: (claim, examine(problem, claim)))
     x, targets = problem_of_twenty()
     with pytest.raises(NotCertifiedError, match=r"n = 20, beta = 1\.0, activation = .* skip = "):
         solve(x, targets, 1.0, activation, skip)
@@ -334,15 +335,16 @@ def test_a_wrong_answer_is_never_returned(
 
 
 def test_tube_by_hand() -> None:
-    x, counts, targets = np.array([0.0, 1.0, 3.0]), np.array([1.0, 2.0, 1.0]), np.array([1.0, 0.0, -3.0])
-    tube = denoising_tube(x, counts, targets, 0.5, activation="abs", skip=False)
+    x, given = np.array([3.0, 1.0, 0.0, 1.0]), np.array([-3.0, 2.0, 1.0, -2.0])
+    targets = np.array([1.0, 0.0, -3.0])  # their means at the distinct points
+    tube = tube_for(x, 0.5, "abs", targets=given)
     radius = 0.5 / tube.unit / tube.score_unit
     assert (tube.level, tube.tilts, tube.pair) == (0.0, (0.5,), None)
     assert tube.centre.tolist() == [0.0] * 3
     assert np.max(np.abs(tube.half_width - radius / 2)) <= 1e-15
     assert tube.end == (-radius, radius)
     assert np.max(np.abs(tube.targets * tube.score_unit - (targets + 0.5))) <= 1e-15
-    clamped = denoising_tube(x, counts, targets, 0.5, activation="relu", skip=True)
+    clamped = tube_for(x, 0.5, "relu", True, targets=given)
     assert (clamped.tilts, clamped.end) == ((0.0,), (0.0, 0.0))
     assert np.max(np.abs(clamped.half_width - radius)) <= 1e-15
 

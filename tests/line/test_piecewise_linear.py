@@ -14,8 +14,8 @@ from scipy.integrate import quad
 from scipy.special import ndtr
 from strategies import checked
 
-from convexdiff_lib import _strips, piecewise_linear
 from convexdiff_lib._validation import FloatArray
+from convexdiff_lib.line import _strips, piecewise_linear
 from convexdiff_lib.line._lookup import Lookup
 from convexdiff_lib.line.piecewise_linear import PiecewiseLinearScore
 

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from strategies import checked, every_network, ugly
 
-from convexdiff_lib import NotCertifiedError, UnivariateScore, score_matching, selection
+from convexdiff_lib import NotCertifiedError, UnivariateScore, score_matching
 from convexdiff_lib._validation import Activation, FloatArray
 from convexdiff_lib.datasets import GaussianMixture, Uniform, standard_normal
+from convexdiff_lib.line import selection
 from convexdiff_lib.line.piecewise_linear import PiecewiseLinearScore
 from convexdiff_lib.line.selection import (
     _cautious,

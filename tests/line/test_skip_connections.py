@@ -8,11 +8,10 @@ import cvxpy as cp
 import numpy as np
 import pytest
 import torch
-from strategies import every_activation, random_network, threshold
+from strategies import every_activation, random_network, threshold, tube_for
 
 from convexdiff_lib import TwoLayerNetwork, score_matching, score_matching_loss
 from convexdiff_lib._validation import Activation, FloatArray
-from convexdiff_lib.line.beam import score_matching_tube
 from convexdiff_lib.line.network_certificates import certify_score_matching, dual_violation
 from convexdiff_lib.paper.nonconvex import train_score_matching
 from convexdiff_lib.paper.univariate_programs import (
@@ -517,9 +516,8 @@ def beam_distances(activation: Activation) -> Iterator[tuple[float, float]]:
         beta = decay_for(x, activation, seed) + 0.01
         fit = score_matching(x, beta, activation=activation, skip=True)
         z, _ = score_matching_dual(x, beta, activation=activation, skip=True)
-        points, counts = np.unique(x, return_counts=True)
-        tube = score_matching_tube(points, counts.astype(float), beta, activation=activation, skip=True)
-        first = [int(np.flatnonzero(x == point)[0]) for point in points]
+        tube = tube_for(x, beta, activation, True)
+        first = [int(np.flatnonzero(x == point)[0]) for point in tube.points]
         end = tube.heights(fit.z[first] * tube.unit)[0]
         unit = np.sqrt(2 * scale(x, fit.value))
         yield float(np.linalg.norm(z - fit.z) / unit), abs(end / len(x) - 1)

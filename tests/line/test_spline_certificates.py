@@ -15,11 +15,11 @@ from zoo import samples
 from convexdiff_lib import score_matching
 from convexdiff_lib._validation import Activation, FloatArray
 from convexdiff_lib.line._double_double import DoubleDouble
-from convexdiff_lib.line.beam import score_matching_tube
+from convexdiff_lib.line.beam import tube_of
 from convexdiff_lib.line.candidates import claim_from_spline
 from convexdiff_lib.line.coarse_to_fine import solve_by_levels
 from convexdiff_lib.line.network_certificates import certify_score_matching, dual_violation
-from convexdiff_lib.line.problem import LineProblem, SplineClaim
+from convexdiff_lib.line.problem import LineProblem, SplineClaim, line_problem
 from convexdiff_lib.line.sharpening import sharpened
 from convexdiff_lib.line.spline_certificates import examine, sizes_at_knots, values_at
 
@@ -27,9 +27,8 @@ from convexdiff_lib.line.spline_certificates import examine, sizes_at_knots, val
 def claim_for(
     x: FloatArray, beta: float, activation: Activation, skip: bool
 ) -> tuple[LineProblem, SplineClaim]:
-    points, counts = np.unique(x, return_counts=True)
-    problem = LineProblem(points, counts.astype(float), None, beta, activation, skip)
-    tube = score_matching_tube(points, counts.astype(float), beta, activation=activation, skip=skip)
+    problem = line_problem(x, beta, activation=activation, skip=skip)
+    tube = tube_of(problem)
     found = solve_by_levels(tube)
     claim = claim_from_spline(problem, tube, found.spline, found.values, found.height)
     return problem, sharpened(problem, claim)[0]
@@ -140,7 +139,7 @@ def test_feasible_as_the_paper_prints_it(activation: Activation, skip: bool) -> 
 
 
 def test_values_between_knots() -> None:
-    problem = LineProblem(np.array([0.0, 1.0, 4.0]), np.ones(3), None, 2.0, "relu", False)
+    problem = line_problem([0.0, 1.0, 4.0], 2.0)
     claim = SplineClaim(np.array([0, 2]), np.zeros(0), np.array([2.0, -2.0]), np.zeros(2), -2.0, 0.0, -1)
     for exactly in (False, True):
         values = values_at(problem, claim, np.arange(3), exactly=exactly)

@@ -24,8 +24,9 @@ from strategies import (
     weight_decays,
 )
 
-from convexdiff_lib import NotCertifiedError, UnivariateScore, score_matching, score_matching_loss, univariate
+from convexdiff_lib import NotCertifiedError, UnivariateScore, score_matching, score_matching_loss
 from convexdiff_lib._validation import Activation, FloatArray
+from convexdiff_lib.line import training
 from convexdiff_lib.line.active_set import Spline, descend
 from convexdiff_lib.line.beam import Tube
 from convexdiff_lib.line.coarse_to_fine import Solution, solve_by_levels
@@ -430,15 +431,15 @@ def test_a_wrong_answer_is_never_returned(
     activation: Activation, skip: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     x = np.random.default_rng(0).normal(size=20)
-    monkeypatch.setattr(univariate, "solve_by_levels", one_per_cent_off)
+    monkeypatch.setattr(training, "solve_by_levels", one_per_cent_off)
     assert solve(x, 3.0, activation, skip).certificate.holds is True  # Newton's step mends it
-    monkeypatch.setattr(univariate, "sharpened", as_it_is)
+    monkeypatch.setattr(training, "sharpened", as_it_is)
     assert solve(x, 3.0, activation, skip).certificate.holds is True  # the thorough route mends it
-    monkeypatch.setattr(univariate, "descend", lambda spline, height: iter(()))
+    monkeypatch.setattr(training, "descend", lambda spline, height: iter(()))
     with pytest.raises(NotCertifiedError, match=r"n = 20, beta = 3.0, .*DOES NOT HOLD"):
         solve(x, 3.0, activation, skip)
     monkeypatch.setattr(
-        univariate, "solve_by_levels", lambda tube, _: replace(solve_by_levels(tube), height=np.nan)
+        training, "solve_by_levels", lambda tube, _=None: replace(solve_by_levels(tube), height=np.nan)
     )
     with pytest.raises(NotCertifiedError, match="no candidate"):
         solve(x, 3.0, activation, skip)
@@ -451,15 +452,15 @@ def test_the_best_candidate_is_kept(
     """A good candidate between bad ones is the answer of the thorough route."""
     x = np.random.default_rng(0).normal(size=20)
     good = solve(x, 3.0, activation, skip)
-    monkeypatch.setattr(univariate, "solve_by_levels", one_per_cent_off)
-    monkeypatch.setattr(univariate, "sharpened", as_it_is)
+    monkeypatch.setattr(training, "solve_by_levels", one_per_cent_off)
+    monkeypatch.setattr(training, "sharpened", as_it_is)
 
     def wandering(spline: Spline, height: float) -> Iterator[tuple[Spline, FloatArray, float]]:
         *_, (best, values, end) = descend(spline, height)
         for factor in (1.01, 1.0, 1.01):
             yield best, values * factor, end
 
-    monkeypatch.setattr(univariate, "descend", wandering)
+    monkeypatch.setattr(training, "descend", wandering)
     assert abs(solve(x, 3.0, activation, skip).value - good.value) <= 1e-12 * abs(good.value)  # rounding
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import test_closed_forms as closed
 import test_exact_law as exact
 import test_langevin_theorem as langevin
-import test_large_weight_decay as closed
 import torch
 from strategies import NETWORKS, threshold
 from test_denoising_experiments import reach

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import checked, every_activation, sampled_patterns
 
-from convexdiff_lib import NotCertifiedError, gated
+from convexdiff_lib import NotCertifiedError
 from convexdiff_lib._validation import Activation, FloatArray
+from convexdiff_lib.space import gated
 from convexdiff_lib.space.gated import (
     certify_gated,
     critical_weight_decay,

@@ -420,7 +420,7 @@ def test_group_lasso_above_its_threshold_is_zero() -> None:
 
 
 def test_group_lasso_tells_when_it_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    from convexdiff_lib import group_lasso
+    from convexdiff_lib.space import group_lasso
 
     def zero(K: FloatArray, L: FloatArray, *_: object) -> FloatArray:
         return np.zeros((K.shape[1], L.shape[1]))
