@@ -96,6 +96,7 @@ from .space import (
     wedge_denoising,
     wedge_directions,
 )
+from .storage import load, save
 
 __version__: str
 __all__ = [
@@ -163,6 +164,7 @@ __all__ = [
     "large_weight_decay",
     "large_weight_decay_threshold",
     "line",
+    "load",
     "multivariate_program",
     "network_from_blocks",
     "network_from_program",
@@ -181,6 +183,7 @@ __all__ = [
     "propagate",
     "running_averages",
     "sampling",
+    "save",
     "score_error",
     "score_matching",
     "score_matching_dual",

@@ -6,6 +6,7 @@ Conventions at a kink, as in the paper: :math:`\mathrm{relu}'(0) = 1` and :math:
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,6 +19,9 @@ from ._validation import (
     as_matrix,
     as_points,
 )
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["TwoLayerNetwork"]
 
@@ -166,6 +170,40 @@ class TwoLayerNetwork:
             pre = points[i : i + step] @ self.W1.T + self.b1
             out[i : i + step] += _activate_slope(pre, self.activation) @ weight
         return out
+
+    def to_torch(
+        self, *, dtype: torch.dtype | None = None, device: torch.device | str = "cpu"
+    ) -> torch.nn.Module:
+        """Return the network as a module of PyTorch, with parameters of its own.
+
+        It maps tensors of shape (..., d) to their scores, and if d = 1 those of any other shape entry by
+        entry.  It can be trained on, pickled and differentiated like any module.
+
+        Parameters
+        ----------
+        dtype : torch.dtype, optional
+            Double precision unless another is given.
+        device : torch.device or str
+
+        Returns
+        -------
+        torch.nn.Module
+
+        Raises
+        ------
+        ModuleNotFoundError
+            If PyTorch is missing.
+
+        Examples
+        --------
+        >>> import torch
+        >>> net = TwoLayerNetwork.univariate([2.0, -1.0], [-2.0, 0.0], [1.0, 3.0], b0=0.5)
+        >>> net.to_torch()(torch.tensor([-1.0, 0.5, 3.0], dtype=torch.float64)).tolist()
+        [3.5, 0.5, 4.5]
+        """
+        from ._torch import ScoreModule  # PyTorch takes longer to import than all else
+
+        return ScoreModule(self).to(device=device, dtype=dtype)
 
     def relu_to_abs(self) -> TwoLayerNetwork:
         r"""Return the same function as a network of absolute values with a skip connection.

@@ -29,7 +29,7 @@ from convexdiff_lib.line.piecewise_linear import PiecewiseLinearScore
 from convexdiff_lib.line.problem import Sample, line_problem
 from convexdiff_lib.line.selection import DensityError, choose_weight_decay
 from convexdiff_lib.paper.denoising_experiments import DenoisingSetting, anneal
-from convexdiff_lib.paper.nonconvex import as_torch, train_score_matching
+from convexdiff_lib.paper.nonconvex import train_score_matching
 from convexdiff_lib.paper.score_matching_experiments import SETTINGS, Experiment
 from convexdiff_lib.paper.spiral_experiment import SpiralSetting, likeness
 from convexdiff_lib.paper.univariate_programs import score_matching_program, solve_program
@@ -381,7 +381,7 @@ def test_a_path_from_a_pickle_can_be_followed() -> None:
 def test_a_network_is_handed_to_torch_without_complaint() -> None:
     network = score_matching(X, 2.0).network()
     x = torch.tensor([0.3, 4.0], dtype=torch.float64)
-    assert as_torch(network)(x).numpy() == pytest.approx(network(x), abs=1e-14)
+    assert network.to_torch()(x).detach().numpy() == pytest.approx(network(x), abs=1e-14)
 
 
 def test_own_methods_stand() -> None:

@@ -10,26 +10,24 @@ Where many samples are asked for, rectangles under the density serve nearly all 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._results import result
-from .._validation import FloatArray, as_count, as_finite, as_generator, as_numbers, as_points, as_sample
+from .._validation import FloatArray, as_count, as_finite, as_generator, as_numbers, as_sample
+from ._cells import Cells, cut, draw, log_masses, weigh
 from ._lookup import Lookup
 from ._strips import Strips, lay_strips
 
 __all__ = ["PiecewiseLinearScore"]
 
-_MAX_CELLS = 5_000_000
-_TAIL = 9.0  # standard deviations after which a Gaussian tail is one cell: its mass is below 1e-18
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(32)
-_DROP = 40.0  # a cell is integrated until its log-density has dropped by this much: exp(-40) is 4e-18
+_DROP = 40.0  # an exponential tail is followed until the log-density has dropped by this much
 _BLOCK = 1 << 13  # points evaluated at a time, so that temporaries stay in cache
 _MANY = 1 << 17  # draws from which on strips are laid under the density; fewer take milliseconds without
 _ROUNDING = 1e-12
+_NEWTON_STEPS, _CLOSE = 100, 4e-16
 
 
 @result
@@ -153,11 +151,11 @@ class PiecewiseLinearScore:
         return ""
 
     @cached_property
-    def _cells(self) -> _Cells:
+    def _cells(self) -> Cells:
         reason = self.why_not_normalisable()
         if reason:
             raise ValueError(f"exp of the integrated score cannot be normalised: {reason}")
-        return _cut(self)
+        return cut(self)
 
     @property
     def log_normaliser(self) -> float:
@@ -165,36 +163,118 @@ class PiecewiseLinearScore:
         return self._cells.log_total
 
     def log_density(self, x: ArrayLike) -> FloatArray:
-        """Return the normalised log-density at x.
+        """Return the normalised log-density at x, any shape; minus infinity at both ends of the line.
 
         Raises
         ------
         ValueError
             If the exponential of the integrated score has infinite mass.
         """
-        return self.integral(x) - self.log_normaliser
+        points = as_numbers(x)
+        far = np.isinf(points)
+        if not far.any():
+            return self.integral(points) - self.log_normaliser
+        near = self.integral(np.where(far, self.knots[0], points)) - self.log_normaliser
+        return np.where(far, -np.inf, near)
+
+    def pdf(self, x: ArrayLike) -> FloatArray:
+        """Return the probability density at x, any shape; raises ValueError when there is none."""
+        return np.exp(self.log_density(x))
 
     def cdf(self, x: ArrayLike) -> FloatArray:
         """Return the probability of a value of at most x, any shape, to rounding.
 
+        Infinite entries are allowed, and NaN gives NaN.
+
         Raises
         ------
         ValueError
-            If an entry of x is not finite or the density cannot be normalised.
+            If the density cannot be normalised.
         """
-        points = as_points(x, "x")
-        edges, below = self._cells.ends
+        points = as_numbers(x)
+        cells = self._cells
         out = np.empty(points.shape)
         flat, result = points.reshape(-1), out.reshape(-1)
         for begin in range(0, flat.size, _BLOCK):
             block = flat[begin : begin + _BLOCK]
-            cell = np.searchsorted(edges[1:], block, side="right")
-            # Integrate what the cell holds up to x from its left end; from x where that is infinite.
-            start = np.where(cell > 0, edges[cell], block)
-            value = np.where(cell > 0, 1.0, -1.0) * self(start)
-            held = _log_masses(value, self._slope_at(block), block - edges[cell])
-            result[begin : begin + _BLOCK] = below[cell] + np.exp(self.log_density(start) + held)
+            finite = np.isfinite(block)
+            result[begin : begin + _BLOCK] = np.where(finite, 0.0, 0.5 * (1 + np.sign(block)))
+            inside = block[finite]
+            cell = np.searchsorted(cells.ends[0][1:], inside, side="right")
+            result[begin : begin + _BLOCK][finite] = np.exp(self._log_below(inside, cell))
         return np.minimum(out, 1.0)
+
+    def _log_below(self, x: FloatArray, cell: NDArray[np.intp]) -> FloatArray:
+        """Return the logarithm of the mass below points of given cells."""
+        edges, below = self._cells.ends
+        # Integrate what the cell holds up to x from its left end; from x where that is infinite.
+        start = np.where(cell > 0, edges[cell], x)
+        value = np.where(cell > 0, 1.0, -1.0) * self(start)
+        held = self.log_density(start) + log_masses(value, self._cells.slopes[cell], x - edges[cell])
+        with np.errstate(divide="ignore"):
+            return np.logaddexp(np.log(below[cell]), held)
+
+    @cached_property
+    def _mirrored(self) -> PiecewiseLinearScore:
+        """The score of minus the random variable, whose left tail is the right one here."""
+        return PiecewiseLinearScore(-self.knots[::-1], -self.values[::-1], self.right_slope, self.left_slope)
+
+    def quantile(self, p: ArrayLike) -> FloatArray:
+        """Return the points below which the probability is p, any shape: the inverse of `cdf`.
+
+        As in SciPy, 0 and 1 give the two ends of the line, and what is not in [0, 1] gives NaN.  Close to 0
+        the relative precision of p counts, close to 1 that of 1 - p.
+
+        Raises
+        ------
+        ValueError
+            If the density cannot be normalised.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> normal = PiecewiseLinearScore(np.array([0.0]), np.array([0.0]), -1.0, -1.0)
+        >>> normal.quantile([0.0, 0.025, 0.5, 0.975]).round(6).tolist()
+        [-inf, -1.959964, 0.0, 1.959964]
+        """
+        shares = as_numbers(p, "p")
+        _ = self._cells  # which raises where there is no density
+        out = np.full(shares.shape, np.nan)
+        out[shares == 0], out[shares == 1] = -np.inf, np.inf
+        left, right = (shares > 0) & (shares <= 0.5), (shares > 0.5) & (shares < 1)
+        out[left] = self._left_quantile(shares[left])
+        out[right] = -self._mirrored._left_quantile(1 - shares[right])
+        return out
+
+    def _left_quantile(self, p: FloatArray) -> FloatArray:
+        """Invert the logarithm of `cdf` by Newton's method, kept inside the cell."""
+        edges, below = self._cells.ends
+        cell = np.searchsorted(below[1:], p, side="right")
+        low, high, goal = edges[cell], np.append(edges[1:], np.inf)[cell], np.log(p)
+        out = np.clip(self._cells.first_guess(p, cell), low, high)
+        todo = np.arange(len(p))
+        for _ in range(_NEWTON_STEPS):
+            x, at = out[todo], cell[todo]
+            now = self._log_below(x, at)
+            excess = now - goal[todo]
+            low[todo] = np.where(excess <= 0, x, low[todo])
+            high[todo] = np.where(excess >= 0, x, high[todo])
+            step = excess * np.exp(np.minimum(now - self.log_density(x), _DROP))
+            with np.errstate(invalid="ignore"):
+                middle = np.where(
+                    np.isfinite(low[todo]), 0.5 * (low[todo] + high[todo]), x - 2 * np.abs(step)
+                )
+            inside = (x - step >= low[todo]) & (x - step <= high[todo])
+            out[todo] = np.where(inside, x - step, middle)
+            todo = todo[np.abs(out[todo] - x) > _CLOSE * np.maximum(np.abs(x), np.abs(out[todo]))]
+            if not len(todo):
+                break
+        return out
+
+    def derivative(self, x: ArrayLike) -> FloatArray:
+        """Return the slope of the score at x, any shape; at a knot that on its right."""
+        points = as_numbers(x)
+        return np.where(np.isnan(points), np.nan, self._slope_at(points))
 
     def _slope_at(self, x: FloatArray) -> FloatArray:
         return self.slopes[np.searchsorted(self.knots, x, side="right")]
@@ -217,7 +297,7 @@ class PiecewiseLinearScore:
         return lay_strips(self._breaks, self.log_density)
 
     @cached_property
-    def _gaps(self) -> _Cells:
+    def _gaps(self) -> Cells:
         """Cells of what no strip covers: the two tails and the gaps between strips."""
         strips = self._strips
         start = np.concatenate([self._breaks[[0, -1]], strips.gap_left])
@@ -226,7 +306,7 @@ class PiecewiseLinearScore:
         slope = np.concatenate([[self.left_slope, self.right_slope], inside])
         facing = np.ones(len(start))
         facing[0] = -1.0
-        return _weigh(self, start, facing, width, slope)
+        return weigh(self, start, facing, width, slope)
 
     def sample(self, n: int, rng: np.random.Generator) -> FloatArray:
         """Draw n independent points exactly from the density, in random order.
@@ -241,7 +321,7 @@ class PiecewiseLinearScore:
         count, generator = as_count(n, "n"), as_generator(rng)
         # A density too rough for strips of its own is left to its cells.
         if count < _MANY or self._strips.mass < 0.5:
-            return _draw(self._cells, count, generator)
+            return draw(self._cells, count, generator)
         return self._draw_by_strips(count, generator)
 
     def _draw_by_strips(self, n: int, rng: np.random.Generator) -> FloatArray:
@@ -250,138 +330,6 @@ class PiecewiseLinearScore:
         out, rest, numbers = strips.draw(n, rng)
         # The three masses sum to one but for rounding, which must not ask for draws above where nothing is.
         in_gap = numbers < strips.mass + np.exp(gaps.log_total - self.log_normaliser) + _ROUNDING
-        out[rest[in_gap]] = _draw(gaps, int(in_gap.sum()), rng)
+        out[rest[in_gap]] = draw(gaps, int(in_gap.sum()), rng)
         out[rest[~in_gap]] = strips.draw_above(int((~in_gap).sum()), self.log_density, rng)
         return out
-
-
-@dataclass(frozen=True, eq=False)
-class _Cells:
-    """Cells of the line.
-
-    On each, with v the distance from ``start`` in direction ``facing``, the log-density rises by
-    value * v + slope * v^2 / 2 and lies below lift + tilt * v.
-    """
-
-    start: FloatArray
-    facing: FloatArray
-    width: FloatArray
-    value: FloatArray
-    slope: FloatArray
-    tilt: FloatArray
-    lift: FloatArray
-    mass: FloatArray
-    log_total: float
-
-    @cached_property
-    def ends(self) -> tuple[FloatArray, FloatArray]:
-        """Left ends of the cells from left to right, the first infinite, and the mass to the left of each."""
-        left = self.facing < 0
-        ends = np.concatenate([[-np.inf], self.start[left][::-1], self.start[~left][1:]])
-        mass = np.concatenate([self.mass[left][::-1], self.mass[~left]])
-        return ends, np.concatenate([[0.0], np.cumsum(mass)[:-1]])
-
-
-def _cut(score: PiecewiseLinearScore) -> _Cells:
-    """Cut the line so that |slope| * width^2 <= 1 on each cell; each tail ends in one infinite cell."""
-    left = _tail_edges(score.knots[0], -score.values[0], score.left_slope, -1.0)
-    inner = _inner_edges(score)
-    right = _tail_edges(score.knots[-1], score.values[-1], score.right_slope, 1.0)
-    start = np.concatenate([left, inner[:-1], right])
-    facing = np.repeat([-1.0, 1.0, 1.0], [len(left), len(inner) - 1, len(right)])
-    width = np.concatenate([-np.diff(left), [np.inf], np.diff(inner), np.diff(right), [np.inf]])
-    inside = score._slope_at((inner[:-1] + inner[1:]) / 2)
-    slope = np.concatenate(
-        [np.full(len(left), score.left_slope), inside, np.full(len(right), score.right_slope)]
-    )
-    return _weigh(score, start, facing, width, slope)
-
-
-def _weigh(
-    score: PiecewiseLinearScore, start: FloatArray, facing: FloatArray, width: FloatArray, slope: FloatArray
-) -> _Cells:
-    """Find the line above and the mass of each cell."""
-    value = facing * score(start)
-    tilt, lift = _envelope(value, slope, width)
-    log_mass = score.integral(start) + _log_masses(value, slope, width)
-    log_total = float(np.logaddexp.reduce(log_mass))
-    mass = np.exp(log_mass - log_total)
-    return _Cells(start, facing, width, value, slope, tilt, lift, mass / mass.sum(), log_total)
-
-
-def _draw(cells: _Cells, count: int, rng: np.random.Generator) -> FloatArray:
-    """Draw from the density on the cells, in random order: from the line above a cell, with rejection."""
-    which = np.repeat(np.arange(len(cells.mass)), rng.multinomial(count, cells.mass))
-    out = np.empty(count)
-    todo = np.arange(count)
-    while len(todo):
-        cell = which[todo]
-        v = _truncated_exponential(rng.random(len(todo)), cells.tilt[cell], cells.width[cell])
-        height = v * (cells.value[cell] - cells.tilt[cell] + 0.5 * cells.slope[cell] * v) - cells.lift[cell]
-        accepted = np.log1p(-rng.random(len(todo))) <= height
-        out[todo[accepted]] = cells.start[cell[accepted]] + cells.facing[cell[accepted]] * v[accepted]
-        todo = todo[~accepted]
-    rng.shuffle(out)
-    return out
-
-
-def _check_cells(cells: float) -> None:
-    if not cells <= _MAX_CELLS:
-        raise ValueError(
-            f"the density is too rough to normalise: it needs {cells:.3g} cells, at most {_MAX_CELLS}"
-        )
-
-
-def _inner_edges(score: PiecewiseLinearScore) -> FloatArray:
-    widths = np.diff(score.knots)
-    pieces = np.maximum(1, np.ceil(widths * np.sqrt(np.abs(score.slopes[1:-1]))))
-    _check_cells(pieces.sum())
-    pieces = pieces.astype(np.int64)
-    owner = np.repeat(np.arange(len(pieces)), pieces)
-    rank = np.arange(len(owner)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
-    return np.append(score.knots[owner] + widths[owner] * (rank / pieces[owner]), score.knots[-1])
-
-
-def _tail_edges(knot: float, outward: float, slope: float, facing: float) -> FloatArray:
-    """Edges of one tail's cells, from the last knot on; ``outward`` is the slope of the log-density there."""
-    if slope == 0:
-        return np.array([knot])
-    scale = 1 / np.sqrt(-slope)
-    cells = np.ceil(max(0.0, outward * scale) + _TAIL) + 1  # the peak may lie beyond the knot
-    _check_cells(cells)
-    return knot + facing * scale * np.arange(cells)
-
-
-def _envelope(value: FloatArray, slope: FloatArray, width: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """A line lift + tilt * v above value * v + slope * v^2 / 2: the tangent in the middle, or the chord."""
-    finite = np.where(np.isfinite(width), width, 0.0)
-    concave = slope <= 0
-    tilt = value + slope * finite / 2  # tangent at the middle and chord have one slope
-    lift = np.where(concave, -slope * finite**2 / 8, 0.0)
-    return tilt, lift
-
-
-def _log_masses(value: FloatArray, slope: FloatArray, width: FloatArray) -> FloatArray:
-    """Log of the integral of exp(value v + slope v^2 / 2) over each cell."""
-    finite = np.where(np.isfinite(width), width, 0.0)
-    far = value + slope * finite
-    with np.errstate(divide="ignore", over="ignore"):
-        reach = np.minimum(width, 2 * _DROP / np.maximum(np.abs(value), np.abs(far)))
-    # Integrate from the higher end of the cell, as far as the log-density matters.
-    rise = np.maximum(value * finite + 0.5 * slope * finite**2, 0.0)
-    v = 0.5 * reach[:, None] * (_NODES + 1)
-    inner = np.where(rise > 0, -far, value)[:, None] * v + 0.5 * slope[:, None] * v**2
-    with np.errstate(divide="ignore"):  # a cell of no width has no mass
-        return rise + np.log(0.5 * reach * (np.exp(inner) @ _WEIGHTS))
-
-
-def _truncated_exponential(u: FloatArray, tilt: FloatArray, width: FloatArray) -> FloatArray:
-    """Invert the distribution function of the density proportional to exp(tilt * v) on [0, width]."""
-    falling = np.where(tilt > 0, -tilt, tilt)  # draw the falling one, mirror the other
-    with np.errstate(invalid="ignore"):
-        span = np.where(np.isfinite(width), falling * width, -np.inf)
-    small = np.abs(span) < 1e-8
-    safe = np.where(small, -1.0, falling)
-    v = np.where(small, u * np.where(small, width, 0.0), np.log1p(u * np.expm1(span)) / safe)
-    v = np.where(np.isfinite(width), np.minimum(v, width), v)
-    return np.where(tilt > 0, width - v, v)

@@ -147,9 +147,25 @@ class UnivariateScore:
             sizes = sizes_of_scores(knots, values)
         return float(np.max(errors / sizes))
 
+    def derivative(self, x: ArrayLike) -> FloatArray:
+        """Return the slope of the score at x, any shape; at a knot that on its right."""
+        return self.score.derivative(x)
+
     def log_density(self, x: ArrayLike) -> FloatArray:
         """Return the normalised log-density whose score this is; raises ValueError when there is none."""
         return self.score.log_density(x)
+
+    def pdf(self, x: ArrayLike) -> FloatArray:
+        """Return that density at x, any shape; raises ValueError when there is none."""
+        return self.score.pdf(x)
+
+    def cdf(self, x: ArrayLike) -> FloatArray:
+        """Return the probability of a value of at most x; raises ValueError when there is no density."""
+        return self.score.cdf(x)
+
+    def quantile(self, p: ArrayLike) -> FloatArray:
+        """Return the inverse of `cdf` at p, any shape; raises ValueError when there is no density."""
+        return self.score.quantile(p)
 
     def sample(self, n: int, rng: np.random.Generator) -> FloatArray:
         """Draw n points exactly from that density; raises ValueError when there is none."""

@@ -31,7 +31,7 @@ from ..objectives import denoising_loss, score_matching_loss
 with needed("PyTorch", '"convexdiff-lib[nonconvex]"'):
     import torch
 
-__all__ = ["AdamRuns", "as_torch", "train_denoising", "train_multivariate", "train_score_matching"]
+__all__ = ["AdamRuns", "train_denoising", "train_multivariate", "train_score_matching"]
 
 
 @result
@@ -462,46 +462,3 @@ def train_multivariate(
 
     networks, last = networks_of(best), networks_of(parameters)
     return AdamRuns(history, networks, last, np.array([loss_of(net) for net in networks]))
-
-
-def as_torch(
-    network: TwoLayerNetwork, device: torch.device | str = "cpu"
-) -> Callable[[torch.Tensor], torch.Tensor]:
-    r"""Return the network as a function of tensors on a device, for sampling there.
-
-    Parameters
-    ----------
-    network : TwoLayerNetwork
-    device : torch.device or str
-
-    Returns
-    -------
-    callable
-        Maps a double-precision tensor of shape (n, d), or (n,) if d = 1, to the scores, same shape.
-
-    Raises
-    ------
-    TypeError
-        If network is not a `TwoLayerNetwork`.
-
-    Examples
-    --------
-    >>> net = TwoLayerNetwork.univariate([2.0, -1.0], [-2.0, 0.0], [1.0, 3.0], b0=0.5)
-    >>> as_torch(net)(torch.tensor([-1.0, 0.5, 3.0], dtype=torch.float64)).tolist()
-    [3.5, 0.5, 4.5]
-    """
-    if not isinstance(network, TwoLayerNetwork):
-        raise TypeError(f"network must be a TwoLayerNetwork; got {type(network).__name__}")
-    W1, b1, W2, b2, V = (
-        torch.tensor(part, device=device)  # a copy: a tensor cannot be read-only
-        for part in (network.W1, network.b1, network.W2, network.b2, network.V)
-    )
-    relu = network.activation == "relu"
-
-    def score(x: torch.Tensor) -> torch.Tensor:
-        points = x[:, None] if x.ndim == 1 else x
-        pre = points @ W1.T + b1
-        value = (pre.clamp(min=0) if relu else pre.abs()) @ W2.T + points @ V.T + b2
-        return value[:, 0] if x.ndim == 1 else value
-
-    return score

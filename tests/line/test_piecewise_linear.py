@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 from scipy.integrate import quad
 from scipy.special import ndtr
 from strategies import checked
 
 from convexdiff_lib._validation import FloatArray
-from convexdiff_lib.line import _strips, piecewise_linear
+from convexdiff_lib.line import _cells, _strips, piecewise_linear
 from convexdiff_lib.line._lookup import Lookup
 from convexdiff_lib.line.piecewise_linear import PiecewiseLinearScore
 
@@ -247,7 +248,7 @@ def test_samples_follow_the_density(name: str) -> None:
     s = CASES.get(name, FAR)
     # Drawing from the line above a cell without rejecting moves this distance by 0.008 where one cell is all.
     n = 1_000_000 if name.startswith("one") else 100_000
-    samples = np.sort(piecewise_linear._draw(s._cells, n, np.random.default_rng(7)))
+    samples = np.sort(_cells.draw(s._cells, n, np.random.default_rng(7)))
     grid, exact = exact_distribution(s)
     empirical = np.searchsorted(samples, grid, side="right") / n
     assert np.max(np.abs(empirical - exact)) <= np.sqrt(np.log(2 / 1e-6) / (2 * n))
@@ -298,7 +299,7 @@ def test_random_densities_integrate_to_one(s: PiecewiseLinearScore) -> None:
 @given(tilt=st.floats(-50, 50), width=st.floats(1e-6, 50))
 def test_truncated_exponential_inverts_its_distribution(tilt: float, width: float) -> None:
     u = np.linspace(0, 1 - 1e-9, 9)
-    v = piecewise_linear._truncated_exponential(u, np.full(9, tilt), np.full(9, width))
+    v = _cells._truncated_exponential(u, np.full(9, tilt), np.full(9, width))
     assert v.min() >= 0
     assert v.max() <= width
     if abs(tilt * width) < 1e-6:
@@ -391,7 +392,7 @@ def test_what_is_above_the_rectangles_and_in_the_gaps(name: str, monkeypatch: py
     assert (above <= right[j] + 1e-15).all()
     part = s.cdf(above) - s.cdf(left[j]) - strips.area * (above - left[j]) / (right - left)[j]
     assert np.max(np.abs((before[j] + part) / before[-1] - np.arange(n) / n)) <= bound
-    gaps = np.sort(piecewise_linear._draw(s._gaps, n, np.random.default_rng(1)))
+    gaps = np.sort(_cells.draw(s._gaps, n, np.random.default_rng(1)))
     strip = np.searchsorted(left, gaps, side="right") - 1
     assert ((strip < 0) | (gaps >= right[strip] - 1e-12)).all()
     covered = np.concatenate([[0.0], np.cumsum(mass)])[strip + 1]
@@ -475,7 +476,7 @@ def test_many_samples_come_from_the_strips_and_few_from_the_cells() -> None:
         return np.random.default_rng(5)
 
     np.testing.assert_array_equal(s.sample(many, start()), s._draw_by_strips(many, start()))
-    few = piecewise_linear._draw(s._cells, many - 1, start())
+    few = _cells.draw(s._cells, many - 1, start())
     np.testing.assert_array_equal(s.sample(many - 1, start()), few)
 
 
@@ -484,7 +485,7 @@ def test_a_density_too_rough_for_strips_is_left_to_its_cells() -> None:
     s, many = score([1e8], [0.0], -1e13, -1e13), piecewise_linear._MANY
     assert s._strips.mass < 0.5
     drawn = s.sample(many, np.random.default_rng(0))
-    np.testing.assert_array_equal(drawn, piecewise_linear._draw(s._cells, many, np.random.default_rng(0)))
+    np.testing.assert_array_equal(drawn, _cells.draw(s._cells, many, np.random.default_rng(0)))
     # Seven standard deviations of a mean, and half a rounding.
     assert abs(drawn.mean() - 1e8) <= 7 * 1e13**-0.5 / np.sqrt(many) + np.spacing(1e8)
 
@@ -527,6 +528,8 @@ def test_what_cannot_be_normalised_says_on_which_side(s: PiecewiseLinearScore, s
     for use in (
         lambda: s.log_density(0.0),
         lambda: s.cdf(0.0),
+        lambda: s.pdf(0.0),
+        lambda: s.quantile(0.5),
         lambda: s.sample(1, np.random.default_rng(0)),
         lambda: s.sample(10**6, np.random.default_rng(0)),
         lambda: s.log_normaliser,
@@ -537,10 +540,37 @@ def test_what_cannot_be_normalised_says_on_which_side(s: PiecewiseLinearScore, s
     assert np.isfinite(s(3.0))  # the score itself can always be evaluated
 
 
-def test_distribution_function_refuses_what_is_not_finite() -> None:
-    for value in (np.nan, np.inf, -np.inf):
-        with pytest.raises(ValueError, match=r"x must be finite; 1 of \d entries are not"):
-            CASES["normal"].cdf([[0.0, value]])
+def test_the_ends_of_the_line_and_what_is_no_number() -> None:
+    """As `scipy.stats` has it."""
+    s, normal = CASES["normal"], stats.norm()
+    x = np.array([[-np.inf, np.nan], [0.5, np.inf]])
+    for f, g in ((s.cdf, normal.cdf), (s.pdf, normal.pdf), (s.log_density, normal.logpdf)):
+        np.testing.assert_allclose(f(x), g(x), rtol=1e-14)
+    p = np.array([[0.0, 1.0, np.nan], [-0.1, 1.1, 0.3]])
+    np.testing.assert_allclose(s.quantile(p), normal.ppf(p), rtol=1e-14)
+    assert np.isnan(s.derivative(np.nan))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_quantile_is_the_inverse_of_the_distribution_function(name: str) -> None:
+    s = CASES[name]
+    p = np.concatenate([10.0 ** -np.arange(1.0, 300, 13), np.linspace(0.001, 0.999, 400)])
+    x = s.quantile(p)
+    # A rounding of x changes p by as much as the density says.
+    rounding = 4e-16 * np.abs(x) * s.pdf(x) / p
+    assert np.max(np.abs(s.cdf(x) / p - 1) - 8 * rounding) <= 1e-12
+    assert (np.diff(x[np.argsort(p)]) >= 0).all()
+    near_one = 1 - 10.0 ** -np.arange(1.0, 15)
+    assert np.max(np.abs(s.cdf(s.quantile(near_one)) - near_one)) <= 1e-15 * (1 + np.abs(x).max())
+
+
+def test_the_slope_is_the_derivative() -> None:
+    s = CASES["mixed"]
+    x = np.random.default_rng(0).uniform(-6, 6, size=300)
+    x = x[np.abs(x[:, None] - s.knots).min(axis=1) > 1e-3]
+    assert np.max(np.abs((s(x + 1e-6) - s(x - 1e-6)) / 2e-6 - s.derivative(x))) <= 1e-7
+    assert s.derivative(s.knots).tolist() == s.slopes[1:].tolist()  # on the right of a knot
+    assert s.derivative([[s.knots[0] - 1, s.knots[-1] + 1]]).tolist() == [[s.left_slope, s.right_slope]]
 
 
 def test_what_can_be_normalised_gives_no_reason() -> None:

@@ -10,7 +10,6 @@ from strategies import DEVICES
 from convexdiff_lib import score_matching
 from convexdiff_lib._validation import FloatArray
 from convexdiff_lib.datasets import GaussianMixture, standard_normal
-from convexdiff_lib.paper.nonconvex import as_torch
 from convexdiff_lib.sampling.langevin import annealed_langevin_dynamics, langevin_dynamics
 
 
@@ -185,7 +184,7 @@ def test_tensors_take_the_same_steps(device: str) -> None:
     """Without noise nothing but the place of the numbers differs; with it, the law is the same."""
     fit = score_matching(np.random.default_rng(0).normal(size=50), beta=5.0)
     network = fit.network()
-    score = as_torch(network, device)
+    score = network.to_torch(device=device).requires_grad_(False)
     x = np.linspace(-4, 4, 101)
     there = torch.as_tensor(x, device=device)
     generator = torch.Generator(device).manual_seed(0)
@@ -230,8 +229,6 @@ def test_bad_tensors() -> None:
         langevin_dynamics(torch.neg, torch.zeros(2), rng=np.random.default_rng(0), **options)
     with pytest.raises(ValueError, match="score must return"):
         langevin_dynamics(torch.sum, torch.zeros(2), rng=generator, **options)
-    with pytest.raises(TypeError, match="network must be a TwoLayerNetwork; got int"):
-        as_torch(3)  # type: ignore[arg-type]
 
 
 # --- What a broken score does ----------------------------------------------------------------------------
