@@ -31,7 +31,7 @@ from convexdiff_lib.line.kink_network import KinkNetwork
 from convexdiff_lib.line.network_certificates import certify_denoising, certify_score_matching, dual_violation
 from convexdiff_lib.line.path import denoising_path, solution_path
 from convexdiff_lib.line.piecewise_linear import PiecewiseLinearScore
-from convexdiff_lib.line.problem import smallest_weight_decay
+from convexdiff_lib.line.problem import Sample, line_problem, smallest_weight_decay
 from convexdiff_lib.line.selection import choose_weight_decay, pointwise_loss, score_error
 from convexdiff_lib.paper.multivariate_programs import (
     blocks_of_network,
@@ -213,6 +213,18 @@ VECTOR_DOORS: dict[str, tuple[str, Door]] = {
     "large_weight_decay": ("x", lambda x: large_weight_decay(x, 3.0)),
     "large_weight_decay_threshold": ("x", large_weight_decay_threshold),
     "smallest_weight_decay": ("x", smallest_weight_decay),
+    "sample": ("x", Sample.of),
+    "sample's targets": ("targets", lambda t: Sample.of(GOOD, t)),
+    "sample's weights": ("sample_weight", lambda w: Sample.of(GOOD, None, w)),
+    "line_problem": ("x", lambda x: line_problem(x, 5.0)),
+    "line_problem's targets": ("targets", lambda t: line_problem(GOOD, 5.0, targets=t)),
+    "line_problem's weights": ("sample_weight", lambda w: line_problem(GOOD, 5.0, sample_weight=w)),
+    "score_matching's weights": ("sample_weight", lambda w: score_matching(GOOD, 5.0, sample_weight=w)),
+    "path weights": ("sample_weight", lambda w: score_matching_path(GOOD, [5.0], sample_weight=w)),
+    "denoising weights": (
+        "sample_weight",
+        lambda w: denoising_score_matching(GOOD, GOOD, 2.0, sample_weight=w),
+    ),
     "path x": ("x", lambda x: score_matching_path(x, [2.0])),
     "path betas": ("betas", lambda b: score_matching_path(GOOD, b)),
     "denoising x": ("x_noisy", lambda x: denoising_score_matching(x, GOOD, 2.0)),
@@ -335,7 +347,6 @@ MATRIX_DOORS: dict[str, tuple[str, Door]] = {
     "rows of a cone": ("rows", lambda x: split_in_cone([1.0, 1.0], x, [1.0, 1.0])),
 }
 ANY_SHAPE_DOORS: dict[str, tuple[str, Door]] = {
-    "distribution function": ("x", NORMAL.cdf),
     "langevin start": ("x0", lambda x: walk(x0=x)),
     "annealed start": ("x0", lambda x: anneal(x0=x)),
     "W1": ("W1", lambda x: TwoLayerNetwork(x, np.ones(1), np.ones((1, 1)), np.ones(1), np.ones((1, 1)))),
@@ -362,14 +373,23 @@ ANY_SHAPE_DOORS: dict[str, tuple[str, Door]] = {
     "u of a cone": ("u", lambda x: split_in_cone(x, ROWS, [1.0, 1.0])),
     "generator of a cone": ("generator", lambda x: split_in_cone([1.0, 1.0], ROWS, x)),
 }
+FIT = score_matching(GOOD, 2.0)
 EVALUATION_DOORS: dict[str, tuple[str, Door]] = {
     "fit": ("x", score_matching(GOOD, 2.0)),
-    "log-density of a fit": ("x", score_matching(GOOD, 2.0).log_density),
+    "log-density of a fit": ("x", FIT.log_density),
+    "density of a fit": ("x", FIT.pdf),
+    "distribution function of a fit": ("x", FIT.cdf),
+    "quantile of a fit": ("p", FIT.quantile),
+    "slope of a fit": ("x", FIT.derivative),
     "closed form": ("x", large_weight_decay(GOOD, 2.5)),
     "log-density of a closed form": ("x", large_weight_decay(GOOD, 2.5).log_density),
     "piecewise-linear score": ("x", NORMAL),
     "integral": ("x", NORMAL.integral),
     "log-density": ("x", NORMAL.log_density),
+    "density": ("x", NORMAL.pdf),
+    "distribution function": ("x", NORMAL.cdf),
+    "quantile of a score": ("p", NORMAL.quantile),
+    "slope": ("x", NORMAL.derivative),
     "mixture's log-density": ("x", GaussianMixture().log_density),
     "mixture's score": ("x", GaussianMixture().score),
     "uniform log-density": ("x", Uniform().log_density),
@@ -422,11 +442,18 @@ NO_NUMBERS: dict[str, Any] = {
 
 
 WALK_ON_TENSORS = {"langevin start", "annealed start"}
-WITHOUT_TARGETS = {
+MAY_BE_NONE = {
     "certify gated targets",
     "targets of a multivariate program",
     "train many dimensions, targets",
     "train on a spiral, targets",
+    "sample's targets",
+    "sample's weights",
+    "line_problem's targets",
+    "line_problem's weights",
+    "score_matching's weights",
+    "path weights",
+    "denoising weights",
 }
 
 
@@ -435,9 +462,7 @@ WITHOUT_TARGETS = {
 def test_what_is_no_number_is_refused(door: str, bad: str) -> None:
     name, call = ALL_DOORS[door]
     given = NO_NUMBERS[bad]
-    taken = (
-        WALK_ON_TENSORS if isinstance(given, torch.Tensor) else WITHOUT_TARGETS if given is None else set()
-    )
+    taken = WALK_ON_TENSORS if isinstance(given, torch.Tensor) else MAY_BE_NONE if given is None else set()
     if door in taken:
         return
     with pytest.raises(ValueError, match=rf"^{name} must be .* of real numbers; got ") as caught:

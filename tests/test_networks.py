@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
+import torch
 from strategies import every_activation, kink_networks, random_network
 
 from convexdiff_lib import TwoLayerNetwork, networks
@@ -290,3 +293,40 @@ def test_many_sorted_points_and_few_kinks_at_them(activation: Activation) -> Non
     )
     one_by_one = np.array([network.derivative(x[i : i + 1])[0] for i in range(len(x))])
     np.testing.assert_array_equal(network.derivative(x), one_by_one)
+
+
+# --- As a module of PyTorch ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("activation", ["relu", "abs"])
+def test_a_module_of_pytorch_is_the_same_function(activation: Activation) -> None:
+    rng = np.random.default_rng(0)
+    one = TwoLayerNetwork.univariate(*rng.normal(size=(3, 7)), b0=0.3, v=-0.5, activation=activation)
+    parts = [rng.normal(size=shape) for shape in ((7, 2), (7,), (2, 7), (2,), (2, 2))]
+    plane = TwoLayerNetwork(*parts, activation)
+    for network, shapes in ((one, [(), (5,), (5, 1), (4, 3)]), (plane, [(5, 2), (3, 4, 2)])):
+        module = network.to_torch()
+        for shape in shapes:
+            x = rng.normal(size=shape)
+            flat = x.reshape(-1) if network.dimension == 1 else x.reshape(-1, 2)
+            got = module(torch.tensor(x)).detach().numpy()
+            assert got.shape == shape
+            assert np.max(np.abs(got - network(flat).reshape(shape))) <= 1e-13  # a sum of seven terms
+
+
+def test_a_module_of_pytorch_can_do_what_modules_can() -> None:
+    network = TwoLayerNetwork.univariate([2.0, -1.0], [-2.0, 0.0], [1.0, 3.0], b0=0.5, v=0.25)
+    module = network.to_torch(dtype=torch.float32)
+    assert {parameter.dtype for parameter in module.parameters()} == {torch.float32}
+    twin = pickle.loads(pickle.dumps(module))
+    other = TwoLayerNetwork.univariate([0.0, 0.0], [0.0, 0.0], [0.0, 0.0]).to_torch(dtype=torch.float32)
+    other.load_state_dict(module.state_dict())
+    x = torch.tensor([-1.0, 0.5, 3.0], requires_grad=True)
+    assert twin(x).tolist() == other(x).tolist() == module(x).tolist()
+    (slope,) = torch.autograd.grad(module(x).sum(), x)
+    assert slope.tolist() == [-2.75, 0.25, 2.25]
+    module(x).sum().backward()
+    assert module.hidden.weight.grad is not None
+    with torch.no_grad():
+        module.output.bias.fill_(9.0)
+    assert network.b2.tolist() == [0.5]  # its parameters are its own

@@ -279,7 +279,7 @@ def _score_matching(problem: LineProblem, tilts: tuple[float, ...], like: Tube |
     half_width = problem.radius - counts / 2
     end = (0.0, 0.0) if problem.skip else (-beta, beta - (ends if relu else 2 * ends))
     pair = None
-    if len(tilts) == 2 and total > len(points) > 2:
+    if len(tilts) == 2 and len(points) > 2 and (total > len(points) or problem.sample.weighted):
         # Where points are tied, the two bounds may cross: when |g_1 - n| exceeds the width of the tube there.
         narrowest = 1 + int(half_width[1:-1].argmin())
         width = 2 * float(half_width[narrowest])

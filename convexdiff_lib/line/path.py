@@ -27,6 +27,7 @@ from .._validation import (
     as_activation,
     as_flag,
     as_positive,
+    as_sample,
     as_weight_decay,
 )
 from ..certificates import NotCertifiedError
@@ -331,7 +332,7 @@ def denoising_path(
     >>> path(1.0).value
     0.75
     """
-    return _follow(Sample.of(x_noisy, targets), down_to, activation, skip)
+    return _follow(Sample.of(x_noisy, as_sample(targets, "targets")), down_to, activation, skip)
 
 
 def _follow(sample: Sample, down_to: float, activation: Activation, skip: bool) -> SolutionPath:

@@ -46,9 +46,9 @@ class Sample:
     Parameters
     ----------
     x : array of shape (n,)
-        The data as they were given.
+        The data as they were given, without those of weight zero.
     points, counts : arrays of shape (m,)
-        Distinct points, increasing, and how often each occurs.
+        Distinct points, increasing, and how often each occurs, or the sum of its weights.
     targets : array of shape (n,), or None
         The targets less their mean, in the order of x.  None for score matching.
     means : array of shape (m,), or None
@@ -57,6 +57,8 @@ class Sample:
         What was taken away from the targets.
     spread : float
         Half the sum of squares of targets about the mean of their point; no score lowers it.
+    weighted : bool
+        Whether points have weights of their own.
 
     Examples
     --------
@@ -72,40 +74,53 @@ class Sample:
     means: FloatArray | None = None
     mean_target: float = 0.0
     spread: float = 0.0
+    weighted: bool = False
 
     @classmethod
-    def of(cls, x: ArrayLike, targets: ArrayLike | None = None) -> Sample:
+    def of(
+        cls, x: ArrayLike, targets: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> Sample:
         """Check what was given, sort it, and count points that repeat.
 
         Raises
         ------
         ValueError
-            If x or targets are empty, not finite, not one-dimensional, not numeric or of different lengths,
-            or if distances or targets cannot be squared.
+            If x, targets or weights are empty, not finite, not one-dimensional, not numeric or of different
+            lengths; if a weight is negative, or all are zero; if distances or targets cannot be squared.
         """
         name = "x" if targets is None else "x_noisy"
         given = as_vector(x, name)
-        if targets is None:
+        if targets is None and sample_weight is None:
             ordered = np.sort(given)
             _check_finite(ordered, given, name)
             return cls(given, *_distinct(ordered))
-        labels = as_sample(targets, "targets")
-        if given.shape != labels.shape:
-            raise ValueError(
-                f"targets must have one entry per point of x_noisy; got {labels.shape} for {given.shape}"
-            )
+        labels = None if targets is None else _one_each(targets, "targets", given, name)
+        if sample_weight is None:
+            weights = np.ones(len(given))
+        else:
+            weights = _one_each(sample_weight, "sample_weight", given, name)
+            _check_weights(weights)
+            used = weights > 0
+            given, weights = given[used], weights[used]
+            labels = None if labels is None else labels[used]
         order = np.argsort(given)
         ordered = given[order]
         _check_finite(ordered, given, name)
         points, counts = _distinct(ordered)
-        mean = _mean_target(labels)
+        tied = len(points) < len(ordered)
+        place = np.repeat(np.arange(len(points)), counts.astype(np.int64)) if tied else np.zeros(0, np.int64)
+        if sample_weight is not None:
+            counts = np.asarray(np.bincount(place, weights[order]) if tied else weights[order])
+        if labels is None:
+            return cls(given, points, counts, weighted=True)
+        mean = _mean_target(labels, weights)
         labels -= mean
         means, spread = labels[order], 0.0
-        if len(points) < len(ordered):  # the best fit to tied points is that to their mean
-            place = np.repeat(np.arange(len(points)), counts.astype(np.int64))
-            sums = np.bincount(place, means) / counts
-            means, spread = sums, 0.5 * float(np.sum((means - sums[place]) ** 2))
-        return cls(given, points, counts, labels, means, mean, spread)
+        if tied:  # the best fit to tied points is that to their mean
+            within, shares = means, weights[order]
+            means = np.bincount(place, shares * within) / counts
+            spread = 0.5 * float(shares @ (within - means[place]) ** 2)
+        return cls(given, points, counts, labels, means, mean, spread, sample_weight is not None)
 
     @property
     def labels(self) -> FloatArray | float:
@@ -115,7 +130,7 @@ class Sample:
     @cached_property
     def level(self) -> float:
         """Height of a level end, the number of points for score matching and zero for denoising."""
-        return float(len(self.x)) if self.means is None else 0.0
+        return float(self.counts.sum()) if self.means is None else 0.0
 
     @cached_property
     def aims(self) -> FloatArray:
@@ -139,7 +154,7 @@ class Sample:
 
     def threshold(self, activation: Activation, skip: bool) -> float:
         """Smallest weight decay with a finite optimum of score matching."""
-        counts = self.counts if len(self.points) < len(self.x) else self.counts[:1]
+        counts = self.counts if self.weighted or len(self.points) < len(self.x) else self.counts[:1]
         return score_matching_threshold(counts, activation=activation, skip=skip)
 
 
@@ -279,6 +294,7 @@ def line_problem(
     targets: ArrayLike | None = None,
     activation: Activation = "relu",
     skip: bool = False,
+    sample_weight: ArrayLike | None = None,
 ) -> LineProblem:
     """Check, sort and tally what was given; without targets, score matching, with targets denoising.
 
@@ -290,6 +306,8 @@ def line_problem(
     targets : array of shape (n,), optional
     activation : {"relu", "abs"}
     skip : bool
+    sample_weight : array of shape (n,), optional
+        How often each point counts.
 
     Returns
     -------
@@ -305,7 +323,7 @@ def line_problem(
     >>> line_problem([0.0, 1.0, 3.0], 2.0, activation="abs").radius
     1.0
     """
-    sample = Sample.of(x, targets)
+    sample = Sample.of(x, targets, sample_weight)
     problem = LineProblem(sample, as_weight_decay(beta), as_activation(activation), as_flag(skip, "skip"))
     check_minimum(problem)
     return problem
@@ -323,9 +341,9 @@ def check_minimum(problem: LineProblem) -> None:
         )
     threshold = problem.sample.threshold(activation, skip)
     if beta < threshold:
-        ties = (
-            "" if counts.max() == 1 else f" (points repeat, up to {int(counts.max())} times, which raises it)"
-        )
+        most = float(counts.max())
+        ties = "" if most == 1 else f" (points repeat, up to {int(most)} times, which raises it)"
+        ties = f" (the heaviest of them counts for {most:g})" if problem.sample.weighted else ties
         raise ValueError(
             f"beta = {beta} is below {threshold:.17g}, the smallest weight decay at which the training loss "
             f"of the {activation} network {'with' if skip else 'without'} skip connection has a finite "
@@ -393,14 +411,34 @@ def _distinct(ordered: FloatArray) -> tuple[FloatArray, FloatArray]:
     return points, counts
 
 
-def _mean_target(targets: FloatArray) -> float:
+def _one_each(values: ArrayLike, what: str, given: FloatArray, name: str) -> FloatArray:
+    vector = as_sample(values, what)
+    if vector.shape != given.shape:
+        raise ValueError(
+            f"{what} must have one entry per point of {name}; got {vector.shape} for {given.shape}"
+        )
+    return vector
+
+
+def _check_weights(weights: FloatArray) -> None:
+    if (weights < 0).any():
+        raise ValueError(f"sample_weight must not be negative; the smallest is {float(weights.min()):g}")
+    heaviest = float(weights.max())
+    if not 1 / _LONGEST <= heaviest <= _LONGEST:
+        raise ValueError(
+            f"the largest sample_weight must lie between {1 / _LONGEST:g} and {_LONGEST:g}; "
+            f"it is {heaviest:g}"
+        )
+
+
+def _mean_target(targets: FloatArray, weights: FloatArray) -> float:
     """Return the mean target, once it is sure that the squares of the targets are finite."""
     largest = float(np.abs(targets).max())
     if not largest <= _LONGEST:
         raise ValueError(
             f"targets must be at most {_LONGEST:g} in size; the largest is {largest:g}: rescale them"
         )
-    return float(targets.sum()) / len(targets)
+    return float(weights @ targets) / float(weights.sum())
 
 
 def _check_finite(ordered: FloatArray, given: FloatArray, name: str) -> None:

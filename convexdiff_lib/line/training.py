@@ -12,7 +12,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from itertools import chain
 from math import isfinite
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -33,7 +32,7 @@ from .candidates import (
 )
 from .coarse_to_fine import Solution, solve_by_levels
 from .kink_network import KinkNetwork
-from .network_certificates import certify_denoising, certify_score_matching, sizes_of_scores
+from .network_certificates import sizes_of_scores
 from .piecewise_linear import PiecewiseLinearScore
 from .problem import LineProblem, Sample, SplineClaim, check_minimum, line_problem
 from .sharpening import sharpened
@@ -173,7 +172,12 @@ class UnivariateScore:
 
 
 def score_matching(
-    x: ArrayLike, beta: float, *, activation: Activation = "relu", skip: bool = False
+    x: ArrayLike,
+    beta: float,
+    *,
+    activation: Activation = "relu",
+    skip: bool = False,
+    sample_weight: ArrayLike | None = None,
 ) -> UnivariateScore:
     r"""Train a univariate two-layer network by score matching to global optimality.
 
@@ -194,6 +198,9 @@ def score_matching(
     activation : {"relu", "abs"}
     skip : bool
         Whether the network has a skip connection v, which is not penalised.
+    sample_weight : array of shape (n,), optional
+        How often each point counts; those of weight zero do not.  Sums of weights take the place of numbers
+        of points, in the thresholds of the weight decay, too.
 
     Returns
     -------
@@ -222,11 +229,16 @@ def score_matching(
     ...
     ValueError: beta = 0.5 is below 1, the smallest weight decay at which ... finite ...
     """
-    return _trained(line_problem(x, beta, activation=activation, skip=skip))
+    return _trained(line_problem(x, beta, activation=activation, skip=skip, sample_weight=sample_weight))
 
 
 def score_matching_path(
-    x: ArrayLike, betas: ArrayLike, *, activation: Activation = "relu", skip: bool = False
+    x: ArrayLike,
+    betas: ArrayLike,
+    *,
+    activation: Activation = "relu",
+    skip: bool = False,
+    sample_weight: ArrayLike | None = None,
 ) -> list[UnivariateScore]:
     r"""Train at many weight decays, each time starting from the optimum before.
 
@@ -240,6 +252,9 @@ def score_matching_path(
         Weight decays; any order, but neighbours should be near each other: from large to small is best.
     activation : {"relu", "abs"}
     skip : bool
+    sample_weight : array of shape (n,), optional
+        How often each point counts; those of weight zero do not.  Sums of weights take the place of numbers
+        of points, in the thresholds of the weight decay, too.
 
     Returns
     -------
@@ -261,7 +276,7 @@ def score_matching_path(
     >>> [fit.certificate.holds for fit in fits]
     [True, True, True]
     """
-    sample, decays = Sample.of(x), as_sample(betas, "betas").tolist()
+    sample, decays = Sample.of(x, None, sample_weight), as_sample(betas, "betas").tolist()
     kind = as_activation(activation), as_flag(skip, "skip")
     problems = [LineProblem(sample, as_weight_decay(beta), *kind) for beta in decays]
     for problem in problems:
@@ -317,6 +332,7 @@ def denoising_score_matching(
     *,
     activation: Activation = "relu",
     skip: bool = False,
+    sample_weight: ArrayLike | None = None,
 ) -> UnivariateScore:
     r"""Train a univariate two-layer network by denoising score matching to global optimality.
 
@@ -341,6 +357,9 @@ def denoising_score_matching(
     activation : {"relu", "abs"}
     skip : bool
         Whether the network has a skip connection v, which is not penalised.
+    sample_weight : array of shape (n,), optional
+        How often each point counts; those of weight zero do not.  Sums of weights take the place of numbers
+        of points, in the thresholds of the weight decay, too.
 
     Returns
     -------
@@ -364,7 +383,12 @@ def denoising_score_matching(
     >>> fit.certificate.holds
     True
     """
-    return _trained(line_problem(x_noisy, beta, targets=targets, activation=activation, skip=skip))
+    labels = as_sample(targets, "targets")  # None, too, is refused
+    return _trained(
+        line_problem(
+            x_noisy, beta, targets=labels, activation=activation, skip=skip, sample_weight=sample_weight
+        )
+    )
 
 
 def _certified(problem: LineProblem, tube: Tube, quick: Solution) -> UnivariateScore:
@@ -422,16 +446,18 @@ def _refusal(problem: LineProblem, certificate: Certificate | None) -> str:
 
 
 def _constant_fit(problem: LineProblem) -> UnivariateScore:
-    """All points are the same: without targets the score is zero there, with targets it is their mean."""
+    """All points are the same: without targets the score is zero there, with targets it is their mean.
+
+    No score does better: its value is right, and without targets a slope costs at least what it brings.
+    """
     sample = problem.sample
-    kind: dict[str, Any] = {"activation": problem.activation, "skip": problem.skip}
     none, origin, mean = np.zeros(0), float(sample.x[0]), sample.mean_target
-    network = KinkNetwork(none, none, none, none.astype(bool), origin, mean, activation=problem.activation)
-    dual = DualVariable(sample.x, sample.labels, sample.points, np.zeros(1))
-    if sample.targets is None:
-        certificate = certify_score_matching(sample.x, network, dual.vector(), problem.beta, **kind)
-    else:
-        labels = sample.targets + mean
-        certificate = certify_denoising(sample.x, labels, network, dual.vector(), problem.beta, **kind)
-    score = PiecewiseLinearScore(sample.points, np.array([mean]), 0.0, 0.0)
-    return UnivariateScore(problem.beta, certificate, network, dual, score)
+    return UnivariateScore(
+        beta=problem.beta,
+        certificate=Certificate(sample.spread, sample.spread, 0.0, sample.spread, score_error=0.0),
+        kink_network=KinkNetwork(
+            none, none, none, none.astype(bool), origin, mean, activation=problem.activation
+        ),
+        dual=DualVariable(sample.x, sample.labels, sample.points, np.zeros(1)),
+        score=PiecewiseLinearScore(sample.points, np.array([mean]), 0.0, 0.0),
+    )
