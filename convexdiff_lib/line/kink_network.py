@@ -1,7 +1,7 @@
 r"""Univariate networks as lists of kinks, which is what the convex programs return.
 
 A neuron of first-layer weight w and outgoing weight a is the same function with first-layer weight
-:math:`\pm 1` and outgoing weight |w| a: `KinkNetwork.two_layer` goes from one form to the other.
+:math:`\pm 1` and outgoing weight :math:`|w| a`: `KinkNetwork.two_layer` goes from one form to the other.
 """
 
 from __future__ import annotations
