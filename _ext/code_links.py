@@ -1,4 +1,4 @@
-"""Names of the library in code cells link to its reference (sphinx-codeautolink), also beside theorem boxes."""
+"""Names of the library in code cells link to its reference, by sphinx-codeautolink."""
 
 from __future__ import annotations
 

@@ -26,7 +26,6 @@ from convexdiff_lib.line.closed_forms import large_weight_decay
 from convexdiff_lib.line.kink_network import KinkNetwork
 from convexdiff_lib.line.path import denoising_path, solution_path
 from convexdiff_lib.line.piecewise_linear import PiecewiseLinearScore
-from convexdiff_lib.line.problem import Sample, line_problem
 from convexdiff_lib.line.selection import DensityError, choose_weight_decay
 from convexdiff_lib.paper.denoising_experiments import DenoisingSetting, anneal
 from convexdiff_lib.paper.nonconvex import train_score_matching
@@ -95,8 +94,6 @@ RESULTS: dict[str, Callable[[], Any]] = {
     "Likeness": lambda: likeness(ROWS, Spiral()),
     "GaussianMixture": lambda: GaussianMixture((-1.0, 1.0)),
     "Uniform": lambda: Uniform(0.0, 3.0),
-    "Sample": lambda: Sample.of(X, X[::-1]),
-    "LineProblem": lambda: line_problem(X, 20.0),
     "Cross": Cross,
     "Spiral": Spiral,
 }
@@ -152,7 +149,7 @@ def test_one_of_each_is_looked_at() -> None:
     # Public, for those who look inside.
     solver, claims = (
         {"Beam", "Solution", "Tube"},
-        {"EndVerdict", "SplineClaim", "Verdict"},
+        {"EndVerdict", "LineProblem", "Sample", "SplineClaim", "Verdict"},
     )
     public = {cls.__name__ for cls, known in dataclasses_of_the_library() if known and not is_result(cls)}
     assert public == solver | claims

@@ -107,10 +107,10 @@ class SolutionPath:
 
     def _facts(self) -> dict[str, object]:
         return {
-            "n": len(self._problem.last.sample.x),
+            "n": len(self._problem.x),
             "down_to": float(self.betas[-1]),
-            "activation": self._problem.last.activation,
-            "skip": self._problem.last.skip,
+            "activation": self._problem.activation,
+            "skip": self._problem.skip,
             "pieces": len(self.pieces),
         }
 
@@ -183,9 +183,14 @@ class _State:
 
 @result
 class _Family:
-    """One problem at any weight decay."""
+    """One problem at any weight decay; ``last`` is where the path stops."""
 
-    last: LineProblem  # where the path stops
+    x: FloatArray
+    labels: FloatArray | float
+    mean_target: float
+    activation: Activation
+    skip: bool
+    last: LineProblem = field(compare=False)
 
     @cached_property
     def corners(self) -> tuple[float, ...]:
@@ -342,7 +347,7 @@ def _follow(sample: Sample, down_to: float, activation: Activation, skip: bool) 
     if len(sample.points) < 2:
         raise ValueError("a path needs at least two distinct points; got one")
     check_minimum(last)
-    problem = _Family(last)
+    problem = _Family(sample.x, sample.labels, sample.mean_target, activation, skip, last)
     states: list[_State] = []
     pieces: list[Piece] = []
     high = np.inf

@@ -214,7 +214,6 @@ class PiecewiseLinearScore:
         with np.errstate(divide="ignore"):
             return np.logaddexp(np.log(below[cell]), held)
 
-    @cached_property
     def _mirrored(self) -> PiecewiseLinearScore:
         """The score of minus the random variable, whose left tail is the right one here."""
         return PiecewiseLinearScore(-self.knots[::-1], -self.values[::-1], self.right_slope, self.left_slope)
@@ -243,7 +242,7 @@ class PiecewiseLinearScore:
         out[shares == 0], out[shares == 1] = -np.inf, np.inf
         left, right = (shares > 0) & (shares <= 0.5), (shares > 0.5) & (shares < 1)
         out[left] = self._left_quantile(shares[left])
-        out[right] = -self._mirrored._left_quantile(1 - shares[right])
+        out[right] = -self._mirrored()._left_quantile(1 - shares[right])
         return out
 
     def _left_quantile(self, p: FloatArray) -> FloatArray:

@@ -14,7 +14,6 @@ from math import isfinite
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._results import result
 from .._validation import (
     Activation,
     FloatArray,
@@ -39,7 +38,7 @@ __all__ = [
 _SHORTEST, _LONGEST = 1e-70, 1e70  # squares of lengths, and of their ratios, are then finite
 
 
-@result
+@dataclass(frozen=True, eq=False)
 class Sample:
     r"""Data of one dimension, and their targets for denoising.
 
@@ -158,7 +157,7 @@ class Sample:
         return score_matching_threshold(counts, activation=activation, skip=skip)
 
 
-@result
+@dataclass(frozen=True, eq=False)
 class LineProblem:
     r"""A training problem in one dimension; see `line_problem`.
 

@@ -15,10 +15,10 @@ from convexdiff_lib import (
     NotCertifiedError,
     TwoLayerNetwork,
     denoising_loss,
-    planar,
     score_matching_loss,
 )
 from convexdiff_lib._validation import Activation, FloatArray
+from convexdiff_lib.space import planar
 from convexdiff_lib.space.planar import (
     certify_planar_denoising,
     certify_planar_score_matching,
