@@ -8,7 +8,7 @@ BIN       := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 HTML      := _build/html
 
-.PHONY: help book serve test kernels library lint format site refresh experiments lab clean
+.PHONY: help book serve test kernels library wheel lint format site refresh experiments lab clean
 
 help:  ## show what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -38,8 +38,15 @@ kernels: $(INSTALLED)  ## the same numbers under other BLAS kernels, without SIM
 # For example: make library PYTHON=python3.13, or make library VERSIONS=tests/oldest.txt
 library:  ## the library's own tests alone, without PyTorch and Jupyter, with the newest versions of all else
 	$(PYTHON) -m venv --clear $(VENV)-library
-	$(VENV)-library/bin/python -m pip install --quiet -e . -r tests/requirements.txt $(VERSIONS:%=-c %)
+	$(VENV)-library/bin/python -m pip install --quiet -e '.[programs,plots]' -r tests/requirements.txt $(VERSIONS:%=-c %)
 	$(VENV)-library/bin/python tools/kernels.py --library own
+
+wheel: $(INSTALLED)  ## build the package, and try the wheel alone in an environment of its own
+	rm -rf dist
+	$(BIN)/python -m build --quiet --outdir dist .
+	$(PYTHON) -m venv --clear $(VENV)-wheel
+	$(VENV)-wheel/bin/python -m pip install --quiet dist/*.whl
+	cd / && $(abspath $(VENV))-wheel/bin/python $(abspath tools/smoke.py) $(abspath .)
 
 lint: $(INSTALLED)  ## lint, format check, types
 	$(BIN)/ruff check
@@ -63,4 +70,4 @@ lab: $(INSTALLED)  ## open the chapters in JupyterLab
 	$(BIN)/jupyter lab
 
 clean:  ## remove what was built; the environment stays
-	rm -rf _build build *.egg-info tools/lab/build tools/lab/*.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf _build build dist *.egg-info tools/lab/build tools/lab/*.egg-info .pytest_cache .mypy_cache .ruff_cache

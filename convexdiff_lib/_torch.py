@@ -8,7 +8,7 @@ import numpy as np
 
 from ._optional import needed
 
-with needed("PyTorch", '"convexdiff-lib[nonconvex]"'):
+with needed("PyTorch", '"convexdiff-lib[torch]"'):
     import torch
 
 if TYPE_CHECKING:

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import matplotlib.pyplot as plt
 import numpy as np
-import seaborn as sns
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from ._optional import needed
 from ._validation import FloatArray, as_numbers, as_sample
+
+with needed("matplotlib and seaborn", '"convexdiff-lib[plots]"'):
+    import matplotlib.pyplot as plt
+    import seaborn as sns
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 __all__ = ["ROLES", "draw", "draw_data", "draw_histogram", "panels", "use_style"]
 

@@ -86,12 +86,24 @@ def test_modules_are_names_too_and_others_are_not() -> None:
     "module", ["denoising_experiments", "score_matching_experiments", "nonconvex", "spiral_experiment"]
 )
 def test_without_pytorch_the_error_names_the_extra(module: str) -> None:
-    script = (
-        "import sys\n"
-        "sys.modules['torch'] = None\n"
-        "try:\n"
-        f"    import convexdiff_lib.paper.{module}\n"
-        "except ImportError as error:\n"
-        "    print(error, error.name)\n"
+    told = without("torch", f"import convexdiff_lib.paper.{module}")
+    assert told == 'needs PyTorch: pip install "convexdiff-lib[torch]" torch'
+
+
+def without(package: str, statement: str) -> str:
+    """What the error says where a package is missing."""
+    return printed(
+        f"import sys\nsys.modules[{package!r}] = None\n"
+        f"try:\n    {statement}\nexcept ImportError as error:\n    print(error, error.name)\n"
     )
-    assert printed(script) == 'needs PyTorch: pip install "convexdiff-lib[nonconvex]" torch'
+
+
+def test_without_other_extras_the_error_names_them() -> None:
+    names = "score_matching_program, multivariate_program"
+    for name in names.split(", "):
+        told = without("cvxpy", f"from convexdiff_lib import {name}")
+        assert told == 'needs CVXPY: pip install "convexdiff-lib[programs]" cvxpy'
+    told = without("matplotlib", "import convexdiff_lib.plots")
+    assert told.startswith('needs matplotlib and seaborn: pip install "convexdiff-lib[plots]"')
+    told = without("torch", "import convexdiff_lib as c; c.score_matching([0, 1], 1.0).network().to_torch()")
+    assert told == 'needs PyTorch: pip install "convexdiff-lib[torch]" torch'

@@ -128,7 +128,9 @@ def _lean(problem: LineProblem, lean: int, offset: float) -> int:
     return lean if problem.activation == "relu" else int(np.sign(offset))
 
 
-def score_from_claim(problem: LineProblem, claim: SplineClaim, network: KinkNetwork) -> PiecewiseLinearScore:
+def score_from_claim(
+    problem: LineProblem, claim: SplineClaim, network: KinkNetwork, error: float = 0.0
+) -> PiecewiseLinearScore:
     """Return the claimed score on the whole line, with the outer slopes of its network.
 
     Parameters
@@ -137,6 +139,8 @@ def score_from_claim(problem: LineProblem, claim: SplineClaim, network: KinkNetw
     claim : SplineClaim
     network : KinkNetwork
         As `network_from_claim` builds it.
+    error : float
+        How well the values are known, compared with their sizes: `Certificate.score_error`.
 
     Returns
     -------
@@ -160,7 +164,7 @@ def score_from_claim(problem: LineProblem, claim: SplineClaim, network: KinkNetw
     knots, values = places[bent], claim.values[bent] + mean
     slopes = np.diff(values) / np.diff(knots)
     sizes = (abs(mean) + sizes_at_knots(problem, claim))[bent]
-    noise = _ROUNDING * (sizes[1:] + sizes[:-1]) / np.diff(knots)
+    noise = (_ROUNDING + error) * (sizes[1:] + sizes[:-1]) / np.diff(knots)
     turn = 1.0 if network.activation == "relu" else 2.0
     outer = []
     for end, slope, blur, sign in ((0, slopes[0], noise[0], -1), (-1, slopes[-1], noise[-1], 1)):

@@ -428,7 +428,7 @@ def certified_fit(problem: LineProblem, claim: SplineClaim, verdict: Verdict) ->
         certificate=verdict.certificate,
         kink_network=network,
         dual=dual_from_claim(problem, claim),
-        score=score_from_claim(problem, claim, network),
+        score=score_from_claim(problem, claim, network, verdict.error),
     )
 
 

@@ -24,7 +24,7 @@ from ..sampling.exact_law import GridLaw, GridTooCoarseError, propagate, wassers
 from ..sampling.langevin import langevin_dynamics
 from .nonconvex import AdamRuns, train_denoising
 
-with needed("PyTorch", '"convexdiff-lib[nonconvex]"'):
+with needed("PyTorch", '"convexdiff-lib[torch]"'):
     import torch
 
 __all__ = ["AnnealedSamples", "DenoisingSetting", "anneal", "as_piecewise_linear", "paper_sigmas"]

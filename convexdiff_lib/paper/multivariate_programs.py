@@ -17,10 +17,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import cvxpy as cp
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .._optional import needed
 from .._validation import (
     Activation,
     FloatArray,
@@ -32,6 +32,9 @@ from .._validation import (
     as_targets,
 )
 from ..networks import TwoLayerNetwork
+
+with needed("CVXPY", '"convexdiff-lib[programs]"'):
+    import cvxpy as cp
 
 __all__ = [
     "PrintedBlocks",

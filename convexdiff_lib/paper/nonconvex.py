@@ -28,7 +28,7 @@ from .._validation import (
 from ..networks import TwoLayerNetwork
 from ..objectives import denoising_loss, score_matching_loss
 
-with needed("PyTorch", '"convexdiff-lib[nonconvex]"'):
+with needed("PyTorch", '"convexdiff-lib[torch]"'):
     import torch
 
 __all__ = ["AdamRuns", "train_denoising", "train_multivariate", "train_score_matching"]

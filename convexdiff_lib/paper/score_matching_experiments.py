@@ -21,7 +21,7 @@ from ..sampling.langevin import langevin_dynamics
 from .nonconvex import AdamRuns, train_score_matching
 from .univariate_programs import score_matching_program
 
-with needed("PyTorch", '"convexdiff-lib[nonconvex]"'):
+with needed("PyTorch", '"convexdiff-lib[torch]"'):
     import torch
 
 __all__ = ["SETTINGS", "Experiment", "Setting", "largest_b", "run_experiment"]

@@ -20,7 +20,7 @@ from ..sampling.langevin import langevin_dynamics
 from ..space.wedge import WedgeScore, wedge_denoising
 from .nonconvex import AdamRuns, train_multivariate
 
-with needed("PyTorch", '"convexdiff-lib[nonconvex]"'):
+with needed("PyTorch", '"convexdiff-lib[torch]"'):
     import torch
 
 __all__ = ["Likeness", "SpiralSetting", "anneal_in_the_plane", "likeness"]

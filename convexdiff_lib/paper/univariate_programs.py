@@ -20,10 +20,10 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-import cvxpy as cp
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .._optional import needed
 from .._results import result
 from .._validation import (
     Activation,
@@ -36,6 +36,9 @@ from .._validation import (
 )
 from ..line.kink_network import KinkNetwork
 from ..networks import TwoLayerNetwork
+
+with needed("CVXPY", '"convexdiff-lib[programs]"'):
+    import cvxpy as cp
 
 __all__ = [
     "LassoProgram",

@@ -331,6 +331,19 @@ def test_a_wrong_answer_is_never_returned(
         solve(x, targets, 1.0, activation, skip)
 
 
+@every_network
+def test_rounding_does_not_decide_whether_there_is_a_density(activation: Activation, skip: bool) -> None:
+    """An outer slope is zero, or larger than what is known of the score."""
+    for seed in range(40):
+        rng = np.random.default_rng([seed, 5])
+        n = int(rng.integers(20, 400))
+        x, noise = rng.normal(size=(2, n))
+        beta = float(n * 10 ** rng.uniform(-2.5, -0.5))
+        fit = denoising_score_matching(x + noise, -noise, beta, activation=activation, skip=skip)
+        for slope in np.abs(fit.score.slopes[[0, -1]]):
+            assert slope == 0 or slope >= 1e-9
+
+
 # The tube, and the door
 
 
