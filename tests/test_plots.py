@@ -12,6 +12,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 
+from convexdiff_lib import score_matching
 from convexdiff_lib.plots import ROLES, draw, draw_data, draw_histogram, panels, use_style
 
 
@@ -104,3 +105,26 @@ def test_style_is_legible_in_dark_mode() -> None:
     assert plt.rcParams["axes.facecolor"] == "white"
     assert plt.rcParams["text.color"] in (".15", "black")
     assert min(plt.rcParams[k] for k in ("xtick.labelsize", "ytick.labelsize", "legend.fontsize")) >= 9
+
+
+def test_a_fit_draws_itself() -> None:
+    fit = score_matching(np.random.default_rng(0).normal(size=60), 8.0)
+    left, right = fit.plot()
+    assert (left.get_title(), right.get_title()) == ("score", "density")
+    x, y = left.lines[0].get_data()
+    assert np.max(np.abs(y - fit(x))) == 0
+    assert sorted(left.lines[1].get_xdata()) == fit.knots.tolist()
+    x, y = right.lines[0].get_data()
+    assert np.max(np.abs(y - fit.pdf(x))) == 0
+    assert len(left.collections) == len(right.collections) == 1  # the data
+    own = panels(["a", "b"])[1]
+    assert fit.plot((own[0], own[1])) == (own[0], own[1])
+    plt.close("all")
+
+
+def test_a_fit_without_a_density_says_so() -> None:
+    fit = score_matching([0.0, 1.0, 3.0], 1e6)  # so much weight decay that the score is zero
+    _, right = fit.plot()
+    assert right.get_title() == "no density: left tail"
+    assert not right.lines
+    plt.close("all")

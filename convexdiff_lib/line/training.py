@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from itertools import chain
 from math import isfinite
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -37,6 +38,9 @@ from .piecewise_linear import PiecewiseLinearScore
 from .problem import LineProblem, Sample, SplineClaim, check_minimum, line_problem
 from .sharpening import sharpened
 from .spline_certificates import Verdict
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["UnivariateScore", "denoising_score_matching", "score_matching", "score_matching_path"]
 
@@ -165,6 +169,53 @@ class UnivariateScore:
     def quantile(self, p: ArrayLike) -> FloatArray:
         """Return the inverse of `cdf` at p, any shape; raises ValueError when there is no density."""
         return self.score.quantile(p)
+
+    def plot(self, axes: tuple[Axes, Axes] | None = None) -> tuple[Axes, Axes]:
+        """Draw the score with its kinks, and its density if there is one, over the data.
+
+        Parameters
+        ----------
+        axes : pair of matplotlib Axes, optional
+            Where to draw; without them, in a new figure.
+
+        Returns
+        -------
+        pair of matplotlib Axes
+
+        Raises
+        ------
+        ModuleNotFoundError
+            If matplotlib or seaborn is missing.
+
+        Examples
+        --------
+        >>> import matplotlib.pyplot as plt
+        >>> left, right = score_matching([-1.0, 0.0, 0.5, 2.0], 1.5).plot()
+        >>> left.get_title(), right.get_title()
+        ('score', 'density')
+        >>> plt.close(left.figure)
+        """
+        from ..plots import draw, draw_data, panels
+
+        score, density = axes or panels(["score", "density"])[1]
+        x = self.dual.x
+        low, high = float(x.min()), float(x.max())
+        margin = 0.1 * (high - low) or 1.0
+        interval = (low - margin, high + margin)
+        draw(score, self, interval, "learned", "optimal score", at=self.knots)
+        if len(self.knots):
+            score.plot(self.knots, self(self.knots), "o", color="#333333", ms=4, label="kinks")
+        score.legend()
+        if not (reason := self.score.why_not_normalisable()):
+            draw(density, self.pdf, interval, "learned", "its density", at=self.knots)
+            density.set_ylim(bottom=0)
+            density.legend()
+        else:
+            density.set_title("no density: " + ("left" if "on the left" in reason else "right") + " tail")
+        for ax, label in ((score, "s(x)"), (density, "p(x)")):
+            draw_data(ax, x)
+            ax.set(xlabel="x", ylabel=label)
+        return score, density
 
     def sample(self, n: int, rng: np.random.Generator) -> FloatArray:
         """Draw n points exactly from that density; raises ValueError when there is none."""
