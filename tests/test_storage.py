@@ -57,7 +57,8 @@ def test_a_field_that_is_gone_is_passed_over_and_another_form_is_refused(tmp_pat
 
 
 @pytest.mark.parametrize(
-    "kind", ["os:system", "certificates:np", "line.training:score_matching", "..os:path"]
+    "kind",
+    ["os:system", "certificates:np", "line.training:score_matching", "line.problem:LineProblem", "..os:path"],
 )
 def test_a_file_cannot_name_what_is_no_result(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "fit.npz"
