@@ -148,8 +148,8 @@ def test_one_of_each_is_looked_at() -> None:
             assert cls.__hash__ is object.__hash__, cls
     # Public, for those who look inside.
     solver, claims = (
-        {"Beam", "Solution", "Tube"},
-        {"EndVerdict", "LineProblem", "Sample", "SplineClaim", "Verdict"},
+        {"Beam", "Priced", "Solution", "Tube"},
+        {"EndVerdict", "LineProblem", "Sample", "SplineClaim", "Tails", "Verdict"},
     )
     public = {cls.__name__ for cls, known in dataclasses_of_the_library() if known and not is_result(cls)}
     assert public == solver | claims

@@ -5,6 +5,7 @@ from . import (
     closed_forms,
     coarse_to_fine,
     compiling,
+    inward_tails,
     kink_network,
     network_certificates,
     path,
@@ -13,6 +14,7 @@ from . import (
     selection,
     sharpening,
     spline_certificates,
+    tails,
     training,
 )
 from .closed_forms import LargeWeightDecay, large_weight_decay, large_weight_decay_threshold
@@ -55,6 +57,7 @@ __all__ = [
     "denoising_score_matching",
     "density_error",
     "dual_violation",
+    "inward_tails",
     "kink_network",
     "large_weight_decay",
     "large_weight_decay_threshold",
@@ -71,5 +74,6 @@ __all__ = [
     "smallest_weight_decay",
     "solution_path",
     "spline_certificates",
+    "tails",
     "training",
 ]

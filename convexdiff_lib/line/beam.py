@@ -92,9 +92,6 @@ class Tube:
         The values of theta.
     end : (float, float)
         Allowed interval of g_1 - level.
-    pair : int or None
-        Where a slope is cheapest as a pair of opposite ReLU neurons back to back, when that can beat the two
-        ends of the data: the interior point with the largest multiplicity.
     blocks : array of shape (b, 8), optional
         Sums over blocks of points, with which the beam is compared faster, again and again; see `in_blocks`.
 
@@ -114,11 +111,11 @@ class Tube:
     centre: FloatArray
     half_width: FloatArray
     targets: FloatArray
+    has_targets: bool
     level: float
     scale: float
     tilts: tuple[float, ...]
     end: tuple[float, float]
-    pair: int | None = None
     blocks: FloatArray | None = None
 
     def distance(self, i: np.ndarray, j: np.ndarray) -> FloatArray:
@@ -139,11 +136,6 @@ class Tube:
     def states(self) -> FloatArray:
         """The chain as an array, one row (low, high, lean) for each state."""
         return np.array(self.chain, dtype=np.float64)
-
-    @property
-    def has_targets(self) -> bool:
-        """Whether there are targets, as in denoising, where the beam's end is level at 0."""
-        return self.level == 0
 
     @cached_property
     def pulls(self) -> FloatArray:
@@ -274,32 +266,22 @@ def tube_of(problem: LineProblem, like: Tube | None = None) -> Tube:
 
 
 def _score_matching(problem: LineProblem, tilts: tuple[float, ...], like: Tube | None) -> Tube:
-    points, counts, beta, total = problem.points, problem.counts, problem.beta, problem.level
-    ends, relu = float(max(counts[0], counts[-1])), problem.activation == "relu"
-    half_width = problem.radius - counts / 2
-    end = (0.0, 0.0) if problem.skip else (-beta, beta - (ends if relu else 2 * ends))
-    pair = None
-    if len(tilts) == 2 and len(points) > 2 and (total > len(points) or problem.sample.weighted):
-        # Where points are tied, the two bounds may cross: when |g_1 - n| exceeds the width of the tube there.
-        narrowest = 1 + int(half_width[1:-1].argmin())
-        width = 2 * float(half_width[narrowest])
-        if width < beta:
-            pair = narrowest
-            end = (max(end[0], -width), min(end[1], width))
+    points, counts, total = problem.points, problem.counts, problem.level
     unit = like.unit if like else _unit(points, problem.centre, total)
+    right, left = problem.tail_prices
     return Tube(
         points=points,
         unit=unit,
         score_unit=1 / unit,
         counts=counts,
-        centre=problem.centre,
-        half_width=half_width,
+        centre=problem.centre + right if right else problem.centre,
+        half_width=problem.radius - counts / 2,
         targets=problem.aims,
-        level=total,
+        has_targets=False,
+        level=total + (right + left),
         scale=total,
         tilts=tilts,
-        end=end,
-        pair=pair,
+        end=_end(problem, 1.0),
         blocks=like.blocks if like else None,
     )
 
@@ -313,7 +295,9 @@ def _denoising(problem: LineProblem, tilts: tuple[float, ...], like: Tube | None
         apart, deviation = centred(counts, problem.aims)
         score_unit = deviation or 1.0
         scaled = apart / score_unit
-    beta, radius = (size / unit / score_unit for size in (problem.beta, problem.radius))
+    beta, radius, right, left = (
+        size / unit / score_unit for size in (problem.beta, problem.radius, *problem.tail_prices)
+    )
     straight = less_line(points, counts, scaled, unit, 0.0)[0] if problem.skip else scaled
     free = highest(points, counts, straight, unit)
     return Tube(
@@ -321,14 +305,21 @@ def _denoising(problem: LineProblem, tilts: tuple[float, ...], like: Tube | None
         unit=unit,
         score_unit=score_unit,
         counts=counts,
-        centre=problem.centre,
+        centre=problem.centre + right,
         half_width=np.full(len(points), radius),
         targets=scaled,
-        level=0.0,
+        has_targets=True,
+        level=right + left,
         scale=min(beta, free or beta),  # the beam of a straight score would be free to reach so high
         tilts=tilts,
-        end=(0.0, 0.0) if problem.skip else (-beta, beta),
+        end=_end(problem, unit * score_unit),
     )
+
+
+def _end(problem: LineProblem, unit: float) -> tuple[float, float]:
+    """The allowed interval of the beam's end, in these units."""
+    low, high = problem.end
+    return float(low.high) / unit, float(high.high) / unit
 
 
 def straight_beam(tube: Tube) -> Beam:

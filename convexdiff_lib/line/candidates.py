@@ -8,7 +8,7 @@ import numpy as np
 
 from .._results import result
 from .._validation import FloatArray
-from ._double_double import DoubleDouble, rounded
+from ._double_double import DoubleDouble, Number, rounded
 from ._passes import interpolated
 from .active_set import Spline
 from .beam import Tube
@@ -16,6 +16,7 @@ from .kink_network import KinkNetwork
 from .piecewise_linear import PiecewiseLinearScore
 from .problem import LineProblem, SplineClaim
 from .spline_certificates import sizes_at_knots
+from .tails import tails_of
 
 __all__ = ["DualVariable", "claim_from_spline", "dual_from_claim", "network_from_claim", "score_from_claim"]
 
@@ -108,7 +109,8 @@ def claim_from_spline(
     end, rest = spline.end, 0.0
     offset = height * (tube.unit * tube.score_unit) if tube.has_targets else height
     if end.fixed:
-        held = problem.end[0] if end.low < 0 else problem.end[1] if end.low > 0 else DoubleDouble(0.0)
+        bounds = dict(zip(tube.end, problem.end, strict=True))
+        held = bounds.get(end.low, DoubleDouble(0.0))
         offset, rest = float(held.high), float(held.low)
     return SplineClaim(
         knots=spline.knots,
@@ -172,7 +174,7 @@ def score_from_claim(
         outside = float(slope) + sign * ends
         # What rounding leaves of a level tail would decide whether there is a density.
         level = abs(outside) <= blur + _ROUNDING * abs(ends)
-        outer.append(0.0 if level else outside)
+        outer.append(0.0 if level or (problem.prices and outside > 0) else outside)
         if level and not ends:
             values[end] = values[1 if end == 0 else -2]
     return PiecewiseLinearScore(knots, values, outer[0], outer[1])
@@ -210,8 +212,9 @@ def network_from_claim(problem: LineProblem, claim: SplineClaim) -> KinkNetwork:
     blur = _ROUNDING / 2 * (sizes[1:] + sizes[:-1]) / np.diff(places)
     kinks, first = rounded(slopes[1:] - slopes[:-1]), float(slopes.high[0])
     kinks = np.where(np.abs(kinks) > blur[1:] + blur[:-1], kinks, 0.0)
+    ends = _ends(problem, claim, slopes)
     if relu and problem.skip:  # on the first piece no neuron acts
-        return _assembled(problem, claim, [_Neurons(inner, 1.0, kinks)], first)
+        return _assembled(problem, claim, [_Neurons(inner, 1.0, kinks), *ends], first)
     if relu:
         turned = _turned(claim, first, kinks)
         neurons = [_Neurons(inner, 1.0, kinks - turned), _Neurons(inner, -1.0, turned)]
@@ -221,13 +224,37 @@ def network_from_claim(problem: LineProblem, claim: SplineClaim) -> KinkNetwork:
         neurons = [_Neurons(inner, np.where(kinks > 0, -1.0, 1.0), kinks / 2)]
         lift = first + float(kinks.sum()) / 2
     if problem.skip:
-        return _assembled(problem, claim, neurons, lift)
+        bent = sum(side * float(neuron.weights[0]) for neuron, side in zip(ends, (-1, 1), strict=False))
+        return _assembled(problem, claim, [*neurons, *ends], lift - bent)
+    if problem.prices:
+        neurons += ends
+        lift -= tails_of(problem, claim, slopes).through
     if abs(lift) > float(blur.sum()):
         for place, direction, share in _carriers(problem, claim, lift):
             weight = direction * share * lift
             facing = direction if relu else -1.0 if weight > 0 else 1.0
             neurons.append(_Neurons(points[[place]], facing, np.array([weight])))
     return _assembled(problem, claim, neurons, 0.0)
+
+
+def _ends(problem: LineProblem, claim: SplineClaim, slopes: Number) -> list[_Neurons]:
+    """Neurons at the last and the first point where outer slopes may not be above zero.
+
+    Those that cap a slope, with an absolute value and a skip connection first the right one, then the left.
+    """
+    if not problem.prices:
+        return []
+    tails = tails_of(problem, claim, slopes)
+    first, last = problem.points[:1], problem.points[-1:]
+    found = [
+        (last, 1.0, -tails.right_cap),
+        (first, -1.0, tails.left_cap),
+        (first, 1.0, tails.at_first),
+        (last, -1.0, -tails.at_last),
+    ]
+    if problem.activation == "abs":
+        found = [(place, -1.0 if weight > 0 else 1.0, weight) for place, _, weight in found]
+    return [_Neurons(place, facing, np.array([weight])) for place, facing, weight in found]
 
 
 class _Neurons(NamedTuple):
@@ -259,7 +286,7 @@ def _carriers(problem: LineProblem, claim: SplineClaim, lift: float) -> list[tup
     last = len(problem.points) - 1
     if not any(claim.is_at(bound) for bound in problem.end):
         return []
-    if abs(claim.offset) < problem.beta and problem.activation == "relu":
+    if (problem.prices or abs(claim.offset) < problem.beta) and problem.activation == "relu":
         counts = problem.counts
         pair = 1 + int(counts[1:-1].argmax()) if last > 1 else 0
         width = DoubleDouble(problem.beta) * 2.0 - 2 * problem.share * counts[pair]

@@ -130,7 +130,7 @@ def _height_of_constant(tube: Tube) -> float:
     """The height of the beam's end less its level, if the score is constant."""
     if not tube.has_targets:
         return -tube.level
-    return float(tube.pulls @ (tube.points - tube.points[0])) / tube.unit
+    return float(tube.pulls @ (tube.points - tube.points[0])) / tube.unit - tube.level
 
 
 def _solved(spline: Spline, height: float) -> Solution:
@@ -214,6 +214,5 @@ def coarsen(tube: Tube, index: np.ndarray) -> Tube:
         centre=tube.centre[index],
         half_width=tube.half_width[index],
         targets=targets,
-        pair=None,
         blocks=None,
     )

@@ -220,9 +220,7 @@ class _Family:
         ends = [round((b - a) / (beta - lower) * unit) / unit for a, b in zip(one.end, two.end, strict=True)]
         none = np.zeros(len(one.points))
         width = (two.half_width - one.half_width) / (beta - lower)
-        return replace(
-            two, centre=none, half_width=width, targets=none, level=0.0, end=(ends[0], ends[1]), pair=None
-        )
+        return replace(two, centre=none, half_width=width, targets=none, level=0.0, end=(ends[0], ends[1]))
 
     def certified(self, state: _State, beta: float, at: float) -> UnivariateScore:
         """The spline of ``at``, which is ``beta`` or the event next to it, certified for ``beta``."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import isfinite
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -30,6 +31,7 @@ __all__ = [
     "LineProblem",
     "Sample",
     "SplineClaim",
+    "TailPrices",
     "line_problem",
     "score_matching_threshold",
     "smallest_weight_decay",
@@ -157,6 +159,21 @@ class Sample:
         return score_matching_threshold(counts, activation=activation, skip=skip)
 
 
+class TailPrices(NamedTuple):
+    """Prices of the two outer slopes of a score, the multipliers of "neither is above zero".
+
+    What is added to the loss for one unit of each slope: see `convexdiff_lib.line.tails`.
+
+    Examples
+    --------
+    >>> TailPrices(right=0.5, left=0.0).right
+    0.5
+    """
+
+    right: float
+    left: float
+
+
 @dataclass(frozen=True, eq=False)
 class LineProblem:
     r"""A training problem in one dimension; see `line_problem`.
@@ -167,6 +184,8 @@ class LineProblem:
     beta : float
     activation : {"relu", "abs"}
     skip : bool
+    prices : TailPrices, optional
+        Of the outer slopes, where neither may be above zero.
 
     Examples
     --------
@@ -179,10 +198,38 @@ class LineProblem:
     beta: float
     activation: Activation
     skip: bool
+    prices: TailPrices | None = None
 
     def at(self, beta: float) -> LineProblem:
         """Return the same problem at another weight decay."""
         return replace(self, beta=beta)
+
+    def priced(self, right: float, left: float) -> LineProblem:
+        """Return the problem with these prices of its outer slopes."""
+        return replace(self, prices=TailPrices(right, left))
+
+    @property
+    def tail_prices(self) -> TailPrices:
+        """Prices of the outer slopes, zero where these are free."""
+        return self.prices or TailPrices(0.0, 0.0)
+
+    @property
+    def turn(self) -> float:
+        """By how much a neuron of weight one changes the slope of the score at its kink."""
+        return 1.0 if self.activation == "relu" else 2.0
+
+    @cached_property
+    def end_room(self) -> tuple[DoubleDouble, DoubleDouble]:
+        """How far each of the two ends of the data, left and right, keeps the beam's end below beta.
+
+        Neurons there count the points at the end; with a price they pay for the slope on the other side.
+        """
+        right, left = self.tail_prices
+        counted = self.counts[[0, -1]] if self.targets is None else np.zeros(2)
+        return (
+            DoubleDouble(self.turn) * (DoubleDouble(left) + float(counted[0])),
+            DoubleDouble(self.turn) * (DoubleDouble(right) + float(counted[1])),
+        )
 
     @property
     def points(self) -> FloatArray:
@@ -230,15 +277,14 @@ class LineProblem:
         if self.skip:
             return DoubleDouble(0.0), DoubleDouble(0.0)
         beta = DoubleDouble(self.beta)
-        low, high = -beta, beta
-        if self.targets is None:
-            ends = float(max(self.counts[0], self.counts[-1]))
-            high = beta - (ends if self.activation == "relu" else 2 * ends)
+        first, last = self.end_room
+        low = -beta - self.turn * min(self.tail_prices)
+        high = beta - (first if (first - last).high >= 0 else last)
         if self.activation == "relu" and len(self.points) > 2:
             # Beyond this the two walls of ReLU networks, one for each direction, would cross.
             width = beta * 2.0 - 2 * self.share * float(self.counts[1:-1].max())
-            low = -width if width.high < beta.high else low
-            high = width if width.high < high.high else high
+            low = -width if (width + low).high < 0 else low
+            high = width if (width - high).high < 0 else high
         return low, high
 
     def tilts(self, sides: FloatArray, lean: int) -> FloatArray:
@@ -294,6 +340,7 @@ def line_problem(
     activation: Activation = "relu",
     skip: bool = False,
     sample_weight: ArrayLike | None = None,
+    inward_tails: bool = False,
 ) -> LineProblem:
     """Check, sort and tally what was given; without targets, score matching, with targets denoising.
 
@@ -307,6 +354,8 @@ def line_problem(
     skip : bool
     sample_weight : array of shape (n,), optional
         How often each point counts.
+    inward_tails : bool
+        Whether neither outer slope of the score may be above zero.
 
     Returns
     -------
@@ -323,7 +372,9 @@ def line_problem(
     1.0
     """
     sample = Sample.of(x, targets, sample_weight)
-    problem = LineProblem(sample, as_weight_decay(beta), as_activation(activation), as_flag(skip, "skip"))
+    prices = TailPrices(0.0, 0.0) if as_flag(inward_tails, "inward_tails") else None
+    kind = as_activation(activation), as_flag(skip, "skip")
+    problem = LineProblem(sample, as_weight_decay(beta), *kind, prices)
     check_minimum(problem)
     return problem
 

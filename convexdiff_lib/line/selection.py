@@ -255,6 +255,7 @@ def choose_weight_decay(
     activation: Activation = "relu",
     skip: bool = False,
     folds: int = 5,
+    inward_tails: bool = False,
     rng: np.random.Generator,
 ) -> Selection:
     r"""Choose the weight decay by cross-validation, with no knowledge of the truth.
@@ -275,6 +276,8 @@ def choose_weight_decay(
     skip : bool
     folds : int
         Number of folds, from 2 to n.
+    inward_tails : bool
+        Whether no outer slope of a score may be above zero, so that every fit has a density.
     rng : numpy.random.Generator
         Deals the points into folds.
 
@@ -315,7 +318,13 @@ def choose_weight_decay(
         _check_candidates(candidates, seen, n, activation, skip)
         for row, beta in zip(losses, candidates, strict=True):
             try:
-                fit = score_matching(seen, beta * (len(seen) / n), activation=activation, skip=skip)
+                fit = score_matching(
+                    seen,
+                    beta * (len(seen) / n),
+                    activation=activation,
+                    skip=skip,
+                    inward_tails=inward_tails,
+                )
             except NotCertifiedError as error:
                 refusal, row[:] = error, np.nan  # this candidate is out, the others go on
             else:

@@ -12,16 +12,19 @@ from dataclasses import replace
 
 import numpy as np
 
+from .._validation import FloatArray
 from ._double_double import DoubleDouble, rounded
 from ._exchange import solve_tridiagonal
 from .problem import LineProblem, SplineClaim
 from .spline_certificates import Verdict, examine, values_at
+from .tails import dearest, tails_of
 
-__all__ = ["sharpened"]
+__all__ = ["sharpened", "sharpened_at_these_prices"]
 
 _STEPS = 2  # Newton's steps after a change of what touches: each gains a dozen digits
 _ROUNDS = 60
 _CAREFUL = 20  # rounds after which one thing is changed at a time
+_NO_EFFECT = 1e-8  # of what is natural
 _NARROW = 1e-4  # of the tube's radius
 _NUDGE = 1e-6  # of the tube's radius: where the end of the beam goes first when it comes free
 
@@ -50,18 +53,44 @@ def sharpened(problem: LineProblem, claim: SplineClaim) -> tuple[SplineClaim, Ve
     >>> claim.values.tolist(), verdict.certificate.holds
     ([0.5, -0.5], True)
     """
+    claim, verdict = _sharpened(problem, claim)
+    if not problem.prices:
+        return claim, verdict
+    claim = _levelled(problem, claim)
+    return claim, examine(problem, claim, exactly=True)
+
+
+def sharpened_at_these_prices(problem: LineProblem, claim: SplineClaim) -> SplineClaim:
+    """Return the optimum at given prices of the outer slopes, to twice the digits of a double.
+
+    Examples
+    --------
+    >>> from convexdiff_lib.line.problem import line_problem
+    >>> problem = line_problem([-1.0, 1.0], 1.0).priced(0.0, 0.0)
+    >>> none, values = np.zeros(0), np.array([0.49, -0.49])
+    >>> rough = SplineClaim(np.array([0, 1]), none, values, np.zeros(2), -1.0, 0.0, -1)
+    >>> sharpened_at_these_prices(problem, rough).values.tolist()
+    [0.5, -0.5]
+    """
+    claim, _ = _sharpened(problem, claim)
+    for _ in range(_STEPS):
+        claim = _stepped(problem, claim, examine(problem, claim, exactly=True, at_these_prices=True))
+    return claim
+
+
+def _sharpened(problem: LineProblem, claim: SplineClaim) -> tuple[SplineClaim, Verdict]:
     claim, verdict = _with_values(problem, claim, exactly=False)
     return (claim, verdict) if verdict.settled else _with_contacts(problem, claim)
 
 
 def _with_values(problem: LineProblem, claim: SplineClaim, *, exactly: bool) -> tuple[SplineClaim, Verdict]:
     """Sharpen the values at the knots, and the end of the beam where that is free."""
-    verdict = examine(problem, claim, exactly=exactly)
+    verdict = examine(problem, claim, exactly=exactly, at_these_prices=True)
     for _ in range(_STEPS):
         if verdict.settled:
             break
         claim = _stepped(problem, claim, verdict)
-        verdict = examine(problem, claim, exactly=exactly)
+        verdict = examine(problem, claim, exactly=exactly, at_these_prices=True)
     return claim, verdict
 
 
@@ -161,6 +190,50 @@ def _moved_end(problem: LineProblem, claim: SplineClaim, verdict: Verdict) -> Sp
 
 def _held_at(claim: SplineClaim, height: DoubleDouble, lean: int) -> SplineClaim:
     return replace(claim, offset=float(height.high), offset_rest=float(height.low), lean=lean)
+
+
+def _levelled(problem: LineProblem, claim: SplineClaim) -> SplineClaim:
+    """Move the values at the two ends by what rounding leaves of outer slopes that are to be zero."""
+    tops = dearest(problem)
+    wrong = [
+        (price > 0 or slope > 0) and (price < top or slope < 0)
+        for price, top, slope in zip(problem.tail_prices, tops, _outer_slopes(problem, claim), strict=True)
+    ]
+    if problem.activation == "abs" and not problem.skip:  # the two are opposite
+        wrong = [all(price < top for price, top in zip(problem.tail_prices, tops, strict=True))] * 2
+    if not any(wrong):
+        return claim
+    for _ in range(_STEPS):
+        slopes = _outer_slopes(problem, claim)
+        if not slopes[wrong].any():
+            break
+        # Try about what is needed: a larger move could let neurons at an end come in, or drop out.
+        tries = np.where(slopes, -slopes, np.abs(slopes).max())
+        moved = [_steeper(problem, claim, side, tries[side]) for side in (0, 1)]
+        response = np.stack([_outer_slopes(problem, claim) - slopes for claim in moved], axis=1) / tries
+        response[np.abs(response) <= _NO_EFFECT] = 0.0  # where neurons at both ends share all of a slope
+        moves = np.linalg.lstsq(response[wrong], -slopes[wrong])[0]
+        for side in (0, 1):
+            claim = _steeper(problem, claim, side, moves[side])
+    return claim
+
+
+def _outer_slopes(problem: LineProblem, claim: SplineClaim) -> FloatArray:
+    """The outer slopes of a claimed spline, right and left."""
+    values = DoubleDouble(claim.values, claim.rests)
+    places = problem.points[claim.knots]
+    tails = tails_of(problem, claim, (values[1:] - values[:-1]) / (DoubleDouble(places[1:]) - places[:-1]))
+    return np.array([tails.right, tails.left])
+
+
+def _steeper(problem: LineProblem, claim: SplineClaim, side: int, by: float) -> SplineClaim:
+    """Make the last piece (0) or the first one (1) steeper by moving the value at the end of the data."""
+    knot, sign = ((-1, 1), (0, -1))[side]
+    span = float(np.diff(problem.points[claim.knots])[knot])
+    values, rests = claim.values.copy(), claim.rests.copy()
+    moved = DoubleDouble(values[knot], rests[knot]) + sign * float(by) * span
+    values[knot], rests[knot] = moved.high, moved.low
+    return replace(claim, values=values, rests=rests)
 
 
 def _is_narrow(problem: LineProblem, claim: SplineClaim) -> np.ndarray:

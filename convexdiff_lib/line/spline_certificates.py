@@ -40,6 +40,7 @@ from ._double_double import DoubleDouble, Number, rounded
 from ._spline_passes import Sums, add_up, look, look_exactly
 from .network_certificates import sizes_of_scores
 from .problem import LineProblem, SplineClaim
+from .tails import tails_of
 
 __all__ = ["EndVerdict", "Verdict", "examine", "sizes_at_knots", "values_at"]
 
@@ -135,7 +136,9 @@ class EndVerdict:
     strays: bool
 
 
-def examine(problem: LineProblem, claim: SplineClaim, *, exactly: bool = False) -> Verdict:
+def examine(
+    problem: LineProblem, claim: SplineClaim, *, exactly: bool = False, at_these_prices: bool = False
+) -> Verdict:
     r"""Find out how far a claimed spline is from the optimal score.
 
     Parameters
@@ -144,6 +147,9 @@ def examine(problem: LineProblem, claim: SplineClaim, *, exactly: bool = False) 
     claim : SplineClaim
     exactly : bool
         In double-double numbers, where rounding does not count; else in doubles, where it is estimated.
+    at_these_prices : bool
+        For outer slopes that have prices: whether these are part of the problem, so that it does not matter
+        whether a slope is above zero.
 
     Returns
     -------
@@ -171,7 +177,7 @@ def examine(problem: LineProblem, claim: SplineClaim, *, exactly: bool = False) 
             break
         beam = _pinned(problem, claim, beam, found)
         found = _tightest(problem, beam)
-    signs = _check_signs(problem, claim, free)
+    signs = _check_signs(problem, claim, free, at_these_prices)
     beyond = first.rooms < -first.blur
     return Verdict(
         certificate=_certificate(problem, claim, beam, signs, found.excess),
@@ -229,6 +235,12 @@ def _thread(
     heights = offset * tilts + radius * walls + centre - narrower
     # Differences of heights term by term: what is equal on both sides cancels before anything is rounded.
     rises = offset * _fall(tilts) + radius * _fall(walls) + _fall(centre) - _fall(narrower)
+    tall = abs(claim.offset) * np.abs(_fall(tilts)) + problem.radius * np.abs(_fall(walls))
+    if problem.prices:  # of the right slope all heights but the last, of the left one the first
+        for price, share in zip(problem.prices, _tail_shares(len(at)), strict=True):
+            heights = heights + _number(exactly, price) * share
+            rises = rises + _number(exactly, price) * _fall(share)
+            tall = tall + price * np.abs(_fall(share))
     first, last = values[:-1], values[1:]
     chords = rises / lengths
     left = chords + sums.pulled_left - (first * sums.left + last * sums.mixed)
@@ -243,7 +255,6 @@ def _thread(
     bent = before * rounded(sums.left + sums.mixed) + after * rounded(sums.mixed + sums.right) + pulls
     if exactly:  # there the sums are differences of sums of distances
         bent = bent + (before + after) * sums.mass
-    tall = abs(claim.offset) * np.abs(_fall(tilts)) + problem.radius * np.abs(_fall(walls))
     steep = (tall + np.abs(_fall(centre))) / spans + bent
     own = counts * (size + np.abs(problem.aims[at]))
     level = np.abs(rounded(heights))
@@ -261,6 +272,13 @@ def _thread(
         noise=16 * unit * (_edged(steep, 1) + _edged(steep, 0) + own),
         blur=unit * (16 + np.sqrt(np.diff(at))) * reach,
     )
+
+
+def _tail_shares(number: int) -> tuple[FloatArray, FloatArray]:
+    """Where the heights of the beam have the prices of the right and of the left outer slope in them."""
+    right, left = np.ones(number), np.zeros(number)
+    right[-1], left[0] = 0.0, 1.0
+    return right, left
 
 
 def values_at(problem: LineProblem, claim: SplineClaim, at: np.ndarray, *, exactly: bool) -> Number:
@@ -334,7 +352,10 @@ def _tightest(problem: LineProblem, beam: _Beam) -> _Tight:
     axis = beam.offset * (0.0 if problem.skip else 0.5)
     narrower = _size(axis) if problem.activation == "relu" else axis * 0.0
     data = (problem.points, problem.counts, problem.aims, problem.centre, problem.radius, problem.share)
-    line = (rounded(beam.values), rounded(beam.heights), rounded(beam.slopes))
+    heights = beam.heights
+    if problem.prices:  # as if the centre of the tube had none
+        heights = heights - problem.prices.right
+    line = (rounded(beam.values), rounded(heights), rounded(beam.slopes))
     found = _tight(
         pieces, coarse, *look(*data, float(rounded(axis)), float(rounded(narrower)), beam.at, *line)
     )
@@ -342,7 +363,7 @@ def _tightest(problem: LineProblem, beam: _Beam) -> _Tight:
         return found
     pieces = np.unique(np.searchsorted(beam.at, found.points) - 1)
     inclines = (beam.values[1:] - beam.values[:-1]) / beam.lengths
-    lines = (_pairs(beam.values), _pairs(inclines), _pairs(beam.heights), _pairs(beam.slopes))
+    lines = (_pairs(beam.values), _pairs(inclines), _pairs(heights), _pairs(beam.slopes))
     shift = (_pair(axis), _pair(narrower))
     return _tight(pieces, beam.blur[pieces], *look_exactly(*data, *shift, pieces, beam.at, *lines))
 
@@ -397,7 +418,7 @@ class _Signs:
     weight: float
 
 
-def _check_signs(problem: LineProblem, claim: SplineClaim, beam: _Beam) -> _Signs:
+def _check_signs(problem: LineProblem, claim: SplineClaim, beam: _Beam, at_these_prices: bool) -> _Signs:
     """Compare the kinks, and the slope left for the two ends, with the walls that the beam touches."""
     unit = 64 * _EPS * _EPS if beam.exactly else 4 * _EPS
     spans, size = rounded(beam.lengths), np.abs(rounded(beam.values))
@@ -418,7 +439,11 @@ def _check_signs(problem: LineProblem, claim: SplineClaim, beam: _Beam) -> _Sign
             low, high = (float(bound.high) for bound in problem.end)
             correction, penalty = 0.0, penalty + end.error * max(high - low, 0.0)
     weight = float(np.sum(np.abs(kinks))) * (1.0 if problem.activation == "relu" else 0.5)
-    if any(claim.is_at(bound) for bound in problem.end):  # else no neuron stands at the ends
+    if problem.prices and not at_these_prices:
+        tails = tails_of(problem, claim, slopes)
+        penalty += tails.slack
+        weight += tails.weight + abs(end.lift - tails.through) * (problem.targets is None)
+    elif any(claim.is_at(bound) for bound in problem.end):  # else no neuron stands at the ends
         weight += abs(end.lift)
     return _Signs(turned=sure < 0, end=end, penalty=penalty, correction=correction, weight=weight)
 

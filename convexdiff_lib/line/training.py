@@ -7,8 +7,9 @@ connection: eight problems, one mechanism.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import cached_property
 from itertools import chain
 from math import isfinite
@@ -32,10 +33,11 @@ from .candidates import (
     score_from_claim,
 )
 from .coarse_to_fine import Solution, solve_by_levels
+from .inward_tails import priced_solution
 from .kink_network import KinkNetwork
 from .network_certificates import sizes_of_scores
 from .piecewise_linear import PiecewiseLinearScore
-from .problem import LineProblem, Sample, SplineClaim, check_minimum, line_problem
+from .problem import LineProblem, Sample, SplineClaim, TailPrices, check_minimum, line_problem
 from .sharpening import sharpened
 from .spline_certificates import Verdict
 
@@ -61,6 +63,9 @@ class UnivariateScore:
         The optimal network as a list of kinks.
     dual : DualVariable
         The optimal dual variable, in few numbers; ``z`` spells it out.
+    tail_prices : (float, float) or None
+        By how much the loss would fall with the right and with the left outer slope, per unit of it, if these
+        were allowed above zero; None if they are.
 
     Examples
     --------
@@ -77,6 +82,7 @@ class UnivariateScore:
     kink_network: KinkNetwork
     dual: DualVariable
     score: PiecewiseLinearScore
+    tail_prices: tuple[float, float] | None = None
 
     @cached_property
     def z(self) -> FloatArray:
@@ -154,21 +160,34 @@ class UnivariateScore:
         """Return the slope of the score at x, any shape; at a knot that on its right."""
         return self.score.derivative(x)
 
+    @property
+    def _normalisable(self) -> PiecewiseLinearScore:
+        """The score, if it has a density; the error says what to do if not."""
+        if not (reason := self.score.why_not_normalisable()):
+            return self.score
+        if self.tail_prices is None:
+            advice = "train with inward_tails=True, which keeps both outer slopes from pointing outwards"
+        elif not self.score.slopes.any():
+            advice = "with so much weight decay the score is constant: take less, or skip=True"
+        else:
+            advice = "the targets pull outwards there: take more weight decay, or skip=True"
+        raise ValueError(f"this score has no density: {reason}; {advice}")
+
     def log_density(self, x: ArrayLike) -> FloatArray:
         """Return the normalised log-density whose score this is; raises ValueError when there is none."""
-        return self.score.log_density(x)
+        return self._normalisable.log_density(x)
 
     def pdf(self, x: ArrayLike) -> FloatArray:
         """Return that density at x, any shape; raises ValueError when there is none."""
-        return self.score.pdf(x)
+        return self._normalisable.pdf(x)
 
     def cdf(self, x: ArrayLike) -> FloatArray:
         """Return the probability of a value of at most x; raises ValueError when there is no density."""
-        return self.score.cdf(x)
+        return self._normalisable.cdf(x)
 
     def quantile(self, p: ArrayLike) -> FloatArray:
         """Return the inverse of `cdf` at p, any shape; raises ValueError when there is no density."""
-        return self.score.quantile(p)
+        return self._normalisable.quantile(p)
 
     def plot(self, axes: tuple[Axes, Axes] | None = None) -> tuple[Axes, Axes]:
         """Draw the score with its kinks, and its density if there is one, over the data.
@@ -219,7 +238,7 @@ class UnivariateScore:
 
     def sample(self, n: int, rng: np.random.Generator) -> FloatArray:
         """Draw n points exactly from that density; raises ValueError when there is none."""
-        return self.score.sample(n, rng)
+        return self._normalisable.sample(n, rng)
 
 
 def score_matching(
@@ -229,6 +248,7 @@ def score_matching(
     activation: Activation = "relu",
     skip: bool = False,
     sample_weight: ArrayLike | None = None,
+    inward_tails: bool = False,
 ) -> UnivariateScore:
     r"""Train a univariate two-layer network by score matching to global optimality.
 
@@ -252,6 +272,8 @@ def score_matching(
     sample_weight : array of shape (n,), optional
         How often each point counts; those of weight zero do not.  Sums of weights take the place of numbers
         of points, in the thresholds of the weight decay, too.
+    inward_tails : bool
+        Whether neither outer slope of the score may be above zero.
 
     Returns
     -------
@@ -280,7 +302,16 @@ def score_matching(
     ...
     ValueError: beta = 0.5 is below 1, the smallest weight decay at which ... finite ...
     """
-    return _trained(line_problem(x, beta, activation=activation, skip=skip, sample_weight=sample_weight))
+    return _trained(
+        line_problem(
+            x,
+            beta,
+            activation=activation,
+            skip=skip,
+            sample_weight=sample_weight,
+            inward_tails=inward_tails,
+        )
+    )
 
 
 def score_matching_path(
@@ -290,6 +321,7 @@ def score_matching_path(
     activation: Activation = "relu",
     skip: bool = False,
     sample_weight: ArrayLike | None = None,
+    inward_tails: bool = False,
 ) -> list[UnivariateScore]:
     r"""Train at many weight decays, each time starting from the optimum before.
 
@@ -306,6 +338,8 @@ def score_matching_path(
     sample_weight : array of shape (n,), optional
         How often each point counts; those of weight zero do not.  Sums of weights take the place of numbers
         of points, in the thresholds of the weight decay, too.
+    inward_tails : bool
+        Whether neither outer slope of the score may be above zero.
 
     Returns
     -------
@@ -328,11 +362,12 @@ def score_matching_path(
     [True, True, True]
     """
     sample, decays = Sample.of(x, None, sample_weight), as_sample(betas, "betas").tolist()
+    prices = TailPrices(0.0, 0.0) if as_flag(inward_tails, "inward_tails") else None
     kind = as_activation(activation), as_flag(skip, "skip")
-    problems = [LineProblem(sample, as_weight_decay(beta), *kind) for beta in decays]
+    problems = [LineProblem(sample, as_weight_decay(beta), *kind, prices) for beta in decays]
     for problem in problems:
         check_minimum(problem)
-    if len(problems) == 1 or len(sample.points) == 1:
+    if len(problems) == 1 or len(sample.points) == 1 or prices:
         return [_trained(problem) for problem in problems]
     keep_freed_memory()
     with ThreadPoolExecutor(1) as pool:  # one fit is finished and certified while the next is sought
@@ -344,8 +379,19 @@ def _trained(problem: LineProblem) -> UnivariateScore:
     if len(problem.points) == 1:
         return _constant_fit(problem)
     keep_freed_memory()
+    if problem.prices:
+        return _with_inward_tails(problem)
     tube = tube_of(problem)
     return _certified(problem, tube, solve_by_levels(tube))
+
+
+def _with_inward_tails(problem: LineProblem) -> UnivariateScore:
+    """Find the prices of the outer slopes first; to more digits where doubles are not enough."""
+    for exactly in (False, True):
+        priced = priced_solution(problem, exactly=exactly)
+        with suppress(NotCertifiedError):
+            return _judged(priced.problem, [priced.claim])
+    return _certified(priced.problem, priced.tube, priced.solution)
 
 
 def _solved(problems: list[LineProblem]) -> Iterator[tuple[LineProblem, Tube, Solution]]:
@@ -384,6 +430,7 @@ def denoising_score_matching(
     activation: Activation = "relu",
     skip: bool = False,
     sample_weight: ArrayLike | None = None,
+    inward_tails: bool = False,
 ) -> UnivariateScore:
     r"""Train a univariate two-layer network by denoising score matching to global optimality.
 
@@ -411,6 +458,8 @@ def denoising_score_matching(
     sample_weight : array of shape (n,), optional
         How often each point counts; those of weight zero do not.  Sums of weights take the place of numbers
         of points, in the thresholds of the weight decay, too.
+    inward_tails : bool
+        Whether neither outer slope of the score may be above zero.
 
     Returns
     -------
@@ -437,18 +486,35 @@ def denoising_score_matching(
     labels = as_sample(targets, "targets")  # None, too, is refused
     return _trained(
         line_problem(
-            x_noisy, beta, targets=labels, activation=activation, skip=skip, sample_weight=sample_weight
+            x_noisy,
+            beta,
+            targets=labels,
+            activation=activation,
+            skip=skip,
+            sample_weight=sample_weight,
+            inward_tails=inward_tails,
         )
     )
 
 
 def _certified(problem: LineProblem, tube: Tube, quick: Solution) -> UnivariateScore:
     """Sharpen the quick answer to the beam problem until it is certified; or else solve it thoroughly."""
+    found = chain([(quick.spline, quick.values, quick.height)], _thoroughly(tube))
+    return _judged(
+        problem,
+        (
+            claim_from_spline(problem, tube, spline, values, height)
+            for spline, values, height in found
+            if isfinite(height) and np.isfinite(values).all()
+        ),
+    )
+
+
+def _judged(problem: LineProblem, claims: Iterable[SplineClaim]) -> UnivariateScore:
+    """Return the first claim that can be certified."""
     best: tuple[SplineClaim, Verdict] | None = None
-    for spline, values, height in chain([(quick.spline, quick.values, quick.height)], _thoroughly(tube)):
-        if not (isfinite(height) and np.isfinite(values).all()):
-            continue
-        found = sharpened(problem, claim_from_spline(problem, tube, spline, values, height))
+    for claim in claims:
+        found = sharpened(problem, claim)
         if best is None or found[1].error < best[1].error:
             best = found
         if best[1].certificate.holds:
@@ -480,6 +546,7 @@ def certified_fit(problem: LineProblem, claim: SplineClaim, verdict: Verdict) ->
         kink_network=network,
         dual=dual_from_claim(problem, claim),
         score=score_from_claim(problem, claim, network, verdict.error),
+        tail_prices=(problem.prices.right, problem.prices.left) if problem.prices else None,
     )
 
 
@@ -511,4 +578,5 @@ def _constant_fit(problem: LineProblem) -> UnivariateScore:
         ),
         dual=DualVariable(sample.x, sample.labels, sample.points, np.zeros(1)),
         score=PiecewiseLinearScore(sample.points, np.array([mean]), 0.0, 0.0),
+        tail_prices=(problem.prices.right, problem.prices.left) if problem.prices else None,
     )

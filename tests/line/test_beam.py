@@ -38,10 +38,10 @@ def test_tube_by_hand() -> None:
 
     relu = tube("relu", False)
     assert (relu.centre.tolist(), relu.half_width.tolist()) == ([3.5, 2.0, 0.5], [2.5, 2.0, 2.5])
-    assert (relu.tilts, relu.end, relu.level, relu.pair) == ((0.0, 1.0), (-3.0, 2.0), 4.0, None)
+    assert (relu.tilts, relu.end, relu.level) == ((0.0, 1.0), (-3.0, 2.0), 4.0)
     absolute = tube("abs", False)
     assert (absolute.centre.tolist(), absolute.half_width.tolist()) == ([3.5, 2.0, 0.5], [1.0, 0.5, 1.0])
-    assert (absolute.tilts, absolute.end, absolute.pair) == ((0.5,), (-3.0, 1.0), None)
+    assert (absolute.tilts, absolute.end) == ((0.5,), (-3.0, 1.0))
     for activation in ("relu", "abs"):
         clamped = tube(activation, True)
         assert (clamped.tilts, clamped.end) == ((0.0,), (0.0, 0.0))
@@ -51,9 +51,9 @@ def test_a_heavy_tie_narrows_the_end() -> None:
     """Where a tube is narrower than the end's room, a pair of neurons back to back caps the end instead."""
     x = np.repeat(np.arange(4.0), [1, 1, 5, 1])
     tube = tube_for(x, 3.0, "relu")
-    assert (tube.pair, tube.end) == (2, (-1.0, 1.0))  # twice the half-width 3 - 5/2
+    assert tube.end == (-1.0, 1.0)  # twice the half-width 3 - 5/2
     tube = tube_for(x, 5.5, "relu")
-    assert (tube.pair, tube.end) == (None, (-5.5, 4.5))
+    assert tube.end == (-5.5, 4.5)
 
 
 def test_unit_is_the_spread_of_the_middle_half() -> None:

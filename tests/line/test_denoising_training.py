@@ -352,7 +352,7 @@ def test_tube_by_hand() -> None:
     targets = np.array([1.0, 0.0, -3.0])  # their means at the distinct points
     tube = tube_for(x, 0.5, "abs", targets=given)
     radius = 0.5 / tube.unit / tube.score_unit
-    assert (tube.level, tube.tilts, tube.pair) == (0.0, (0.5,), None)
+    assert (tube.level, tube.tilts) == (0.0, (0.5,))
     assert tube.centre.tolist() == [0.0] * 3
     assert np.max(np.abs(tube.half_width - radius / 2)) <= 1e-15
     assert tube.end == (-radius, radius)
