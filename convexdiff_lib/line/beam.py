@@ -281,7 +281,7 @@ def _score_matching(problem: LineProblem, tilts: tuple[float, ...], like: Tube |
         level=total + (right + left),
         scale=total,
         tilts=tilts,
-        end=_end(problem, 1.0),
+        end=_end(problem, 1.0, 1.0),
         blocks=like.blocks if like else None,
     )
 
@@ -312,14 +312,14 @@ def _denoising(problem: LineProblem, tilts: tuple[float, ...], like: Tube | None
         level=right + left,
         scale=min(beta, free or beta),  # the beam of a straight score would be free to reach so high
         tilts=tilts,
-        end=_end(problem, unit * score_unit),
+        end=_end(problem, unit, score_unit),
     )
 
 
-def _end(problem: LineProblem, unit: float) -> tuple[float, float]:
+def _end(problem: LineProblem, unit: float, score_unit: float) -> tuple[float, float]:
     """The allowed interval of the beam's end, in these units."""
-    low, high = problem.end
-    return float(low.high) / unit, float(high.high) / unit
+    low, high = (float(bound.high) / unit / score_unit for bound in problem.end)
+    return low, high
 
 
 def straight_beam(tube: Tube) -> Beam:

@@ -112,11 +112,11 @@ def priced_solution(problem: LineProblem, *, exactly: bool = False) -> Priced:
 
     Examples
     --------
-    A far point, towards which the score rises if it may.
+    Far points, beyond which the score rises if it may.
 
     >>> from convexdiff_lib.line.problem import line_problem
-    >>> x = [0.0, 0.1, 0.3, 0.4, 0.8, 10.0]
-    >>> found = priced_solution(line_problem(x, 1.5, inward_tails=True))
+    >>> x = [0.0, 0.1, 0.3, 0.4, 0.8, 10.0, 10.5]
+    >>> found = priced_solution(line_problem(x, 2.0, inward_tails=True))
     >>> found.problem.tail_prices.right > 0, abs(found.tails.right) < 1e-12
     (True, True)
     """
