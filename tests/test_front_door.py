@@ -14,7 +14,7 @@ from library import FOLDER, PUBLIC, WINGS
 
 import convexdiff_lib
 
-HEAVY = ("clarabel", "cvxpy", "matplotlib", "numba", "scipy", "seaborn", "torch")
+HEAVY = ("clarabel", "cvxpy", "matplotlib", "numba", "scipy", "seaborn", "torch", "tqdm")
 
 
 def printed(script: str, **environment: str) -> str:

@@ -19,6 +19,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .._progress import Bar
 from .._results import result
 from .._validation import Activation, FloatArray, as_count, as_flag, as_generator, as_sample, as_weight_decay
 from ..certificates import NotCertifiedError
@@ -256,6 +257,7 @@ def choose_weight_decay(
     skip: bool = False,
     folds: int = 5,
     rng: np.random.Generator,
+    progress: bool = False,
 ) -> Selection:
     r"""Choose the weight decay by cross-validation, with no knowledge of the truth.
 
@@ -277,6 +279,8 @@ def choose_weight_decay(
         Number of folds, from 2 to n.
     rng : numpy.random.Generator
         Deals the points into folds.
+    progress : bool
+        Whether to show a bar that counts fits, of every candidate on every fold.
 
     Returns
     -------
@@ -305,21 +309,23 @@ def choose_weight_decay(
     as_flag(skip, "skip")
     owner = as_generator(rng).permutation(np.arange(n) % count)
     losses = np.empty((len(candidates), n))
-    for fold in range(count):
-        seen, unseen = sample[owner != fold], sample[owner == fold]
-        if skip and (seen == seen[0]).all():
-            raise ValueError(
-                f"a skip connection needs at least two distinct points; without fold {fold + 1} of {count} "
-                f"only {seen[0]:g} is left, {len(seen)} times: other folds may do, or no skip connection"
-            )
-        _check_candidates(candidates, seen, n, activation, skip)
-        for row, beta in zip(losses, candidates, strict=True):
-            try:
-                fit = score_matching(seen, beta * (len(seen) / n), activation=activation, skip=skip)
-            except NotCertifiedError as error:
-                refusal, row[:] = error, np.nan  # this candidate is out, the others go on
-            else:
-                row[owner == fold] = pointwise_loss(fit.score, unseen)
+    with Bar(progress, "choose_weight_decay", "fit", count * len(candidates)) as bar:
+        for fold in range(count):
+            seen, unseen = sample[owner != fold], sample[owner == fold]
+            if skip and (seen == seen[0]).all():
+                raise ValueError(
+                    "a skip connection needs at least two distinct points; without fold "
+                    f"{fold + 1} of {count} only {seen[0]:g} is left, {len(seen)} times: "
+                    "other folds may do, or no skip connection"
+                )
+            _check_candidates(candidates, seen, n, activation, skip)
+            for row, beta in bar.over(zip(losses, candidates, strict=True)):
+                try:
+                    fit = score_matching(seen, beta * (len(seen) / n), activation=activation, skip=skip)
+                except NotCertifiedError as error:
+                    refusal, row[:] = error, np.nan  # this candidate is out, the others go on
+                else:
+                    row[owner == fold] = pointwise_loss(fit.score, unseen)
     refused = np.isnan(losses).any(axis=1)
     if refused.all():
         raise NotCertifiedError(f"no candidate could be certified on all folds; the last: {refusal}")

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._memory import keep_freed_memory
+from .._progress import Bar
 from .._results import result
 from .._validation import Activation, FloatArray, as_activation, as_flag, as_sample, as_weight_decay
 from ..certificates import Certificate, NotCertifiedError
@@ -290,6 +291,7 @@ def score_matching_path(
     activation: Activation = "relu",
     skip: bool = False,
     sample_weight: ArrayLike | None = None,
+    progress: bool = False,
 ) -> list[UnivariateScore]:
     r"""Train at many weight decays, each time starting from the optimum before.
 
@@ -306,6 +308,8 @@ def score_matching_path(
     sample_weight : array of shape (n,), optional
         How often each point counts; those of weight zero do not.  Sums of weights take the place of numbers
         of points, in the thresholds of the weight decay, too.
+    progress : bool
+        Whether to show a bar that counts finished fits.
 
     Returns
     -------
@@ -332,11 +336,19 @@ def score_matching_path(
     problems = [LineProblem(sample, as_weight_decay(beta), *kind) for beta in decays]
     for problem in problems:
         check_minimum(problem)
-    if len(problems) == 1 or len(sample.points) == 1:
-        return [_trained(problem) for problem in problems]
-    keep_freed_memory()
-    with ThreadPoolExecutor(1) as pool:  # one fit is finished and certified while the next is sought
-        return _none_lost([pool.submit(_certified, *parts) for parts in _solved(problems)])
+    with Bar(progress, "score_matching_path", "fit", len(problems)) as bar:
+        if len(problems) == 1 or len(sample.points) == 1:
+            return [_trained(problem) for problem in bar.over(problems)]
+        keep_freed_memory()
+
+        def finished(problem: LineProblem, tube: Tube, quick: Solution) -> UnivariateScore:
+            try:
+                return _certified(problem, tube, quick)
+            finally:
+                bar.done()
+
+        with ThreadPoolExecutor(1) as pool:  # one fit is finished and certified while the next is sought
+            return _none_lost([pool.submit(finished, *parts) for parts in _solved(problems)])
 
 
 def _trained(problem: LineProblem) -> UnivariateScore:
