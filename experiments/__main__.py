@@ -1,4 +1,4 @@
-"""Run experiments and store their data files.
+"""Run experiments and store their data files in ``convexdiff_lib/stored``.
 
 python -m experiments              # all
 python -m experiments spiral       # one
@@ -16,7 +16,7 @@ from typing import Any
 from tqdm import tqdm
 
 NAMES = ("score_matching", "denoising", "spiral")
-FOLDER = Path(__file__).parent
+STORED = Path(__file__).parents[1] / "convexdiff_lib" / "stored"  # for the book, and for whoever runs it
 
 
 def main() -> None:
@@ -28,7 +28,7 @@ def main() -> None:
             content = import_module(f"experiments.{name}").run(partial(report, bar))
             report(bar, bar.total, bar.total, "stored")
         text = json.dumps(content, indent=1).replace("\n   ", " ")  # one entry of a record per line
-        (FOLDER / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+        (STORED / f"{name}.json").write_text(text + "\n", encoding="utf-8")
 
 
 def report(bar: Any, done: int, of: int, what: str) -> None:

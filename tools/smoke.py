@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 import convexdiff_lib as cd
+from convexdiff_lib.book import stored_results
 
 EXTRAS = ("cvxpy", "matplotlib", "seaborn", "torch", "sklearn")
 
@@ -40,9 +41,11 @@ def main(repository: Path) -> None:
     missing = sources(repository / "convexdiff_lib") - sources(home)
     assert not missing, f"not in the wheel: {sorted(missing)}"
     assert (home / "py.typed").exists()
+    assert stored_results("spiral")["networks"]
     (cited,) = re.findall(r"^version: (.*)$", (repository / "CITATION.cff").read_text("utf-8"), re.MULTILINE)
     assert version("convexdiff-lib") == cd.__version__ == cited, "the version is not the same everywhere"
-    assert {"programs", "plots", "torch"} <= set(metadata("convexdiff-lib").get_all("Provides-Extra", []))
+    extras = set(metadata("convexdiff-lib").get_all("Provides-Extra", []))
+    assert {"programs", "plots", "torch", "book", "all"} <= extras
 
     rng = np.random.default_rng(0)
     x, noise = rng.normal(size=300), rng.normal(size=300)
