@@ -57,6 +57,10 @@ def main(repository: Path) -> None:
     assert cd.planar_denoising(plane, -plane, 0.5).certificate.holds
     assert len(cd.enumerate_arrangements(plane).patterns) == 16
     assert "convexdiff-lib[programs]" in told("score_matching_program")
+    everything: dict[str, object] = {}
+    exec("from convexdiff_lib import *", everything)
+    assert "score_matching" in everything
+    assert everything.keys().isdisjoint({"solve_program", "AdamRuns"})
     needed = len(requires("convexdiff-lib") or [])
     print(f"convexdiff-lib {cd.__version__}: {len(sources(home))} files, {needed} requirements with extras")
 
