@@ -28,7 +28,6 @@ from .._validation import (
     as_activation,
     as_flag,
     as_positive,
-    as_sample,
     as_weight_decay,
 )
 from ..certificates import NotCertifiedError
@@ -36,7 +35,7 @@ from ._double_double import rounded
 from .active_set import Spline, descend
 from .beam import Tube, tube_of
 from .candidates import claim_from_spline
-from .problem import LineProblem, Sample, SplineClaim, check_minimum
+from .problem import LineProblem, Sample, SplineClaim, check_minimum, not_none
 from .sharpening import sharpened
 from .spline_certificates import Verdict, sizes_at_knots, values_at
 from .training import UnivariateScore, certified_fit
@@ -348,7 +347,7 @@ def denoising_path(
     >>> path(1.0).value
     0.75
     """
-    sample = Sample.of(x_noisy, as_sample(targets, "targets"))
+    sample = Sample.of(x_noisy, not_none(targets))
     return _follow(sample, down_to, activation, skip, Bar(progress, "denoising_path", "piece"))
 
 

@@ -36,7 +36,7 @@ from .coarse_to_fine import Solution, solve_by_levels
 from .kink_network import KinkNetwork
 from .network_certificates import sizes_of_scores
 from .piecewise_linear import PiecewiseLinearScore
-from .problem import LineProblem, Sample, SplineClaim, check_minimum, line_problem
+from .problem import LineProblem, Sample, SplineClaim, check_minimum, line_problem, not_none
 from .sharpening import sharpened
 from .spline_certificates import Verdict
 
@@ -446,7 +446,7 @@ def denoising_score_matching(
     >>> fit.certificate.holds
     True
     """
-    labels = as_sample(targets, "targets")  # None, too, is refused
+    labels = not_none(targets)
     return _trained(
         line_problem(
             x_noisy, beta, targets=labels, activation=activation, skip=skip, sample_weight=sample_weight
