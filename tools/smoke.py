@@ -7,8 +7,10 @@ Run by ``make wheel`` in an environment that holds the wheel alone.
 
 import re
 import sys
+from contextlib import redirect_stderr
 from importlib.metadata import metadata, requires, version
 from importlib.util import find_spec
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +55,9 @@ def main(repository: Path) -> None:
         assert fit.certificate.holds
         assert abs(float(fit.cdf(fit.quantile(0.3))) - 0.3) <= 1e-12
         assert fit.sample(9, rng).shape == (9,)
+    with redirect_stderr(StringIO()) as said:
+        cd.score_matching_path(x, [60.0, 20.0], progress=True)
+    assert "2/2" in said.getvalue()
     plane = rng.normal(size=(8, 2))
     assert cd.planar_denoising(plane, -plane, 0.5).certificate.holds
     assert len(cd.enumerate_arrangements(plane).patterns) == 16
