@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Any, TypeVar
+from warnings import catch_warnings, simplefilter
 
 from ._validation import as_flag
 
@@ -46,7 +47,9 @@ class Bar:
 
     def __enter__(self) -> Bar:
         if self._wanted:
-            from tqdm.auto import tqdm  # not before somebody asks
+            with catch_warnings():
+                simplefilter("ignore")  # a notebook without ipywidgets has the bar, if not the widget
+                from tqdm.auto import tqdm  # not before somebody asks
 
             self._shown = tqdm(**self._says, dynamic_ncols=True)
         return self

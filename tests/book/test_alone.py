@@ -129,6 +129,17 @@ def test_what_is_glued_is_what_myst_nb_glues(tmp_path: Path) -> None:
     assert [len(found) for found in outputs[0]] == [0, 1, 1, 1]
 
 
+def test_a_notebook_shows_progress_and_no_complaint(tmp_path: Path) -> None:
+    cell = nbformat.v4.new_code_cell(
+        "import convexdiff_lib as cd\nfits = cd.score_matching_path([0, 1, 3], [9, 4], progress=True)"
+    )
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "bar.ipynb")
+    (ran,) = alone.run(tmp_path / "bar.ipynb", sys.executable).cells
+    said = "".join(output.get("text", "") for output in ran.outputs)
+    assert re.fullmatch(r"(\rscore_matching_path: +\d+%.*)+\n", said)
+    assert {(output.output_type, output.get("name")) for output in ran.outputs} == {("stream", "stderr")}
+
+
 def test_a_cell_that_fails_is_told(tmp_path: Path) -> None:
     cell = nbformat.v4.new_code_cell("assert 1 + 1 == 3")
     nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "wrong.ipynb")
