@@ -8,7 +8,7 @@ BIN       := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 HTML      := _build/html
 
-.PHONY: help book serve test kernels library wheel lint format site refresh experiments lab clean
+.PHONY: help book serve test kernels library wheel alone lint format site refresh experiments lab clean
 
 help:  ## show what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -47,6 +47,13 @@ wheel: $(INSTALLED)  ## build the package, and try the wheel alone in an environ
 	$(PYTHON) -m venv --clear $(VENV)-wheel
 	$(VENV)-wheel/bin/python -m pip install --quiet dist/*.whl
 	cd / && $(abspath $(VENV))-wheel/bin/python $(abspath tools/smoke.py) $(abspath .)
+
+alone: $(INSTALLED)  ## run every notebook with nothing beside it, in an environment that has the wheel and its extra
+	rm -rf dist
+	$(BIN)/python -m build --quiet --outdir dist .
+	$(PYTHON) -m venv --clear $(VENV)-alone
+	$(VENV)-alone/bin/python -m pip install --quiet "$$(echo dist/*.whl)[book]"
+	$(BIN)/python tools/alone.py $(VENV)-alone/bin/python
 
 lint: $(INSTALLED)  ## lint, format check, types
 	$(BIN)/ruff check

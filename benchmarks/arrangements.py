@@ -9,15 +9,14 @@ import json
 import time
 from collections.abc import Iterator
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from report import machine
+from report import STORED, machine
 
 from convexdiff_lib.space.arrangements import enumerate_arrangements
 
-RESULTS = Path(__file__).with_suffix(".json")
+RESULTS = STORED / "arrangements.json"
 
 
 def families() -> Iterator[tuple[str, NDArray[np.float64]]]:

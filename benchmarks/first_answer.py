@@ -15,13 +15,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from itertools import chain
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from report import machine
+from report import STORED, machine
 
-RESULTS = Path(__file__).with_suffix(".json")
+RESULTS = STORED / "first_answer.json"
 RUNS = 5
 FORMS = {"when it pays": "", "from the start": "1", "never": "0"}  # what CONVEXDIFF_NUMBA says
 ALTERNATIVES = ("numpy", "scipy.stats", "numba", "sklearn.neighbors", "torch")

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import json
 import time
-from pathlib import Path
 
 import cvxpy as cp
 import numpy as np
 from numpy.typing import NDArray
-from report import machine
+from report import STORED, machine
 
 from convexdiff_lib.space.group_lasso import solve_group_lasso
 from convexdiff_lib.space.wedge import wedge_directions
 
-RESULTS = Path(__file__).with_suffix(".json")
+RESULTS = STORED / "group_lasso.json"
 PATIENCE = 300.0
 
 FloatArray = NDArray[np.float64]

@@ -16,6 +16,7 @@ Record = dict[str, Any]
 Key = tuple[str, str, str, str, bool, int, float]
 Records = dict[Key, Record]
 
+STORED = Path(__file__).parents[1] / "convexdiff_lib" / "stored"  # for the book, and for whoever runs it
 PACKAGES = ("numpy", "scipy", "clarabel", "numba", "cvxpy", "scikit-learn", "piqp", "osqp", "celer")
 ROUGH = 1e-6  # relative gap above which an answer is counted as wrong
 COMPARED = ("clarabel", "piqp", "osqp", "printed", "lasso", "trend")

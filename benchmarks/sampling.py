@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import time
-from pathlib import Path
 
 import numpy as np
-from report import machine
+from report import STORED, machine
 
 from convexdiff_lib import score_matching
 from convexdiff_lib.datasets import paper_mixture, standard_normal
 from convexdiff_lib.sampling.langevin import langevin_dynamics
 
-RESULTS = Path(__file__).with_suffix(".json")
+RESULTS = STORED / "sampling.json"
 CHAINS, STEPS = 100_000, 500
 
 

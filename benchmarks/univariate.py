@@ -12,12 +12,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 from instances import Activation, FloatArray, Instance, Loss, data, fit, tube_of
-from report import Records, key, load, machine, save, table
+from report import STORED, Records, key, load, machine, save, table
 from worker import Record, Worker, peak_mib
 
 from convexdiff_lib import compile_loops
@@ -31,7 +30,7 @@ RATIOS = (0.9, 0.3, 0.1, 0.01, 0.001)  # beta / n
 LARGE = 10**6
 DRAWS = 10**7
 PATIENCE = 600.0  # seconds after which any case is stopped
-RESULTS = Path(__file__).with_suffix(".json")
+RESULTS = STORED / "univariate.json"
 
 
 @dataclass(frozen=True)

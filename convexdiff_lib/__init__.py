@@ -9,6 +9,16 @@ four wings: ``line`` for one dimension, ``space`` for many, ``sampling``, and th
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_attribute, __dir__, _names = lazy_loader.attach_stub(__name__, __file__)
+
+
+def __getattr__(name: str) -> object:
+    """Load a name; ``import *`` asks for ``__all__``, which depends on what is installed."""
+    if name != "__all__":
+        return _attribute(name)
+    from ._optional import at_hand
+
+    return at_hand(_names)
+
 
 __version__ = "0.1.0"

@@ -24,11 +24,9 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import time
 from collections.abc import Callable, Iterable
 from functools import cache, wraps
-from pathlib import Path
 from threading import RLock
 from types import FunctionType
 from typing import Any, TypeVar, cast
@@ -268,16 +266,9 @@ def _are_on_disk() -> bool:
 
 
 def _is_on_disk(loop: TieredLoop) -> bool:
-    """Whether a loop was compiled by this version of Python, since its source was last changed."""
-    folder, code = loop.native.stats.cache_path, loop.function.__code__
-    if folder is None:
-        return False
-    source = Path(code.co_filename)
-    changed = source.stat().st_mtime if source.exists() else 0.0  # it may be in an archive
-    name = f"{loop.function.__module__.rpartition('.')[2]}.{loop.function.__qualname__}"
-    version = f"py{sys.version_info[0]}{sys.version_info[1]}"
-    found = Path(folder).glob(f"{name}-{code.co_firstlineno}.{version}*.nbi")
-    return any(index.stat().st_mtime >= changed for index in found)
+    """Whether numba has kept a loop for its source as it is, which some versions of it tell by the date."""
+    kept = getattr(loop.native._cache, "_cache_file", None)  # none where nothing can be written
+    return kept is not None and bool(kept._load_index())
 
 
 # --- What is said ----------------------------------------------------------------------------------------

@@ -1,11 +1,28 @@
-"""Packages that some modules need and most users do not: where one is missing, the error says what to do."""
+"""Packages that some modules need and most users do not: where one is missing, the error says what to do.
+
+``import *`` asks for every name at once.  It gets those that can be had: the names of a missing package are
+not among them, and asking for one of these by name still says what to install.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import ast
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
 
-__all__ = ["needed"]
+__all__ = ["at_hand", "needed"]
+
+# What the modules of the paper's wing need.  No name of another wing needs anything.
+_NEEDS = {
+    "denoising_experiments": ["torch"],
+    "multivariate_programs": ["cvxpy"],
+    "nonconvex": ["torch"],
+    "score_matching_experiments": ["cvxpy", "torch"],
+    "spiral_experiment": ["torch"],
+    "univariate_programs": ["cvxpy"],
+}
 
 
 @contextmanager
@@ -16,3 +33,15 @@ def needed(package: str, requirement: str) -> Iterator[None]:
     except ModuleNotFoundError as error:
         message = f"needs {package}: pip install {requirement}"
         raise ModuleNotFoundError(message, name=error.name, path=error.path) from error
+
+
+def at_hand(names: Iterable[str]) -> list[str]:
+    """Leave out the modules whose packages are missing, and the names that come from them."""
+    packages = {package for needs in _NEEDS.values() for package in needs}
+    missing = {package for package in packages if find_spec(package) is None}
+    gone = {module for module, needs in _NEEDS.items() if missing.intersection(needs)}
+    stub = ast.parse((Path(__file__).parent / "paper" / "__init__.pyi").read_text("utf-8"))
+    for node in stub.body:
+        if isinstance(node, ast.ImportFrom) and node.module in gone:
+            gone = gone.union(alias.name for alias in node.names)
+    return [name for name in names if name not in gone]

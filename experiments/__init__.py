@@ -1,1 +1,1 @@
-"""Experiments that take longer than a chapter should: each stores what it found in a file beside it."""
+"""Experiments that take longer than a chapter should: each stores what it found for the book."""

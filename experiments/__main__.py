@@ -1,4 +1,4 @@
-"""Run experiments and store their data files.
+"""Run experiments and store their data files in ``convexdiff_lib/stored``.
 
 python -m experiments              # all
 python -m experiments spiral       # one
@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
+from functools import partial
 from importlib import import_module
 from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
 
 NAMES = ("score_matching", "denoising", "spiral")
-FOLDER = Path(__file__).parent
+STORED = Path(__file__).parents[1] / "convexdiff_lib" / "stored"  # for the book, and for whoever runs it
 
 
 def main() -> None:
@@ -21,17 +24,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Run experiments and store their data files.")
     parser.add_argument("names", nargs="*", choices=[*NAMES, []], help="all by default")
     for name in parser.parse_args().names or NAMES:
-        begin = time.perf_counter()
-        content = import_module(f"experiments.{name}").run(report)
+        with tqdm(desc=name, unit=" part") as bar:
+            content = import_module(f"experiments.{name}").run(partial(report, bar))
+            report(bar, bar.total, bar.total, "stored")
         text = json.dumps(content, indent=1).replace("\n   ", " ")  # one entry of a record per line
-        (FOLDER / f"{name}.json").write_text(text + "\n", encoding="utf-8")
-        print(f"\r{name}: {time.perf_counter() - begin:.0f} s".ljust(70))
+        (STORED / f"{name}.json").write_text(text + "\n", encoding="utf-8")
 
 
-def report(done: int, of: int, what: str) -> None:
-    """Draw a progress bar."""
-    full = round(30 * done / of)
-    print(f"\r[{'#' * full}{'.' * (30 - full)}] {what}".ljust(70), end="", flush=True)
+def report(bar: Any, done: int, of: int, what: str) -> None:
+    """Say how many parts are done, and what comes next."""
+    bar.n, bar.total = done, of
+    bar.set_postfix_str(what)
 
 
 if __name__ == "__main__":

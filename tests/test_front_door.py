@@ -14,7 +14,7 @@ from library import FOLDER, PUBLIC, WINGS
 
 import convexdiff_lib
 
-HEAVY = ("clarabel", "cvxpy", "matplotlib", "numba", "scipy", "seaborn", "torch")
+HEAVY = ("clarabel", "cvxpy", "matplotlib", "numba", "scipy", "seaborn", "torch", "tqdm")
 
 
 def printed(script: str, **environment: str) -> str:
@@ -96,6 +96,41 @@ def without(package: str, statement: str) -> str:
         f"import sys\nsys.modules[{package!r}] = None\n"
         f"try:\n    {statement}\nexcept ImportError as error:\n    print(error, error.name)\n"
     )
+
+
+EVERYTHING = """
+import sys
+from importlib.machinery import PathFinder
+
+class Without:
+    def find_spec(name, path=None, target=None):
+        return None if name in {missing} else PathFinder.find_spec(name, path, target)
+
+sys.meta_path[sys.meta_path.index(PathFinder)] = Without
+import convexdiff_lib
+import convexdiff_lib.paper
+for door in (convexdiff_lib, convexdiff_lib.paper):
+    here = dict()
+    exec(f"from {{door.__name__}} import *", here)
+    left_out = [name for name in door._names if name not in here]
+    assert left_out == [name for name in door._names if name not in door.__all__]
+    for name in left_out:
+        try:
+            getattr(door, name)
+        except ModuleNotFoundError as error:
+            assert str(error).startswith("needs ") and error.name in {missing}, name
+        else:
+            raise AssertionError(name + " could be had")
+    print(len(left_out))
+"""
+
+
+@pytest.mark.parametrize(
+    ("missing", "left_out"),
+    [([], [0, 0]), (["cvxpy"], [17, 20]), (["torch"], [4, 8]), (["cvxpy", "torch"], [21, 27])],
+)
+def test_everything_at_once_is_everything_that_can_be_had(missing: list[str], left_out: list[int]) -> None:
+    assert printed(EVERYTHING.format(missing=missing)).split() == [str(count) for count in left_out]
 
 
 def test_without_other_extras_the_error_names_them() -> None:

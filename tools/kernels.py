@@ -31,7 +31,8 @@ TESTS = ROOT / "tests"
 # training that chapters repeat.
 OTHERS = {
     "book", "paper/test_denoising_experiments.py", "paper/test_score_matching_experiments.py",
-    "test_compiled.py", "test_front_door.py", "test_input.py", "test_results.py", "test_tiers.py",
+    "test_compiled.py", "test_front_door.py", "test_input.py", "test_progress.py", "test_results.py",
+    "test_tiers.py",
 }  # fmt: skip
 # In many dimensions there is linear algebra, and no loop that is compiled.
 SPACE = {

@@ -25,7 +25,7 @@ from convexdiff_chapters import settle_kernel_environment, store_alike
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
-from tools import pairing
+from tools import alone, pairing
 
 CHAPTERS = Path(__file__).parent.parent / "chapters"
 
@@ -33,6 +33,7 @@ CHAPTERS = Path(__file__).parent.parent / "chapters"
 def refreshed(md: Path) -> tuple[str, str]:
     """Run a chapter from the top and return what its .md and its .ipynb should contain."""
     notebook = pairing.read_text(md)
+    alone.put_note(notebook)
     notebook.metadata["kernelspec"] = pairing.KERNEL
     stored = md.with_suffix(".ipynb")
     if stored.exists():

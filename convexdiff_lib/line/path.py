@@ -20,6 +20,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .._progress import Bar
 from .._results import result
 from .._validation import (
     Activation,
@@ -27,7 +28,6 @@ from .._validation import (
     as_activation,
     as_flag,
     as_positive,
-    as_sample,
     as_weight_decay,
 )
 from ..certificates import NotCertifiedError
@@ -35,7 +35,7 @@ from ._double_double import rounded
 from .active_set import Spline, descend
 from .beam import Tube, tube_of
 from .candidates import claim_from_spline
-from .problem import LineProblem, Sample, SplineClaim, check_minimum
+from .problem import LineProblem, Sample, SplineClaim, check_minimum, not_none
 from .sharpening import sharpened
 from .spline_certificates import Verdict, sizes_at_knots, values_at
 from .training import UnivariateScore, certified_fit
@@ -261,7 +261,12 @@ class _Slack:
 
 
 def solution_path(
-    x: ArrayLike, *, down_to: float, activation: Activation = "relu", skip: bool = False
+    x: ArrayLike,
+    *,
+    down_to: float,
+    activation: Activation = "relu",
+    skip: bool = False,
+    progress: bool = False,
 ) -> SolutionPath:
     r"""Return all optimal scores of `score_matching` for weight decays from ``down_to`` to infinity.
 
@@ -273,6 +278,8 @@ def solution_path(
         Where to stop, at least the threshold of `score_matching`.
     activation : {"relu", "abs"}
     skip : bool
+    progress : bool
+        Whether to show a bar that counts pieces; how many there will be is not known.
 
     Returns
     -------
@@ -296,7 +303,7 @@ def solution_path(
     >>> path(1.5).value
     -0.0625
     """
-    return _follow(Sample.of(x), down_to, activation, skip)
+    return _follow(Sample.of(x), down_to, activation, skip, Bar(progress, "solution_path", "piece"))
 
 
 def denoising_path(
@@ -306,6 +313,7 @@ def denoising_path(
     down_to: float,
     activation: Activation = "relu",
     skip: bool = False,
+    progress: bool = False,
 ) -> SolutionPath:
     r"""Return all optimal scores of `denoising_score_matching` for weight decays from ``down_to`` on.
 
@@ -317,6 +325,8 @@ def denoising_path(
         Where to stop, positive.
     activation : {"relu", "abs"}
     skip : bool
+    progress : bool
+        Whether to show a bar that counts pieces; how many there will be is not known.
 
     Returns
     -------
@@ -335,10 +345,11 @@ def denoising_path(
     >>> path(1.0).value
     0.75
     """
-    return _follow(Sample.of(x_noisy, as_sample(targets, "targets")), down_to, activation, skip)
+    sample = Sample.of(x_noisy, not_none(targets))
+    return _follow(sample, down_to, activation, skip, Bar(progress, "denoising_path", "piece"))
 
 
-def _follow(sample: Sample, down_to: float, activation: Activation, skip: bool) -> SolutionPath:
+def _follow(sample: Sample, down_to: float, activation: Activation, skip: bool, bar: Bar) -> SolutionPath:
     """Go down from event to event."""
     stop = as_positive(down_to, "down_to")
     last = LineProblem(sample, stop, as_activation(activation), as_flag(skip, "skip"))
@@ -349,15 +360,17 @@ def _follow(sample: Sample, down_to: float, activation: Activation, skip: bool) 
     states: list[_State] = []
     pieces: list[Piece] = []
     high = np.inf
-    for state, low in _walk(problem, stop):
-        top = high if np.isfinite(high) else state.at
-        for beta in (max(low, top * (1 - _SAME)), (top + low) / 2, low):
-            problem.checked(state, beta, beta)
-        spline = state.spline
-        knots, turns = sample.points[spline.touching], spline.sign.astype(np.int64)
-        pieces.append(Piece(high, low, knots, turns, _name(spline)))
-        states.append(state)
-        high = low
+    with bar:
+        for state, low in _walk(problem, stop):
+            top = high if np.isfinite(high) else state.at
+            for beta in (max(low, top * (1 - _SAME)), (top + low) / 2, low):
+                problem.checked(state, beta, beta)
+            spline = state.spline
+            knots, turns = sample.points[spline.touching], spline.sign.astype(np.int64)
+            pieces.append(Piece(high, low, knots, turns, _name(spline)))
+            states.append(state)
+            high = low
+            bar.done(note=f"beta = {low:.3g}")
     return SolutionPath(tuple(pieces), tuple(states), problem)
 
 

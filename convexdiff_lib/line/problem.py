@@ -379,6 +379,11 @@ def line_problem(
     return problem
 
 
+def not_none(targets: ArrayLike) -> ArrayLike:
+    """Return targets as they are, for `Sample.of` to check; None would mean score matching there."""
+    return as_sample(targets, "targets") if targets is None else targets
+
+
 def check_minimum(problem: LineProblem) -> None:
     """Raise a ValueError where score matching has no minimum."""
     if problem.targets is not None:

@@ -19,6 +19,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .._progress import Bar
 from .._results import result
 from .._validation import Activation, FloatArray, as_count, as_flag, as_generator, as_sample, as_weight_decay
 from ..certificates import NotCertifiedError
@@ -257,6 +258,7 @@ def choose_weight_decay(
     folds: int = 5,
     inward_tails: bool = False,
     rng: np.random.Generator,
+    progress: bool = False,
 ) -> Selection:
     r"""Choose the weight decay by cross-validation, with no knowledge of the truth.
 
@@ -280,6 +282,8 @@ def choose_weight_decay(
         Whether no outer slope of a score may be above zero, so that every fit has a density.
     rng : numpy.random.Generator
         Deals the points into folds.
+    progress : bool
+        Whether to show a bar that counts fits, of every candidate on every fold.
 
     Returns
     -------
@@ -308,27 +312,29 @@ def choose_weight_decay(
     as_flag(skip, "skip")
     owner = as_generator(rng).permutation(np.arange(n) % count)
     losses = np.empty((len(candidates), n))
-    for fold in range(count):
-        seen, unseen = sample[owner != fold], sample[owner == fold]
-        if skip and (seen == seen[0]).all():
-            raise ValueError(
-                f"a skip connection needs at least two distinct points; without fold {fold + 1} of {count} "
-                f"only {seen[0]:g} is left, {len(seen)} times: other folds may do, or no skip connection"
-            )
-        _check_candidates(candidates, seen, n, activation, skip)
-        for row, beta in zip(losses, candidates, strict=True):
-            try:
-                fit = score_matching(
-                    seen,
-                    beta * (len(seen) / n),
-                    activation=activation,
-                    skip=skip,
-                    inward_tails=inward_tails,
+    with Bar(progress, "choose_weight_decay", "fit", count * len(candidates)) as bar:
+        for fold in range(count):
+            seen, unseen = sample[owner != fold], sample[owner == fold]
+            if skip and (seen == seen[0]).all():
+                raise ValueError(
+                    "a skip connection needs at least two distinct points; without fold "
+                    f"{fold + 1} of {count} only {seen[0]:g} is left, {len(seen)} times: "
+                    "other folds may do, or no skip connection"
                 )
-            except NotCertifiedError as error:
-                refusal, row[:] = error, np.nan  # this candidate is out, the others go on
-            else:
-                row[owner == fold] = pointwise_loss(fit.score, unseen)
+            _check_candidates(candidates, seen, n, activation, skip)
+            for row, beta in bar.over(zip(losses, candidates, strict=True)):
+                try:
+                    fit = score_matching(
+                        seen,
+                        beta * (len(seen) / n),
+                        activation=activation,
+                        skip=skip,
+                        inward_tails=inward_tails,
+                    )
+                except NotCertifiedError as error:
+                    refusal, row[:] = error, np.nan  # this candidate is out, the others go on
+                else:
+                    row[owner == fold] = pointwise_loss(fit.score, unseen)
     refused = np.isnan(losses).any(axis=1)
     if refused.all():
         raise NotCertifiedError(f"no candidate could be certified on all folds; the last: {refusal}")

@@ -13,12 +13,13 @@ from contextlib import suppress
 from functools import cached_property
 from itertools import chain
 from math import isfinite
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from .._memory import keep_freed_memory
+from .._progress import Bar
 from .._results import result
 from .._validation import Activation, FloatArray, as_activation, as_flag, as_sample, as_weight_decay
 from ..certificates import Certificate, NotCertifiedError
@@ -37,7 +38,7 @@ from .inward_tails import priced_solution
 from .kink_network import KinkNetwork
 from .network_certificates import sizes_of_scores
 from .piecewise_linear import PiecewiseLinearScore
-from .problem import LineProblem, Sample, SplineClaim, TailPrices, check_minimum, line_problem
+from .problem import LineProblem, Sample, SplineClaim, TailPrices, check_minimum, line_problem, not_none
 from .sharpening import sharpened
 from .spline_certificates import Verdict
 
@@ -322,6 +323,7 @@ def score_matching_path(
     skip: bool = False,
     sample_weight: ArrayLike | None = None,
     inward_tails: bool = False,
+    progress: bool = False,
 ) -> list[UnivariateScore]:
     r"""Train at many weight decays, each time starting from the optimum before.
 
@@ -340,6 +342,8 @@ def score_matching_path(
         of points, in the thresholds of the weight decay, too.
     inward_tails : bool
         Whether neither outer slope of the score may be above zero.
+    progress : bool
+        Whether to show a bar that counts finished fits.
 
     Returns
     -------
@@ -367,11 +371,21 @@ def score_matching_path(
     problems = [LineProblem(sample, as_weight_decay(beta), *kind, prices) for beta in decays]
     for problem in problems:
         check_minimum(problem)
-    if len(problems) == 1 or len(sample.points) == 1 or prices:
-        return [_trained(problem) for problem in problems]
-    keep_freed_memory()
-    with ThreadPoolExecutor(1) as pool:  # one fit is finished and certified while the next is sought
-        return _none_lost([pool.submit(_certified, *parts) for parts in _solved(problems)])
+    with Bar(progress, "score_matching_path", "fit", len(problems)) as bar:
+        if len(problems) == 1 or len(sample.points) == 1:
+            return [_trained(problem) for problem in bar.over(problems)]
+        keep_freed_memory()
+
+        def finished(problem: LineProblem, *found: Any) -> UnivariateScore:
+            try:
+                return _certified(problem, *found) if found else _trained(problem)
+            finally:
+                bar.done()
+
+        # One fit is finished and certified while the next is sought.
+        jobs = ((problem,) for problem in problems) if prices else _solved(problems)
+        with ThreadPoolExecutor(1) as pool:
+            return _none_lost([pool.submit(finished, *job) for job in jobs])
 
 
 def _trained(problem: LineProblem) -> UnivariateScore:
@@ -483,7 +497,7 @@ def denoising_score_matching(
     >>> fit.certificate.holds
     True
     """
-    labels = as_sample(targets, "targets")  # None, too, is refused
+    labels = not_none(targets)
     return _trained(
         line_problem(
             x_noisy,

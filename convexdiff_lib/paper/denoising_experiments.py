@@ -14,8 +14,9 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from .._optional import needed
+from .._progress import Bar
 from .._results import result
-from .._validation import Activation, FloatArray, as_count, as_generator
+from .._validation import Activation, FloatArray, as_count, as_flag, as_generator
 from ..datasets import perturb, standard_normal
 from ..line.piecewise_linear import PiecewiseLinearScore
 from ..line.training import UnivariateScore, denoising_score_matching
@@ -111,9 +112,14 @@ class DenoisingSetting:
         return [(x, -targets) for x, targets in pairs] if self.printed_sign else pairs
 
     def fits(
-        self, pairs: Sequence[_Pair], *, activation: Activation = "relu", skip: bool = False
+        self,
+        pairs: Sequence[_Pair],
+        *,
+        activation: Activation = "relu",
+        skip: bool = False,
+        progress: bool = False,
     ) -> list[UnivariateScore]:
-        """Return the certified optimum of every level.
+        """Return the certified optimum of every level; with ``progress`` a bar counts levels.
 
         Examples
         --------
@@ -122,10 +128,11 @@ class DenoisingSetting:
         >>> all(fit.certificate.holds for fit in fits)
         True
         """
-        return [
-            denoising_score_matching(x, targets, self.beta, activation=activation, skip=skip)
-            for x, targets in pairs
-        ]
+        with Bar(progress, "fits", "level", len(pairs)) as bar:
+            return [
+                denoising_score_matching(x, targets, self.beta, activation=activation, skip=skip)
+                for x, targets in bar.over(pairs)
+            ]
 
     def trainings(
         self,
@@ -137,8 +144,11 @@ class DenoisingSetting:
         n_trials: int = 10,
         n_epochs: int = 200,
         seed: int = 0,
+        progress: bool = False,
     ) -> list[AdamRuns]:
         """Train at every level with Adam, all trials of a level at once; the starts come from ``seed``.
+
+        With ``progress`` a bar counts levels.
 
         Examples
         --------
@@ -148,21 +158,22 @@ class DenoisingSetting:
         [(2,), (2,)]
         """
         starts = torch.Generator().manual_seed(seed)
-        return [
-            train_denoising(
-                x,
-                targets,
-                self.beta,
-                activation=activation,
-                skip=skip,
-                width=self.width,
-                n_trials=n_trials,
-                n_epochs=n_epochs,
-                learning_rate=learning_rate,
-                generator=starts,
-            )
-            for x, targets in pairs
-        ]
+        with Bar(progress, "trainings", "level", len(pairs)) as bar:
+            return [
+                train_denoising(
+                    x,
+                    targets,
+                    self.beta,
+                    activation=activation,
+                    skip=skip,
+                    width=self.width,
+                    n_trials=n_trials,
+                    n_epochs=n_epochs,
+                    learning_rate=learning_rate,
+                    generator=starts,
+                )
+                for x, targets in bar.over(pairs)
+            ]
 
 
 @result
@@ -248,6 +259,7 @@ def anneal(
     n_chains: int = 20_000,
     *,
     exact: bool = True,
+    progress: bool = False,
 ) -> AnnealedSamples:
     """Run annealed Langevin dynamics from the uniform law on [-1, 1], as chains and as an exact law.
 
@@ -261,6 +273,8 @@ def anneal(
         At least 1.
     exact : bool
         Whether to compute the exact law too.
+    progress : bool
+        Whether to show a bar that counts levels, of the chains and of their law.
 
     Returns
     -------
@@ -284,11 +298,13 @@ def anneal(
     if len(scores) != len(setting.sigmas):
         raise ValueError(f"scores must hold one score per level, {len(setting.sigmas)}; got {len(scores)}")
     x = as_generator(rng).uniform(-1, 1, as_count(n_chains, "n_chains", minimum=1))
-    for score, eta in zip(scores, setting.etas, strict=True):
-        for _ in range(setting.n_steps_each):
-            x = langevin_dynamics(_stopped(score), x, step_size=float(eta), n_steps=1, rng=rng)
-            x = np.clip(x, -_FAR, _FAR)
-    return AnnealedSamples(x, _exact_law(scores, setting) if exact else None)
+    as_flag(exact, "exact")
+    with Bar(progress, "anneal", "level", len(scores) * (2 if exact else 1)) as bar:
+        for score, eta in bar.over(zip(scores, setting.etas, strict=True)):
+            for _ in range(setting.n_steps_each):
+                x = langevin_dynamics(_stopped(score), x, step_size=float(eta), n_steps=1, rng=rng)
+                x = np.clip(x, -_FAR, _FAR)
+        return AnnealedSamples(x, _exact_law(scores, setting, bar) if exact else None)
 
 
 def _stopped(score: _Score) -> _Score:
@@ -296,9 +312,9 @@ def _stopped(score: _Score) -> _Score:
     return lambda x: np.clip(score(x), -_FAR, _FAR)
 
 
-def _exact_law(scores: Sequence[_Score], setting: DenoisingSetting) -> GridLaw | None:
+def _exact_law(scores: Sequence[_Score], setting: DenoisingSetting, bar: Bar) -> GridLaw | None:
     law = GridLaw.uniform(-1.0, 1.0, nodes=_NODES)
-    for score, eta in zip(scores, setting.etas, strict=True):
+    for score, eta in bar.over(zip(scores, setting.etas, strict=True)):
         try:
             law = propagate(law, score, step_size=float(eta), n_steps=setting.n_steps_each, max_loss=1.0)
         except GridTooCoarseError:

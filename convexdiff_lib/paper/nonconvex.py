@@ -6,12 +6,13 @@ This is the standing falsifier.  Whatever Adam finds is a network, so its loss, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from .._optional import needed
+from .._progress import Bar
 from .._results import result
 from .._validation import (
     Activation,
@@ -75,6 +76,7 @@ def train_score_matching(
     learning_rate: float = 1e-2,
     generator: torch.Generator,
     device: torch.device | str = "cpu",
+    progress: bool = False,
 ) -> AdamRuns:
     r"""Train by full-batch Adam on the score-matching loss (2), from random starts.
 
@@ -94,6 +96,8 @@ def train_score_matching(
         Source of the random starts, on the CPU, so that they are the same on every device.
     device : torch.device or str
         Where to train; "cuda" for a GPU.
+    progress : bool
+        Whether to show a bar that counts epochs.
 
     Returns
     -------
@@ -129,6 +133,7 @@ def train_score_matching(
         learning_rate=learning_rate,
         generator=generator,
         device=device,
+        bar=Bar(progress, "train_score_matching", "epoch", n_epochs),
     )
 
 
@@ -145,6 +150,7 @@ def train_denoising(
     learning_rate: float = 1e-2,
     generator: torch.Generator,
     device: torch.device | str = "cpu",
+    progress: bool = False,
 ) -> AdamRuns:
     r"""Train by full-batch Adam on the denoising loss (27), from random starts.
 
@@ -164,6 +170,8 @@ def train_denoising(
         Source of the random starts, on the CPU, so that they are the same on every device.
     device : torch.device or str
         Where to train; "cuda" for a GPU.
+    progress : bool
+        Whether to show a bar that counts epochs.
 
     Returns
     -------
@@ -204,6 +212,7 @@ def train_denoising(
         learning_rate=learning_rate,
         generator=generator,
         device=device,
+        bar=Bar(progress, "train_denoising", "epoch", n_epochs),
     )
 
 
@@ -221,6 +230,7 @@ def _train(
     learning_rate: float,
     generator: torch.Generator,
     device: torch.device | str,
+    bar: Bar,
 ) -> AdamRuns:
     """Check the options, run Adam on `_losses`, and judge the best networks by ``loss_of``."""
     as_flag(skip, "skip")
@@ -228,12 +238,13 @@ def _train(
     data = torch.as_tensor(sample, device=device)
     targets = None if labels is None else torch.as_tensor(labels, device=device)
     parameters = [_on(device, part) for part in _random_start(n_trials, width, skip, generator)]
-    history, best = _adam(
-        parameters,
-        lambda: _losses(parameters, data, decay, activation, targets),
-        n_epochs,
-        learning_rate,
-    )
+    with bar:
+        history, best = _adam(
+            parameters,
+            lambda: _losses(parameters, data, decay, activation, targets),
+            bar.over(range(n_epochs)),
+            learning_rate,
+        )
     networks = _as_networks(best, activation)
     last = _as_networks(parameters, activation)
     return AdamRuns(history, networks, last, np.array([loss_of(net) for net in networks]))
@@ -253,7 +264,7 @@ def _check_options(
 def _adam(
     parameters: list[torch.Tensor],
     losses_now: Callable[[], torch.Tensor],
-    n_epochs: int,
+    epochs: Iterable[int],
     learning_rate: float,
 ) -> tuple[FloatArray, list[torch.Tensor]]:
     """Return the losses before every step, and the best parameters that each trial met."""
@@ -261,11 +272,11 @@ def _adam(
     optimiser = torch.optim.Adam([p for p in parameters if p.requires_grad], lr=learning_rate)
     best = [p.detach().clone() for p in parameters]
     n_trials = len(best[0])
-    history = np.empty((n_epochs, n_trials))
+    history: list[FloatArray] = []
     lowest = torch.full((n_trials,), torch.inf, dtype=torch.float64, device=device)
-    for epoch in range(n_epochs):
+    for _ in epochs:
         losses = losses_now()
-        history[epoch] = losses.detach().cpu().numpy()
+        history.append(_as_array(losses))
         better = losses.detach() < lowest
         lowest = torch.where(better, losses.detach(), lowest)
         for kept, current in zip(best, parameters, strict=True):
@@ -273,7 +284,7 @@ def _adam(
         optimiser.zero_grad()
         losses.sum().backward()
         optimiser.step()
-    return history, best
+    return np.array(history), best
 
 
 def _refined(
@@ -369,6 +380,7 @@ def train_multivariate(
     refine: int = 0,
     generator: torch.Generator,
     device: torch.device | str = "cpu",
+    progress: bool = False,
 ) -> AdamRuns:
     r"""Train networks in any dimension by full-batch Adam, from random starts.
 
@@ -393,6 +405,8 @@ def train_multivariate(
         Source of the random starts, on the CPU, so that they are the same on every device.
     device : torch.device or str
         Where to train; "cuda" for a GPU.
+    progress : bool
+        Whether to show a bar that counts epochs.
 
     Returns
     -------
@@ -420,6 +434,7 @@ def train_multivariate(
     as_flag(biases, "biases")
     _check_options(activation, learning_rate, generator, width=width, n_trials=n_trials, n_epochs=n_epochs)
     more = as_count(refine, "refine")
+    bar = Bar(progress, "train_multivariate", "epoch", n_epochs)
     data, d = torch.as_tensor(points, device=device), points.shape[1]
     goal = None if labels is None else torch.as_tensor(labels, device=device)
     outer, inner = 1 / np.sqrt(d), 1 / np.sqrt(width)
@@ -445,7 +460,8 @@ def train_multivariate(
         divergence = torch.einsum("tnm,tm->t", slope.to(pre.dtype), (u * alpha).sum(dim=2))
         return (0.5 * fitted**2).sum(dim=(1, 2)) + divergence + cost
 
-    history, best = _adam(parameters, losses_now, n_epochs, learning_rate)
+    with bar:
+        history, best = _adam(parameters, losses_now, bar.over(range(n_epochs)), learning_rate)
     if more:
         best = _refined(parameters, best, losses_now, more)
 

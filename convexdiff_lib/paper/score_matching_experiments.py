@@ -141,6 +141,7 @@ def run_experiment(
     width: int = 100,
     seed: int = 0,
     step_size: float = _STEP_SIZE,
+    progress: bool = False,
 ) -> Experiment:
     """Run one experiment of `SETTINGS`.
 
@@ -156,6 +157,8 @@ def run_experiment(
         Of the data, the chains and the starts of Adam.
     step_size : float
         Of Langevin dynamics.
+    progress : bool
+        Whether to show bars, one after the other: of Adam, of the chains, of their exact law.
 
     Returns
     -------
@@ -182,8 +185,10 @@ def run_experiment(
         beta = largest_b(x, setting.activation, setting.skip) + (1.0 if setting.skip else -1.0)
     fit = score_matching(x, beta, **kind)
     starts = torch.Generator().manual_seed(seed)
-    runs = train_score_matching(x, beta, width=width, n_epochs=n_epochs, generator=starts, **kind)
-    steps: dict[str, Any] = {"step_size": step_size, "n_steps": _STEPS}
+    runs = train_score_matching(
+        x, beta, width=width, n_epochs=n_epochs, generator=starts, progress=progress, **kind
+    )
+    steps: dict[str, Any] = {"step_size": step_size, "n_steps": _STEPS, "progress": progress}
     chains = langevin_dynamics(fit, noise.uniform(-10, 10, n_chains), rng=noise, **steps)
     begin = GridLaw.uniform(-10.0, 10.0, nodes=_NODES)
     log_density: Callable[[FloatArray], FloatArray] = setting.law.log_density

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._optional import needed
+from .._progress import Bar
 from .._results import result
 from .._validation import FloatArray, as_count, as_generator, as_positive
 from ..datasets import Spiral, perturb
@@ -120,9 +121,17 @@ class SpiralSetting:
         )
 
     def train(
-        self, X: ArrayLike, targets: ArrayLike, *, width: int, n_trials: int, n_epochs: int, seed: int
+        self,
+        X: ArrayLike,
+        targets: ArrayLike,
+        *,
+        width: int,
+        n_trials: int,
+        n_epochs: int,
+        seed: int,
+        progress: bool = False,
     ) -> AdamRuns:
-        r"""Train the same networks by Adam: p = 2, biases free.
+        r"""Train the same networks by Adam: p = 2, biases free; with ``progress`` a bar counts epochs.
 
         Losses of the result are half of those of the wedge program, with :math:`\beta = \lambda`.
 
@@ -143,6 +152,7 @@ class SpiralSetting:
             n_trials=n_trials,
             n_epochs=n_epochs,
             generator=generator,
+            progress=progress,
         )
 
 
@@ -201,6 +211,7 @@ def anneal_in_the_plane(
     n_samples: int = 500,
     *,
     reach: float = 10.0,
+    progress: bool = False,
 ) -> list[FloatArray]:
     r"""Run annealed Langevin dynamics from the uniform law on a square.
 
@@ -214,6 +225,8 @@ def anneal_in_the_plane(
         The paper's: 500.
     reach : float
         The square is [-reach, reach] x [-reach, reach].  The paper's: 10.
+    progress : bool
+        Whether to show a bar that counts levels.
 
     Returns
     -------
@@ -240,14 +253,14 @@ def anneal_in_the_plane(
         raise ValueError(f"denoisers must hold one per level, {len(levels)}; got {len(denoisers)}")
     side, count = as_positive(reach, "reach"), as_count(n_samples, "n_samples", minimum=1)
     positions = [as_generator(rng).uniform(-side, side, (count, 2))]
-    for denoise, sigma, eta, n_steps in zip(
-        denoisers, levels, setting.etas, setting.n_steps_each, strict=True
-    ):
-        # eta times the score is (eta / sigma) times what the network gives.
-        score = _scaled(denoise, 1 / sigma)
-        positions.append(
-            langevin_dynamics(score, positions[-1], step_size=float(eta), n_steps=n_steps, rng=rng)
-        )
+    each = zip(denoisers, levels, setting.etas, setting.n_steps_each, strict=True)
+    with Bar(progress, "anneal_in_the_plane", "level", len(levels)) as bar:
+        for denoise, sigma, eta, n_steps in bar.over(each):
+            # eta times the score is (eta / sigma) times what the network gives.
+            score = _scaled(denoise, 1 / sigma)
+            positions.append(
+                langevin_dynamics(score, positions[-1], step_size=float(eta), n_steps=n_steps, rng=rng)
+            )
     return positions
 
 

@@ -22,6 +22,7 @@ import scipy.fft
 from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 
+from .._progress import Bar
 from .._results import result
 from .._validation import FloatArray, as_count, as_finite, as_numbers, as_positive, as_sample
 from .langevin import annealed_steps
@@ -332,8 +333,11 @@ def propagate(
     step_size: float,
     n_steps: int,
     max_loss: float = 1e-10,
+    progress: bool = False,
 ) -> GridLaw:
     """Return the law of the last iterate; arguments and errors as in `langevin_laws`.
+
+    With ``progress`` a bar counts steps.
 
     Examples
     --------
@@ -342,8 +346,10 @@ def propagate(
     >>> round(propagate(start, np.negative, step_size=0.5, n_steps=2).mean, 9)
     0.5
     """
-    for later in langevin_laws(law, score, step_size=step_size, n_steps=n_steps, max_loss=max_loss):
-        law = later
+    laws = langevin_laws(law, score, step_size=step_size, n_steps=n_steps, max_loss=max_loss)
+    with Bar(progress, "propagate", "step", n_steps) as bar:
+        for later in bar.over(laws):
+            law = later
     return law
 
 
@@ -382,10 +388,12 @@ def averaged_law(
     step_size: float,
     n_steps: int,
     max_loss: float = 1e-10,
+    progress: bool = False,
 ) -> GridLaw:
     r"""Return the average :math:`T^{-1} \sum_{t=1}^T \mu_t` of the laws of the first T iterates (Theorem 2).
 
-    Arguments and errors as in `langevin_laws`; n_steps has to be at least 1.
+    Arguments and errors as in `langevin_laws`; n_steps has to be at least 1.  With ``progress`` a bar counts
+    steps.
 
     Examples
     --------
@@ -396,8 +404,9 @@ def averaged_law(
     """
     as_count(n_steps, "n_steps", 1)
     laws = langevin_laws(law, score, step_size=step_size, n_steps=n_steps, max_loss=max_loss)
-    for average in running_averages(laws):
-        law = average
+    with Bar(progress, "averaged_law", "step", n_steps) as bar:
+        for average in bar.over(running_averages(laws)):
+            law = average
     return law
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._memory import keep_freed_memory
+from .._progress import Bar
 from .._validation import FloatArray, as_count, as_generator, as_points, as_positive, as_sample
 
 if TYPE_CHECKING:  # PyTorch takes seconds to import; a tensor brings it along
@@ -27,6 +28,7 @@ def langevin_dynamics(
     step_size: float,
     n_steps: int,
     rng: torch.Generator,
+    progress: bool = False,
 ) -> torch.Tensor: ...
 
 
@@ -38,11 +40,18 @@ def langevin_dynamics(
     step_size: float,
     n_steps: int,
     rng: np.random.Generator,
+    progress: bool = False,
 ) -> FloatArray: ...
 
 
 def langevin_dynamics(
-    score: Callable[[Any], Any], x0: Any, *, step_size: float, n_steps: int, rng: Any
+    score: Callable[[Any], Any],
+    x0: Any,
+    *,
+    step_size: float,
+    n_steps: int,
+    rng: Any,
+    progress: bool = False,
 ) -> Any:
     r"""Run unadjusted Langevin dynamics from every starting point at once (Algorithm 2 of the paper).
 
@@ -63,6 +72,8 @@ def langevin_dynamics(
         Number of steps, at least 0.
     rng : numpy.random.Generator, or torch.Generator
         Of NumPy for arrays, of PyTorch and on the same device for tensors.
+    progress : bool
+        Whether to show a bar that counts steps.
 
     Returns
     -------
@@ -92,8 +103,14 @@ def langevin_dynamics(
     eta, steps = as_positive(step_size, "step_size"), as_count(n_steps, "n_steps")
     if not callable(score):
         raise TypeError(f"score must be callable; got {score!r:.80}")
+    with Bar(progress, "langevin_dynamics", "step", steps) as bar:
+        return _walked(score, x0, eta, steps, rng, bar)
+
+
+def _walked(score: Callable[[Any], Any], x0: Any, eta: float, steps: int, rng: Any, bar: Bar) -> Any:
+    """Take the steps, and count them."""
     x, taken, draw = _on_tensors(x0, rng) if hasattr(x0, "new_empty") else _on_arrays(x0, rng)
-    for _ in range(steps):
+    for _ in bar.over(range(steps)):
         drift = taken(score(x))
         if drift.shape != x.shape:
             raise ValueError(
@@ -161,6 +178,7 @@ def annealed_langevin_dynamics(
     step_size: float,
     n_steps_each: int | Sequence[int],
     rng: torch.Generator,
+    progress: bool = False,
 ) -> torch.Tensor: ...
 
 
@@ -173,6 +191,7 @@ def annealed_langevin_dynamics(
     step_size: float,
     n_steps_each: int | Sequence[int],
     rng: np.random.Generator,
+    progress: bool = False,
 ) -> FloatArray: ...
 
 
@@ -184,6 +203,7 @@ def annealed_langevin_dynamics(
     step_size: float,
     n_steps_each: int | Sequence[int],
     rng: Any,
+    progress: bool = False,
 ) -> Any:
     r"""Run Langevin dynamics with the score of each noise level in turn, from the largest to the smallest.
 
@@ -211,6 +231,8 @@ def annealed_langevin_dynamics(
         Number of steps at every level, or one number per level; each at least 0.
     rng : numpy.random.Generator, or torch.Generator
         As for `langevin_dynamics`.
+    progress : bool
+        Whether to show a bar that counts steps, of all levels together.
 
     Returns
     -------
@@ -244,9 +266,11 @@ def annealed_langevin_dynamics(
     >>> bool(0.9 < x.std() < 1.4)
     True
     """
-    x = x0
-    for score, eta, n_steps in annealed_steps(scores, sigmas, step_size=step_size, n_steps_each=n_steps_each):
-        x = langevin_dynamics(score, x, step_size=eta, n_steps=n_steps, rng=rng)
+    levels = annealed_steps(scores, sigmas, step_size=step_size, n_steps_each=n_steps_each)
+    x, total = x0, sum(n_steps for _, _, n_steps in levels)
+    with Bar(progress, "annealed_langevin_dynamics", "step", total) as bar:
+        for score, eta, n_steps in levels:
+            x = _walked(score, x, eta, n_steps, rng, bar)
     return x
 
 

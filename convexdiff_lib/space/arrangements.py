@@ -12,7 +12,6 @@ their own, in one dimension less.  Every sign is certain: where rounding could m
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import combinations, islice, product
@@ -23,13 +22,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linprog
 
+from .._progress import QUIET, Bar
 from .._results import result
 from .._validation import (
     Activation,
     FloatArray,
     as_activation,
     as_count,
-    as_flag,
     as_generator,
     as_matrix,
     as_memory_limit,
@@ -130,7 +129,7 @@ def count_bound(n: int, r: int) -> float:
     return 2 * r * (e * (n - 1) / r) ** r
 
 
-def count_chambers(X: ArrayLike) -> int:
+def count_chambers(X: ArrayLike, *, progress: bool = False) -> int:
     r"""Count the chambers of any data exactly, by deletion and restriction.
 
     Without the last hyperplane there are fewer chambers, and it cuts as many of them in two as the others
@@ -139,6 +138,8 @@ def count_chambers(X: ArrayLike) -> int:
     Parameters
     ----------
     X : array of shape (n, d)
+    progress : bool
+        Whether to show a bar that counts hyperplanes; the first have the most others left to meet.
 
     Raises
     ------
@@ -152,7 +153,9 @@ def count_chambers(X: ArrayLike) -> int:
     >>> count_chambers([[1, 0], [2, 0], [0, 1]])
     4
     """
-    return _count(_distinct_lines(_integers(as_matrix(X, "X"))))
+    lines = _distinct_lines(_integers(as_matrix(X, "X")))
+    with Bar(progress, "count_chambers", "hyperplane", len(lines)) as bar:
+        return _count(lines, bar)
 
 
 def enumerate_arrangements(
@@ -176,7 +179,7 @@ def enumerate_arrangements(
     memory_limit : float
         Bytes that the enumeration may need.
     progress : bool
-        Whether to print how far it is.
+        Whether to show a bar that counts rays; it comes before generators are sought.
 
     Returns
     -------
@@ -203,7 +206,8 @@ def enumerate_arrangements(
     """
     data = as_matrix(X, "X")
     as_activation(activation)
-    full, touches, rays = _listed(data, as_memory_limit(memory_limit), as_flag(progress, "progress"))
+    with Bar(progress, "enumerate_arrangements", "ray") as bar:
+        full, touches, rays = _listed(data, as_memory_limit(memory_limit), bar)
     generators = _inside(data, full, touches, rays)
     order = np.lexsort(full.T[::-1])
     back = np.empty_like(order)
@@ -243,7 +247,7 @@ def chamber_signs(X: ArrayLike, *, memory_limit: float = 4e9) -> Signs:
     >>> len(chamber_signs([[0.1, 0.2, 0.7], [0.3, 0.6, 2.1], [1.0, 0.0, 0.0]]))
     8
     """
-    return _listed(as_matrix(X, "X"), as_memory_limit(memory_limit), False)[0]
+    return _listed(as_matrix(X, "X"), as_memory_limit(memory_limit), QUIET)[0]
 
 
 def printed_patterns(X: ArrayLike) -> NDArray[np.bool_]:
@@ -401,7 +405,7 @@ def _restricted(rows: Ints, wall: list[int]) -> Ints:
     return sign * (wall[p] * rows[:, others] - rows[:, [p]] * normal)
 
 
-def _count(lines: frozenset[tuple[int, ...]]) -> int:
+def _count(lines: frozenset[tuple[int, ...]], bar: Bar = QUIET) -> int:
     total, rest = 0, sorted(lines)
     while rest:
         wall = rest.pop()
@@ -409,6 +413,7 @@ def _count(lines: frozenset[tuple[int, ...]]) -> int:
             total += _count(_distinct_lines(_restricted(np.array(rest, dtype=object), list(wall))))
         else:
             total += 1
+        bar.done()
     return total + 1
 
 
@@ -430,10 +435,10 @@ def _faces(lines: Ints) -> set[tuple[int, ...]]:
 def _signs_of(rows: Ints) -> Signs:
     """Sign vectors of the chambers of rows none of which is zero."""
     lines, place, facing = _merged(rows[:, _independent_columns(rows)])
-    return _chambers(lines, False)[0][:, place] * facing
+    return _chambers(lines, QUIET)[0][:, place] * facing
 
 
-def _chambers(lines: Ints, progress: bool) -> tuple[Signs, NDArray[np.intp], FloatArray]:
+def _chambers(lines: Ints, bar: Bar) -> tuple[Signs, NDArray[np.intp], FloatArray]:
     """Sign vectors of the chambers of distinct lines that span; which rays they touch; the rays."""
     m, r = lines.shape
     if not r:
@@ -441,7 +446,7 @@ def _chambers(lines: Ints, progress: bool) -> tuple[Signs, NDArray[np.intp], Flo
     packed, owners, rays = [], [], []
     degenerate: set[bytes] = set()
     count = 0
-    for subsets in _blocks(m, r - 1, progress):
+    for subsets in _blocks(m, r - 1, bar):
         vectors, signs = _rays(lines, subsets)
         zeros = (signs == 0).sum(axis=1)
         plain = zeros == r - 1
@@ -472,29 +477,26 @@ def _chambers(lines: Ints, progress: bool) -> tuple[Signs, NDArray[np.intp], Flo
     return signs, np.column_stack([chamber, np.concatenate(owners)]), _unit(np.concatenate(rays))
 
 
-def _listed(
-    data: FloatArray, memory_limit: float, progress: bool
-) -> tuple[Signs, NDArray[np.intp], FloatArray]:
+def _listed(data: FloatArray, memory_limit: float, bar: Bar) -> tuple[Signs, NDArray[np.intp], FloatArray]:
     """Sign vectors of all rows; which rays the chambers touch; the rays, in the span of the data."""
     whole = _integers(data)
     basis = _independent_columns(whole)
     lines, place, facing = _merged(whole[:, basis])
     rank = len(basis)
     _check_memory(len(data), len(lines), data.shape[1], rank, memory_limit)
-    signs, touches, rays = _chambers(lines, progress)
+    signs, touches, rays = _chambers(lines, bar)
     full = np.ones((len(signs), len(data)), dtype=np.int8)
     full[:, place >= 0] = (signs[:, place] * facing)[:, place >= 0] if rank else 1
     return full, touches, _unit(rays @ _row_space(data, basis))
 
 
-def _blocks(m: int, size: int, progress: bool) -> Iterator[NDArray[np.intp]]:
+def _blocks(m: int, size: int, bar: Bar) -> Iterator[NDArray[np.intp]]:
     """All subsets of a size, a block at a time."""
-    subsets, done, total = combinations(range(m), size), 0, comb(m, size)
+    subsets = combinations(range(m), size)
+    bar.expect(comb(m, size))
     while block := list(islice(subsets, _BLOCK)):
         yield np.array(block, dtype=np.intp).reshape(len(block), size)
-        done += len(block)
-        if progress:
-            print(f"\rrays: {done:,} of {total:,}", end="" if done < total else "\n", file=sys.stderr)
+        bar.done(len(block))
 
 
 def _rays(lines: Ints, subsets: NDArray[np.intp]) -> tuple[FloatArray, Signs]:

@@ -25,6 +25,7 @@ from math import comb
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .._progress import QUIET, Bar
 from .._results import result
 from .._validation import FloatArray, as_data, as_flag, as_matrix, as_memory_limit, as_positive
 from ..certificates import SCORE_TOLERANCE_BY_LOSS, Certificate, NotCertifiedError, score_error_in_space
@@ -36,6 +37,7 @@ from .planar import response_peaks
 
 __all__ = ["WedgeScore", "certify_wedge", "largest_response", "wedge_denoising", "wedge_directions"]
 
+_BLOCK = 4096  # sets of rows at once, whose minors stay in the cache
 _DEPENDENT = 1e-12  # a cross product below this share of the product of lengths is zero
 _ROUNDS = 60
 _NEWCOMERS = 60
@@ -96,7 +98,13 @@ class WedgeScore:
 
 
 def wedge_directions(
-    X: ArrayLike, *, p: int = 2, both: bool = True, basis: bool | None = None, memory_limit: float = 2e9
+    X: ArrayLike,
+    *,
+    p: int = 2,
+    both: bool = True,
+    basis: bool | None = None,
+    memory_limit: float = 2e9,
+    progress: bool = False,
 ) -> FloatArray:
     r"""Return the directions orthogonal to d - 1 rows, of p-norm one.
 
@@ -110,6 +118,8 @@ def wedge_directions(
         Whether the standard basis vectors count as rows; by default for p = 1.
     memory_limit : float
         Bytes that the kernel of n rows and all directions may need.
+    progress : bool
+        Whether to show a bar that counts sets of rows.
 
     Returns
     -------
@@ -130,7 +140,9 @@ def wedge_directions(
     as_flag(both, "both")
     with_basis = (p == 1) if basis is None else as_flag(basis, "basis")
     limit = as_memory_limit(memory_limit)
-    return _directions(rows, p, both, np.eye(rows.shape[1]) if with_basis else None, None, limit)
+    added = np.eye(rows.shape[1]) if with_basis else None
+    with Bar(progress, "wedge_directions", "set") as bar:
+        return _directions(rows, p, both, added, None, limit, bar)
 
 
 def _directions(
@@ -140,6 +152,7 @@ def _directions(
     basis: FloatArray | None,
     penalised: slice | None,
     memory_limit: float = 2e9,
+    bar: Bar = QUIET,
 ) -> FloatArray:
     n, d = rows.shape
     lines = rows[rows.any(axis=1)]
@@ -153,7 +166,12 @@ def _directions(
             f"{8e-9 * n * count:,.1f} GB; memory_limit is {memory_limit / 1e9:g} GB"
         )
     subsets = np.array(list(combinations(range(len(lines)), d - 1)), dtype=np.intp).reshape(-1, d - 1)
-    wedges = cross_product(lines[subsets]).astype(np.float64)
+    bar.expect(len(subsets))
+    wedges = np.empty((len(subsets), d))
+    for start in range(0, len(subsets), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        wedges[block] = cross_product(lines[subsets[block]])
+        bar.done(len(wedges[block]))
     wedges = wedges[np.linalg.norm(wedges, axis=1) > _DEPENDENT]
     size = np.linalg.norm(wedges[:, penalised or slice(None)], ord=p, axis=1)
     wedges, size = wedges[size > _DEPENDENT], size[size > _DEPENDENT]

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-RESULTS = Path(__file__).parents[2] / "benchmarks" / "first_answer.json"
+from convexdiff_lib.book import stored_results
 
 
 def records(part: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(RESULTS.read_text())["records"]
+    found: list[dict[str, Any]] = stored_results("first_answer")["records"]
     return [record for record in found if record["part"] == part]
 
 

@@ -1,6 +1,7 @@
 """What the README and the landing page tell people to type does work."""
 
 import re
+import subprocess
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 import convexdiff_lib
+from tools import toc
 
 ROOT = Path(__file__).parents[2]
 PAGES = ["README.md", "index.md"]
@@ -53,6 +55,25 @@ def test_named_files_exist() -> None:
     paths = [path for match in named for path in match if path and "NAME" not in path]
     assert len(paths) >= 8
     assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_the_table_of_folders_has_every_folder() -> None:
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    folders = {line.split("/")[0] for line in tracked.splitlines() if "/" in line}
+    (_, table) = (ROOT / "README.md").read_text("utf-8").split("\n| where | what |\n")
+    named = set(re.findall(r"`(\w+)/`", table.partition("\n\n")[0]))
+    assert named == {folder for folder in folders if not folder.startswith(".")}
+
+
+def test_files_at_the_top_are_settings_pages_or_what_everybody_looks_for_there() -> None:
+    """Of what is at the top of the repository the book's pages are in its table of contents."""
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    files = {line for line in tracked.splitlines() if "/" not in line and not line.startswith(".")}
+    pages = {f"{page}.md" for page in toc.pages() if "/" not in page}
+    settings = {"Makefile", "pyproject.toml", "requirements.txt", "conftest.py"}
+    settings |= {"_config.yml", "_toc.yml", "references.bib"}
+    about = {"README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "CITATION.cff"}
+    assert files == pages | settings | about
 
 
 @pytest.mark.parametrize("page", ["README.md", "reference.md"])

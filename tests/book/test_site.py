@@ -61,6 +61,7 @@ def test_page(opened: Opened, request: pytest.FixtureRequest) -> None:
         "pictures not loaded": page.evaluate(PICTURES_NOT_LOADED),
         "pictures not described": [src for src, alt in page.evaluate(PICTURES) if not describes(alt, src)],
         "pale text": page.evaluate(PALE_TEXT),
+        "opened, not saved": page.evaluate(OPENED_NOT_SAVED),
     }
     assert {fault: places for fault, places in faults.items() if places} == {}
     assert page.locator("html").get_attribute("data-theme") == theme
@@ -83,6 +84,11 @@ UNTYPESET_MATHEMATICS = """() => [
 ]"""
 
 PICTURES = """() => [...document.querySelectorAll('article img')].map(e => [e.src, e.alt])"""
+
+OPENED_NOT_SAVED = """() => {
+    const links = [...document.querySelectorAll('.dropdown-menu a[href*="_sources/"]')];
+    return links.filter(a => !a.hasAttribute('download')).map(a => a.href);
+}"""
 
 PICTURES_NOT_LOADED = """() => [...document.images].filter(e => !e.naturalWidth).map(e => e.src)"""
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,13 +10,13 @@ from strategies import every_network
 
 from convexdiff_lib import denoising_score_matching, score_matching
 from convexdiff_lib._validation import Activation
+from convexdiff_lib.book import stored_results
 
-RESULTS = Path(__file__).parents[2] / "benchmarks" / "univariate.json"
 LARGE = 10**6
 
 
 def records() -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(RESULTS.read_text())["records"]
+    found: list[dict[str, Any]] = stored_results("univariate")["records"]
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,9 @@ from strategies import (
 from convexdiff_lib import (
     NotCertifiedError,
     UnivariateScore,
+    _validation,
     denoising_loss,
+    denoising_path,
     denoising_score_matching,
 )
 from convexdiff_lib._validation import Activation, FloatArray
@@ -379,3 +382,20 @@ def test_data_are_left_alone() -> None:
     again = denoising_score_matching(*kept, 0.1)
     assert fit(kept[0]).tolist() == again(kept[0]).tolist()
     assert fit.z.tolist() == again.z.tolist()
+
+
+def test_targets_are_copied_once_and_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    names, whole = [], _validation._as_floats
+
+    def told(x: Any, name: str, wanted: str) -> Any:
+        names.append(name)
+        return whole(x, name, wanted)
+
+    monkeypatch.setattr(_validation, "_as_floats", told)
+    denoising_score_matching([0.0, 1.0, 3.0], [1.0, 0.0, -1.0], 2.0)
+    assert (names.count("targets"), names.count("x_noisy")) == (1, 1)
+    denoising_path([0.0, 1.0, 3.0], [1.0, 0.0, -1.0], down_to=2.0)
+    assert (names.count("targets"), names.count("x_noisy")) == (2, 2)
+    for refused, option in ((denoising_score_matching, "beta"), (denoising_path, "down_to")):
+        with pytest.raises(ValueError, match=r"^targets must be a one-dimensional array of real .* got None"):
+            refused([0.0, 1.0, 3.0], None, **{option: 2.0})

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +13,7 @@ from strategies import NETWORKS, every_network, random_network
 
 from convexdiff_lib import UnivariateScore
 from convexdiff_lib._validation import Activation, FloatArray
+from convexdiff_lib.book import stored_results
 from convexdiff_lib.datasets import standard_normal
 from convexdiff_lib.networks import TwoLayerNetwork
 from convexdiff_lib.paper.denoising_experiments import (
@@ -30,7 +29,7 @@ PAPER = DenoisingSetting()
 RATES = (1.0, 1e-2, 1e-6)
 # W1 between the uniform law on [-1, 1], from which the samples set out, and the standard normal law.
 START = 0.29788
-STORED = json.loads((Path(__file__).parents[2] / "experiments" / "denoising.json").read_text())
+STORED = stored_results("denoising")
 
 
 def name_of(activation: Activation, skip: bool) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +10,7 @@ import pytest
 import torch
 
 from convexdiff_lib import score_matching
+from convexdiff_lib.book import stored_results
 from convexdiff_lib.datasets import paper_mixture
 from convexdiff_lib.line.closed_forms import large_weight_decay
 from convexdiff_lib.paper.nonconvex import train_score_matching
@@ -204,7 +203,7 @@ def test_an_unknown_experiment() -> None:
 
 def test_stored_readings(done: dict[str, Experiment]) -> None:
     """The first reading, made again; and no run of any reading is below the certified bound."""
-    stored = json.loads((Path(__file__).parents[2] / "experiments" / "score_matching.json").read_text())
+    stored = stored_results("score_matching")
     for name, e in done.items():
         kept = stored["readings"][0][name]
         # Three digits are stored; the runs of Adam differ by rounding over five hundred steps.

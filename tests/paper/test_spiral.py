@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +13,7 @@ from hypothesis import strategies as st
 from strategies import checked
 
 from convexdiff_lib._validation import FloatArray
+from convexdiff_lib.book import stored_results
 from convexdiff_lib.datasets import Spiral
 from convexdiff_lib.networks import TwoLayerNetwork
 from convexdiff_lib.paper.spiral_experiment import SpiralSetting, anneal_in_the_plane, likeness
@@ -22,7 +21,7 @@ from convexdiff_lib.space.group_lasso import responses
 from convexdiff_lib.space.wedge import WedgeScore, certify_wedge
 
 PAPER = SpiralSetting()
-STORED = json.loads((Path(__file__).parents[2] / "experiments" / "spiral.json").read_text())
+STORED = stored_results("spiral")
 
 
 def stored_network(record: dict[str, Any]) -> TwoLayerNetwork:

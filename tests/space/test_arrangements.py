@@ -224,8 +224,6 @@ def test_bad_limits_flags_and_pairs(bad: object) -> None:
             call(X, memory_limit=bad)  # type: ignore[operator]
     with pytest.raises(ValueError, match="memory_limit must be a positive number of bytes; got"):
         wedge_denoising(X, X, 0.1, memory_limit=bad)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="progress must be True or False; got 'no'"):
-        enumerate_arrangements(X, progress="no")  # type: ignore[arg-type]
     patterns, generators = enumerate_arrangements(X, memory_limit=np.inf)
     with pytest.raises(TypeError, match="what enumerate_arrangements returns; got a tuple"):
         coverage(X, (patterns, generators), 3, np.random.default_rng(0))  # type: ignore[arg-type]
@@ -234,11 +232,6 @@ def test_bad_limits_flags_and_pairs(bad: object) -> None:
     for rows in ([[np.nan, 1.0]], [[1j, 0]], [[True, False]], [["a", "b"]]):
         with pytest.raises(ValueError, match="rows must hold finite real numbers; got"):
             cross_product(rows)  # type: ignore[arg-type]
-
-
-def test_progress_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    enumerate_arrangements(np.eye(3), progress=True)
-    assert capsys.readouterr().err.endswith("rays: 3 of 3\n")
 
 
 def test_thin_patterns(evidence: Callable[..., Any]) -> None:
