@@ -98,7 +98,7 @@ GOOD_TESTS = [
     "def test_value():\n    assert f() <= 1",
     "def test_error():\n    with pytest.raises(ValueError):\n        f()",
     "def test_arrays():\n    np.testing.assert_array_equal(a, b)",
-    "def test_claim(evidence):\n    evidence('thm', 'gap', tolerance=1e-9).holds(gap)",
+    "def test_claim(evidence):\n    evidence('thm', 'gap', 1e-9).holds(gap)",
     "def check(a):\n    assert a <= 1\n\ndef test_helper():\n    check(1)",
 ]
 

@@ -8,6 +8,7 @@ import cvxpy as cp
 import numpy as np
 import pytest
 import torch
+from claims_witness import Evidence
 from scipy.optimize import linprog
 from sklearn.linear_model import Lasso, LassoLars
 from strategies import decay_between, random_network, threshold, two_sided_rows
@@ -77,12 +78,9 @@ def centred_distances(x: FloatArray) -> FloatArray:
     return distances - distances.mean(axis=0)
 
 
-def test_program_fast_route_and_network_agree(evidence):
-    seen = evidence(
-        "thm-univariate-abs",
-        "literal-program-equals-trained-network",
-        tolerance=1e-6,
-        why="the general-purpose solver stops at relative gaps near 1e-8 on the worst-scaled data",
+def test_program_fast_route_and_network_agree(evidence: Evidence):
+    seen = evidence("thm-univariate-abs", "literal-program-equals-trained-network", 1e-6).because(
+        "the general-purpose solver stops at relative gaps near 1e-8 on the worst-scaled data"
     )
     for seed in range(N_DATA_SETS):
         x = any_sample(seed)
@@ -92,12 +90,9 @@ def test_program_fast_route_and_network_agree(evidence):
         seen.holds(float(np.ptp(values)) / scale_of(x, fit.value))
 
 
-def test_program_equals_its_dual(evidence):
-    seen = evidence(
-        "thm-univariate-abs",
-        "strong-duality-of-the-printed-pair",
-        tolerance=1e-6,
-        why="both sides come from the general-purpose solver",
+def test_program_equals_its_dual(evidence: Evidence):
+    seen = evidence("thm-univariate-abs", "strong-duality-of-the-printed-pair", 1e-6).because(
+        "both sides come from the general-purpose solver"
     )
     for seed in range(N_DATA_SETS):
         x = any_sample(seed)
@@ -107,12 +102,9 @@ def test_program_equals_its_dual(evidence):
         seen.holds(abs(primal - dual) / scale_of(x, primal))
 
 
-def test_certificate_closes(evidence):
-    seen = evidence(
-        "thm-univariate-abs",
-        "certified-duality-gap",
-        tolerance=1e-8,
-        why="the certificate's own tolerance; the polished optimum is usually exact to rounding",
+def test_certificate_closes(evidence: Evidence):
+    seen = evidence("thm-univariate-abs", "certified-duality-gap", 1e-8).because(
+        "the certificate's own tolerance; the polished optimum is usually exact to rounding"
     )
     for seed in range(210):
         x = any_sample(seed)
@@ -121,12 +113,9 @@ def test_certificate_closes(evidence):
         seen.holds(certificate.relative_gap)
 
 
-def test_adam_is_never_below(evidence):
-    seen = evidence(
-        "thm-univariate-abs",
-        "no-trained-network-is-below",
-        tolerance=1e-9,
-        why="rounding of a sum; the residual is how far the best trained network is below the optimum",
+def test_adam_is_never_below(evidence: Evidence):
+    seen = evidence("thm-univariate-abs", "no-trained-network-is-below", 1e-9).because(
+        "rounding of a sum; the residual is how far the best trained network is below the optimum"
     )
     for seed in range(4):
         x = np.random.default_rng(seed).normal(size=15)
@@ -156,12 +145,9 @@ def test_certificate_rejects_false_answers():
         assert not certify_score_matching(x, candidate, z, beta, activation="abs").holds
 
 
-def test_the_spacing_estimate_meets_every_bound_at_one(evidence):
-    seen = evidence(
-        "lem-abs-feasible",
-        "explicit-point-meets-every-bound",
-        tolerance=1e-8,
-        why="rounding: z is as large as one over the smallest gap",
+def test_the_spacing_estimate_meets_every_bound_at_one(evidence: Evidence):
+    seen = evidence("lem-abs-feasible", "explicit-point-meets-every-bound", 1e-8).because(
+        "rounding: z is as large as one over the smallest gap"
     )
     for seed in range(40):
         x = distinct_sample(seed)
@@ -184,12 +170,9 @@ def smallest_decay(columns: FloatArray, counts: FloatArray, offset: float = 0.0)
     return float(found.fun)
 
 
-def test_nothing_is_feasible_below_one(evidence):
-    seen = evidence(
-        "lem-abs-feasible",
-        "smallest-feasible-decay-is-one",
-        tolerance=1e-6,
-        why="tolerance of the linear-programming solver",
+def test_nothing_is_feasible_below_one(evidence: Evidence):
+    seen = evidence("lem-abs-feasible", "smallest-feasible-decay-is-one", 1e-6).because(
+        "tolerance of the linear-programming solver"
     )
     for seed in range(30):
         x = distinct_sample(seed)
@@ -198,19 +181,12 @@ def test_nothing_is_feasible_below_one(evidence):
         seen.holds(abs(smallest_decay(np.hstack([distances, distances]), counts) - 1.0))
 
 
-def test_signed_rule_attains_and_printed_rule_misses(evidence):
-    right = evidence(
-        "rule-abs-reconstruction",
-        "signed-rule-attains-optimum",
-        tolerance=1e-6,
-        why="the neurons carry the solver's error in y",
+def test_signed_rule_attains_and_printed_rule_misses(evidence: Evidence):
+    right = evidence("rule-abs-reconstruction", "signed-rule-attains-optimum", 1e-6).because(
+        "the neurons carry the solver's error in y"
     )
-    printed = evidence(
-        "rule-abs-reconstruction",
-        "printed-rule-misses-optimum",
-        at_least=0.1,
-        form="printed",
-        why="in units of the larger of the optimum and the loss of the fitted Gaussian",
+    printed = evidence("rule-abs-reconstruction", "printed-rule-misses-optimum", at_least=0.1).because(
+        "in units of the larger of the optimum and the loss of the fitted Gaussian"
     )
     for seed in range(20):
         x = np.random.default_rng(seed).normal(size=4 + seed)
@@ -234,14 +210,10 @@ def lasso_objective(x: FloatArray, t: FloatArray, beta: float) -> float:
     return float(fit - 0.5 * np.sum(r**2) + (beta - 1) * np.abs(t).sum())
 
 
-def test_linear_term_is_a_regression_on_spacings(evidence):
+def test_linear_term_is_a_regression_on_spacings(evidence: Evidence):
     identity = evidence(
-        "ours-spacing-lasso",
-        "linear-term-is-minus-the-correlation-with-the-responses",
-        tolerance=1e-12,
-        form="ours",
-        why="rounding, relative to the sum of the sizes of the terms",
-    )
+        "ours-spacing-lasso", "linear-term-is-minus-the-correlation-with-the-responses", 1e-12
+    ).because("rounding, relative to the sum of the sizes of the terms")
     for seed in range(60):
         x = distinct_sample(seed)
         n, A, r = len(x), centred_distances(x), spacing_estimate(x)
@@ -249,20 +221,12 @@ def test_linear_term_is_a_regression_on_spacings(evidence):
         identity.holds(float(np.max(np.abs(A.T @ r + counts) / (np.abs(A.T) @ np.abs(r) + n))))
 
 
-def test_lasso_solvers_find_the_optimum(evidence):
-    descent = evidence(
-        "ours-spacing-lasso",
-        "coordinate-descent-finds-the-optimum",
-        tolerance=1e-8,
-        form="ours",
-        why="stopping rule of scikit-learn's Lasso, set to 1e-13 of the squared responses",
+def test_lasso_solvers_find_the_optimum(evidence: Evidence):
+    descent = evidence("ours-spacing-lasso", "coordinate-descent-finds-the-optimum", 1e-8).because(
+        "stopping rule of scikit-learn's Lasso, set to 1e-13 of the squared responses"
     )
-    path = evidence(
-        "ours-spacing-lasso",
-        "least-angle-regression-finds-the-optimum",
-        tolerance=1e-8,
-        form="ours",
-        why="rounding over the steps of the path, which divides by small gaps",
+    path = evidence("ours-spacing-lasso", "least-angle-regression-finds-the-optimum", 1e-8).because(
+        "rounding over the steps of the path, which divides by small gaps"
     )
     for seed in range(50):
         x = np.sort(np.random.default_rng(seed).normal(size=5 + seed % 20))
@@ -281,13 +245,9 @@ def test_lasso_solvers_find_the_optimum(evidence):
             path.holds(abs(lasso_objective(x, t, beta) - fit.value) / scale_of(x, fit.value))
 
 
-def test_at_the_threshold_the_score_interpolates(evidence):
-    seen = evidence(
-        "ours-spacing-lasso",
-        "threshold-interpolates-the-spacing-estimate",
-        tolerance=1e-7,
-        form="ours",
-        why="the network's values are sums of hinges as large as one over the smallest gap",
+def test_at_the_threshold_the_score_interpolates(evidence: Evidence):
+    seen = evidence("ours-spacing-lasso", "threshold-interpolates-the-spacing-estimate", 1e-7).because(
+        "the network's values are sums of hinges as large as one over the smallest gap"
     )
     for seed in range(40):
         x = distinct_sample(seed)
@@ -337,20 +297,12 @@ def beam_heights(x: FloatArray, z: FloatArray) -> FloatArray:
     return np.maximum(x[:, None] - x, 0.0).T @ z
 
 
-def test_tube_is_the_printed_constraints(evidence):
-    tube = evidence(
-        "ours-beam-abs",
-        "tube-and-printed-constraints-have-one-violation",
-        tolerance=1e-12,
-        form="ours",
-        why="rounding, relative to the largest constraint value",
+def test_tube_is_the_printed_constraints(evidence: Evidence):
+    tube = evidence("ours-beam-abs", "tube-and-printed-constraints-have-one-violation", 1e-12).because(
+        "rounding, relative to the largest constraint value"
     )
-    vector = evidence(
-        "ours-beam-abs",
-        "beam-vector-equals-printed-dual-vector",
-        tolerance=1e-5,
-        form="ours",
-        why="a dual value correct to 1e-10 fixes its strongly concave maximiser to the square root",
+    vector = evidence("ours-beam-abs", "beam-vector-equals-printed-dual-vector", 1e-5).because(
+        "a dual value correct to 1e-10 fixes its strongly concave maximiser to the square root"
     )
     for seed in range(50):
         x = distinct_sample(seed)
@@ -374,18 +326,12 @@ def both_counts(x: FloatArray) -> FloatArray:
     return np.array([*early, *late], dtype=float)
 
 
-def test_rescaling(evidence):
-    invariant = evidence(
-        "rem-rescaling",
-        "rescaled-neurons-are-the-same-function",
-        tolerance=1e-12,
-        why="rounding of values and slopes, relative to their size",
+def test_rescaling(evidence: Evidence):
+    invariant = evidence("rem-rescaling", "rescaled-neurons-are-the-same-function", 1e-12).because(
+        "rounding of values and slopes, relative to their size"
     )
-    cheapest = evidence(
-        "rem-rescaling",
-        "balanced-neurons-cost-the-absolute-value",
-        tolerance=1e-12,
-        why="rounding, relative to the penalty",
+    cheapest = evidence("rem-rescaling", "balanced-neurons-cost-the-absolute-value", 1e-12).because(
+        "rounding, relative to the penalty"
     )
     for seed in range(40):
         rng = np.random.default_rng(seed)
@@ -426,12 +372,9 @@ def constraint_at(x: FloatArray, z: FloatArray, t: float, activation: Activation
 
 
 @pytest.mark.parametrize("activation", ["relu", "abs"])
-def test_kinks_at_the_data_are_enough(evidence, activation):
-    seen = evidence(
-        "rem-kinks-at-data",
-        "no-kink-elsewhere-is-tighter",
-        tolerance=1e-12,
-        why="rounding; the residual is what the tightest of 400 other kinks adds, over the constraint value",
+def test_kinks_at_the_data_are_enough(evidence: Evidence, activation):
+    seen = evidence("rem-kinks-at-data", "no-kink-elsewhere-is-tighter", 1e-12).because(
+        "rounding; the residual is what the tightest of 400 other kinks adds, over the constraint value"
     )
     for seed in range(40):
         rng = np.random.default_rng(seed)
@@ -467,20 +410,12 @@ def merged_relu(x: FloatArray, beta: float) -> float:
     return float(cp.Problem(cp.Minimize(loss)).solve(solver=cp.CLARABEL, **EXACTLY)) / unit**2
 
 
-def test_merged_relu_program(evidence):
-    seen = evidence(
-        "ours-merged-relu",
-        "merged-program-has-the-printed-optimum",
-        tolerance=1e-6,
-        form="ours",
-        why="both programs come from the general-purpose solver",
+def test_merged_relu_program(evidence: Evidence):
+    seen = evidence("ours-merged-relu", "merged-program-has-the-printed-optimum", 1e-6).because(
+        "both programs come from the general-purpose solver"
     )
-    outside = evidence(
-        "ours-merged-relu",
-        "its-linear-term-is-no-regression",
-        tolerance=1e-9,
-        form="ours",
-        why="rounding; how far the distance of the linear term from the range is below that of two 1/2",
+    outside = evidence("ours-merged-relu", "its-linear-term-is-no-regression", 1e-9).because(
+        "rounding; how far the distance of the linear term from the range is below that of two 1/2"
     )
     for seed in range(35):
         x = distinct_sample(seed)
@@ -496,20 +431,12 @@ def test_merged_relu_program(evidence):
         outside.holds(max(0.0, np.sqrt(0.5) - float(np.linalg.norm(rest))))
 
 
-def test_dead_hinges_set_the_threshold(evidence):
-    alone = evidence(
-        "ours-dead-atom",
-        "one-dead-hinge-needs-decay-one",
-        tolerance=1e-12,
-        form="ours",
-        why="rounding of one count",
+def test_dead_hinges_set_the_threshold(evidence: Evidence):
+    alone = evidence("ours-dead-atom", "one-dead-hinge-needs-decay-one", 1e-12).because(
+        "rounding of one count"
     )
-    without = evidence(
-        "ours-dead-atom",
-        "without-both-two-thirds-suffice",
-        tolerance=1e-6,
-        form="ours",
-        why="tolerance of the linear-programming solver",
+    without = evidence("ours-dead-atom", "without-both-two-thirds-suffice", 1e-6).because(
+        "tolerance of the linear-programming solver"
     )
     for seed in range(30):
         x = np.sort(np.random.default_rng(seed).normal(size=3 + seed))
@@ -536,24 +463,15 @@ def slopes_of(b: torch.Tensor, w: FloatArray, alpha: FloatArray, x: FloatArray) 
     return derivative.sum()
 
 
-def test_gradients_do_not_see_the_slopes_move(evidence):
-    gradient = evidence(
-        "rem-no-jacobian",
-        "gradient-of-the-slopes-in-the-biases-is-zero",
-        tolerance=0.0,
-        why="automatic differentiation returns exact zeros",
+def test_gradients_do_not_see_the_slopes_move(evidence: Evidence):
+    gradient = evidence("rem-no-jacobian", "gradient-of-the-slopes-in-the-biases-is-zero", 0.0).because(
+        "automatic differentiation returns exact zeros"
     )
-    jump = evidence(
-        "rem-no-jacobian",
-        "slopes-jump-by-the-weight-when-a-kink-passes-a-point",
-        tolerance=1e-12,
-        why="rounding of a sum, relative to the weight of the neuron",
+    jump = evidence("rem-no-jacobian", "slopes-jump-by-the-weight-when-a-kink-passes-a-point", 1e-12).because(
+        "rounding of a sum, relative to the weight of the neuron"
     )
-    counted = evidence(
-        "rem-no-jacobian",
-        "the-program-holds-the-slopes-as-a-constant-vector",
-        tolerance=0.0,
-        why="sums of slopes are whole numbers",
+    counted = evidence("rem-no-jacobian", "the-program-holds-the-slopes-as-a-constant-vector", 0.0).because(
+        "sums of slopes are whole numbers"
     )
     for seed in range(20):
         rng = np.random.default_rng(seed)
@@ -575,13 +493,9 @@ def test_gradients_do_not_see_the_slopes_move(evidence):
         counted.holds(float(np.max(np.abs(program.b - both_counts(x)))))
 
 
-def test_relu_lies_between_two_absolute_values(evidence):
-    seen = evidence(
-        "ours-relu-between",
-        "relu-optimum-lies-between",
-        tolerance=2e-8,
-        form="ours",
-        why="two certified optima, each to the certificate's tolerance",
+def test_relu_lies_between_two_absolute_values(evidence: Evidence):
+    seen = evidence("ours-relu-between", "relu-optimum-lies-between", 2e-8).because(
+        "two certified optima, each to the certificate's tolerance"
     )
     for seed in range(60):
         x = distinct_sample(seed)
@@ -592,20 +506,12 @@ def test_relu_lies_between_two_absolute_values(evidence):
         seen.holds(max(0.0, low - middle, middle - high) / scale_of(x, low))
 
 
-def test_outer_slopes_are_opposite(evidence):
-    seen = evidence(
-        "ours-abs-tails",
-        "outer-slopes-are-opposite",
-        tolerance=1e-9,
-        form="ours",
-        why="rounding, relative to the largest slope",
+def test_outer_slopes_are_opposite(evidence: Evidence):
+    seen = evidence("ours-abs-tails", "outer-slopes-are-opposite", 1e-9).because(
+        "rounding, relative to the largest slope"
     )
-    exchange = evidence(
-        "ours-abs-tails",
-        "ends-exchange-at-no-cost",
-        tolerance=1e-8,
-        form="ours",
-        why="the certificate's own tolerance",
+    exchange = evidence("ours-abs-tails", "ends-exchange-at-no-cost", 1e-8).because(
+        "the certificate's own tolerance"
     )
     for seed in range(40):
         x = np.random.default_rng(seed).normal(size=10 + seed)

@@ -6,6 +6,7 @@ import cvxpy as cp
 import numpy as np
 import pytest
 import torch
+from claims_witness import Evidence
 from strategies import decay_between
 
 from convexdiff_lib import TwoLayerNetwork, score_matching, score_matching_loss
@@ -52,12 +53,9 @@ def printed_loss_scale(x: np.ndarray, value: float) -> float:
     return max(abs(value), len(x) / (2 * np.var(x)))
 
 
-def test_program_beam_and_network_agree(evidence):
-    seen = evidence(
-        "thm-univariate-relu",
-        "literal-program-equals-trained-network",
-        tolerance=1e-6,
-        why="the general-purpose solver stops at relative gaps near 1e-8 on the worst-scaled data",
+def test_program_beam_and_network_agree(evidence: Evidence):
+    seen = evidence("thm-univariate-relu", "literal-program-equals-trained-network", 1e-6).because(
+        "the general-purpose solver stops at relative gaps near 1e-8 on the worst-scaled data"
     )
     for seed in range(50):
         x = distinct_sample(seed)
@@ -67,12 +65,9 @@ def test_program_beam_and_network_agree(evidence):
         seen.holds(float(np.ptp(values)) / printed_loss_scale(x, fit.value))
 
 
-def test_program_equals_its_dual(evidence):
-    seen = evidence(
-        "thm-univariate-relu",
-        "strong-duality-of-the-printed-pair",
-        tolerance=1e-6,
-        why="both sides come from the general-purpose solver",
+def test_program_equals_its_dual(evidence: Evidence):
+    seen = evidence("thm-univariate-relu", "strong-duality-of-the-printed-pair", 1e-6).because(
+        "both sides come from the general-purpose solver"
     )
     for seed in range(20):
         x = distinct_sample(seed)
@@ -81,12 +76,9 @@ def test_program_equals_its_dual(evidence):
         seen.holds(abs(primal - score_matching_dual(x, beta)[1]) / printed_loss_scale(x, primal))
 
 
-def test_certificate_closes(evidence):
-    seen = evidence(
-        "thm-univariate-relu",
-        "certified-duality-gap",
-        tolerance=1e-8,
-        why="the certificate's own tolerance; the polished optimum is usually exact to rounding",
+def test_certificate_closes(evidence: Evidence):
+    seen = evidence("thm-univariate-relu", "certified-duality-gap", 1e-8).because(
+        "the certificate's own tolerance; the polished optimum is usually exact to rounding"
     )
     for seed in range(200):
         x = distinct_sample(seed)
@@ -95,12 +87,9 @@ def test_certificate_closes(evidence):
         seen.holds(certificate.relative_gap)
 
 
-def test_adam_is_never_below(evidence):
-    seen = evidence(
-        "thm-univariate-relu",
-        "no-trained-network-is-below",
-        tolerance=1e-9,
-        why="rounding of a sum; the residual is how far the best trained network is below the optimum",
+def test_adam_is_never_below(evidence: Evidence):
+    seen = evidence("thm-univariate-relu", "no-trained-network-is-below", 1e-9).because(
+        "rounding of a sum; the residual is how far the best trained network is below the optimum"
     )
     for seed in range(4):
         rng = np.random.default_rng(seed)
@@ -127,12 +116,9 @@ def lemma_point(x: np.ndarray) -> np.ndarray:
     return np.diff(np.concatenate([[0.0], slopes, [0.0]]))
 
 
-def test_lemma_point_is_strictly_feasible_above_one(evidence):
-    seen = evidence(
-        "lem-relu-feasible",
-        "explicit-point-meets-every-bound",
-        tolerance=1e-8,
-        why="rounding: z is as large as one over the smallest gap",
+def test_lemma_point_is_strictly_feasible_above_one(evidence: Evidence):
+    seen = evidence("lem-relu-feasible", "explicit-point-meets-every-bound", 1e-8).because(
+        "rounding: z is as large as one over the smallest gap"
     )
     for seed in range(40):
         x = np.sort(distinct_sample(seed))
@@ -150,30 +136,20 @@ def smallest_feasible_decay(x: np.ndarray) -> float:
     return float(problem.solve(solver=cp.CLARABEL, **EXACTLY))
 
 
-def test_nothing_is_feasible_below_one(evidence):
-    seen = evidence(
-        "lem-relu-feasible",
-        "smallest-feasible-decay-is-one",
-        tolerance=1e-6,
-        why="tolerance of the linear-programming solver",
+def test_nothing_is_feasible_below_one(evidence: Evidence):
+    seen = evidence("lem-relu-feasible", "smallest-feasible-decay-is-one", 1e-6).because(
+        "tolerance of the linear-programming solver"
     )
     for seed in range(0, 40, 2):
         seen.holds(abs(smallest_feasible_decay(distinct_sample(seed)) - 1.0))
 
 
-def test_signed_rule_attains_and_printed_rule_misses(evidence):
-    right = evidence(
-        "rule-relu-reconstruction",
-        "signed-rule-attains-optimum",
-        tolerance=1e-6,
-        why="the neurons carry the solver's error in y",
+def test_signed_rule_attains_and_printed_rule_misses(evidence: Evidence):
+    right = evidence("rule-relu-reconstruction", "signed-rule-attains-optimum", 1e-6).because(
+        "the neurons carry the solver's error in y"
     )
-    printed = evidence(
-        "rule-relu-reconstruction",
-        "printed-rule-misses-optimum",
-        at_least=0.1,
-        form="printed",
-        why="in units of the larger of the optimum and the loss of the fitted Gaussian",
+    printed = evidence("rule-relu-reconstruction", "printed-rule-misses-optimum", at_least=0.1).because(
+        "in units of the larger of the optimum and the loss of the fitted Gaussian"
     )
     for seed in range(20):
         rng = np.random.default_rng(seed)
@@ -191,19 +167,12 @@ def test_signed_rule_attains_and_printed_rule_misses(evidence):
         printed.fails((losses["printed"] - solution.value) / scale)
 
 
-def test_printed_predictor_loses_the_signs(evidence):
-    right = evidence(
-        "disp-univariate-predictor",
-        "signed-sum-is-the-score",
-        tolerance=1e-9,
-        why="rounding of a sum of hinges",
+def test_printed_predictor_loses_the_signs(evidence: Evidence):
+    right = evidence("disp-univariate-predictor", "signed-sum-is-the-score", 1e-9).because(
+        "rounding of a sum of hinges"
     )
-    printed = evidence(
-        "disp-univariate-predictor",
-        "printed-sum-is-not",
-        at_least=0.1,
-        form="printed",
-        why="largest error at the data, over the largest score there",
+    printed = evidence("disp-univariate-predictor", "printed-sum-is-not", at_least=0.1).because(
+        "largest error at the data, over the largest score there"
     )
     for seed in range(20):
         x = np.random.default_rng(seed).normal(size=2 + seed)
@@ -241,19 +210,12 @@ def loss_at_offset(x: np.ndarray, beta: float, y: np.ndarray, epsilon: float) ->
     return score_matching_loss(net, x, beta)
 
 
-def test_optimum_is_approached_but_not_attained_in_the_limit(evidence):
-    approach = evidence(
-        "rem-infimum",
-        "loss-approaches-optimum",
-        tolerance=1e-5,
-        why="the error is proportional to epsilon, here 1e-7, times a score of order one at each point",
+def test_optimum_is_approached_but_not_attained_in_the_limit(evidence: Evidence):
+    approach = evidence("rem-infimum", "loss-approaches-optimum", 1e-5).because(
+        "the error is proportional to epsilon, here 1e-7, times a score of order one at each point"
     )
-    limit = evidence(
-        "rem-infimum",
-        "printed-limit-misses-optimum",
-        at_least=0.001,
-        form="printed",
-        why="the jump is the weight of the neuron that must sit beyond its point",
+    limit = evidence("rem-infimum", "printed-limit-misses-optimum", at_least=0.001).because(
+        "the jump is the weight of the neuron that must sit beyond its point"
     )
     for x, beta in subtle_cases():
         solution = solve_relu_program(x, beta)
@@ -285,19 +247,12 @@ def dual_value(x: np.ndarray, beta: float, *, printed: bool) -> float:
     return float(cp.Problem(cp.Maximize(-0.5 * cp.sum_squares(z)), rows).solve(solver=cp.CLARABEL, **EXACTLY))
 
 
-def test_weak_rows_change_the_optimum(evidence):
-    right = evidence(
-        "err-dual-strictness",
-        "strict-rows-give-the-optimum",
-        tolerance=1e-6,
-        why="tolerance of the general-purpose solver",
+def test_weak_rows_change_the_optimum(evidence: Evidence):
+    right = evidence("err-dual-strictness", "strict-rows-give-the-optimum", 1e-6).because(
+        "tolerance of the general-purpose solver"
     )
-    printed = evidence(
-        "err-dual-strictness",
-        "printed-rows-change-the-optimum",
-        at_least=0.001,
-        form="printed",
-        why="a wider tube lets the dual rise above the optimum",
+    printed = evidence("err-dual-strictness", "printed-rows-change-the-optimum", at_least=0.001).because(
+        "a wider tube lets the dual rise above the optimum"
     )
     for x, beta in subtle_cases():
         optimum = score_matching(x, beta).value
@@ -305,13 +260,9 @@ def test_weak_rows_change_the_optimum(evidence):
         printed.fails(dual_value(x, beta, printed=True) - optimum)
 
 
-def test_beam_equals_printed_dual(evidence):
-    seen = evidence(
-        "ours-beam-relu",
-        "beam-vector-equals-printed-dual-vector",
-        tolerance=1e-4,
-        form="ours",
-        why="a dual value correct to 1e-9 fixes its strongly concave maximiser to about the square root",
+def test_beam_equals_printed_dual(evidence: Evidence):
+    seen = evidence("ours-beam-relu", "beam-vector-equals-printed-dual-vector", 1e-4).because(
+        "a dual value correct to 1e-9 fixes its strongly concave maximiser to about the square root"
     )
     for seed in range(50):
         x = distinct_sample(seed)
@@ -327,13 +278,9 @@ def falling_network(x: np.ndarray, weight: float) -> TwoLayerNetwork:
     return TwoLayerNetwork.univariate([root], [-root * x.max()], [-root])
 
 
-def test_loss_falls_without_bound_below_the_threshold(evidence):
-    seen = evidence(
-        "ours-below-threshold",
-        "losses-fall-without-bound",
-        tolerance=1e-9,
-        form="ours",
-        why="rounding; the loss is compared with (beta - 1) times the weight, which has no lower bound",
+def test_loss_falls_without_bound_below_the_threshold(evidence: Evidence):
+    seen = evidence("ours-below-threshold", "losses-fall-without-bound", 1e-9).because(
+        "rounding; the loss is compared with (beta - 1) times the weight, which has no lower bound"
     )
     for seed in range(30):
         x = distinct_sample(seed)
@@ -355,20 +302,12 @@ def tied_sample(seed: int) -> tuple[np.ndarray, float]:
     return rng.permutation(np.repeat(points, counts)), float(threshold)
 
 
-def test_threshold_with_ties(evidence):
-    linear = evidence(
-        "ours-threshold-ties",
-        "smallest-feasible-decay-is-the-threshold",
-        tolerance=1e-6,
-        form="ours",
-        why="tolerance of the linear-programming solver",
+def test_threshold_with_ties(evidence: Evidence):
+    linear = evidence("ours-threshold-ties", "smallest-feasible-decay-is-the-threshold", 1e-6).because(
+        "tolerance of the linear-programming solver"
     )
-    attained = evidence(
-        "ours-threshold-ties",
-        "certified-optimum-at-the-threshold",
-        tolerance=1e-8,
-        form="ours",
-        why="the certificate's own tolerance",
+    attained = evidence("ours-threshold-ties", "certified-optimum-at-the-threshold", 1e-8).because(
+        "the certificate's own tolerance"
     )
     for seed in range(30):
         x, threshold = tied_sample(seed)

@@ -8,6 +8,7 @@ import cvxpy as cp
 import numpy as np
 import pytest
 import torch
+from claims_witness import Evidence
 from strategies import every_activation, random_network, threshold, tube_for
 
 from convexdiff_lib import TwoLayerNetwork, score_matching, score_matching_loss
@@ -106,30 +107,18 @@ def undercuts(activation: Activation) -> Iterator[float]:
         yield max(0.0, fit.certificate.dual - float(runs.losses.min())) / fit.certificate.scale
 
 
-def test_theorem_8(evidence):
-    literal = evidence(
-        "thm-univariate-abs-skip",
-        "literal-program-equals-trained-network",
-        tolerance=1e-5,
-        why="the general solver has an absolute tolerance, coarse where far clusters make the loss small",
+def test_theorem_8(evidence: Evidence):
+    literal = evidence("thm-univariate-abs-skip", "literal-program-equals-trained-network", 1e-5).because(
+        "the general solver has an absolute tolerance, coarse where far clusters make the loss small"
     )
-    dual = evidence(
-        "thm-univariate-abs-skip",
-        "strong-duality-of-the-printed-pair",
-        tolerance=1e-6,
-        why="both sides come from the general-purpose solver",
+    dual = evidence("thm-univariate-abs-skip", "strong-duality-of-the-printed-pair", 1e-6).because(
+        "both sides come from the general-purpose solver"
     )
-    certified = evidence(
-        "thm-univariate-abs-skip",
-        "certified-duality-gap",
-        tolerance=1e-8,
-        why="the certificate's own tolerance; the polished optimum is usually exact to rounding",
+    certified = evidence("thm-univariate-abs-skip", "certified-duality-gap", 1e-8).because(
+        "the certificate's own tolerance; the polished optimum is usually exact to rounding"
     )
-    adam = evidence(
-        "thm-univariate-abs-skip",
-        "no-trained-network-is-below",
-        tolerance=1e-9,
-        why="rounding of a sum; the residual is how far the best trained network is below the optimum",
+    adam = evidence("thm-univariate-abs-skip", "no-trained-network-is-below", 1e-9).because(
+        "rounding of a sum; the residual is how far the best trained network is below the optimum"
     )
     for seen, residuals in (
         (literal, disagreements("abs")),
@@ -141,30 +130,18 @@ def test_theorem_8(evidence):
             seen.holds(residual)
 
 
-def test_theorem_7(evidence):
-    literal = evidence(
-        "thm-univariate-relu-skip",
-        "literal-program-equals-trained-network",
-        tolerance=1e-5,
-        why="the general solver has an absolute tolerance, coarse where far clusters make the loss small",
+def test_theorem_7(evidence: Evidence):
+    literal = evidence("thm-univariate-relu-skip", "literal-program-equals-trained-network", 1e-5).because(
+        "the general solver has an absolute tolerance, coarse where far clusters make the loss small"
     )
-    dual = evidence(
-        "thm-univariate-relu-skip",
-        "strong-duality-of-the-printed-pair",
-        tolerance=1e-6,
-        why="both sides come from the general-purpose solver",
+    dual = evidence("thm-univariate-relu-skip", "strong-duality-of-the-printed-pair", 1e-6).because(
+        "both sides come from the general-purpose solver"
     )
-    certified = evidence(
-        "thm-univariate-relu-skip",
-        "certified-duality-gap",
-        tolerance=1e-8,
-        why="the certificate's own tolerance; the polished optimum is usually exact to rounding",
+    certified = evidence("thm-univariate-relu-skip", "certified-duality-gap", 1e-8).because(
+        "the certificate's own tolerance; the polished optimum is usually exact to rounding"
     )
-    adam = evidence(
-        "thm-univariate-relu-skip",
-        "no-trained-network-is-below",
-        tolerance=1e-9,
-        why="rounding of a sum; the residual is how far the best trained network is below the optimum",
+    adam = evidence("thm-univariate-relu-skip", "no-trained-network-is-below", 1e-9).because(
+        "rounding of a sum; the residual is how far the best trained network is below the optimum"
     )
     for seen, residuals in (
         (literal, disagreements("relu")),
@@ -197,19 +174,13 @@ def network_with_kinks_on(x: FloatArray, rng: np.random.Generator, activation: A
     )
 
 
-def test_the_map_keeps_the_loss_and_changes_the_decay_as_stated(evidence):
-    fit_term = evidence(
-        "thm-univariate-relu-skip",
-        "map-keeps-the-loss-without-decay",
-        tolerance=1e-12,
-        why="rounding of sums; the kinks are at data points, where a wrong convention costs order one",
+def test_the_map_keeps_the_loss_and_changes_the_decay_as_stated(evidence: Evidence):
+    fit_term = evidence("thm-univariate-relu-skip", "map-keeps-the-loss-without-decay", 1e-12).because(
+        "rounding of sums; the kinks are at data points, where a wrong convention costs order one"
     )
     decay_term = evidence(
-        "thm-univariate-relu-skip",
-        "map-turns-the-decay-into-w2-plus-4-alpha2",
-        tolerance=1e-12,
-        why="rounding of sums of squares",
-    )
+        "thm-univariate-relu-skip", "map-turns-the-decay-into-w2-plus-4-alpha2", 1e-12
+    ).because("rounding of sums of squares")
     for seed in range(50):
         rng = np.random.default_rng(seed)
         x = np.round(rng.normal(size=12), 1)
@@ -224,19 +195,13 @@ def test_the_map_keeps_the_loss_and_changes_the_decay_as_stated(evidence):
             decay_term.holds(abs(printed - beta / 2 * r.squared_norm) / printed)
 
 
-def test_twice_the_decay(evidence):
-    seen = evidence(
-        "thm-univariate-relu-skip",
-        "relu-at-beta-equals-abs-at-two-beta",
-        tolerance=1e-8,
-        why="two certified optima, each to the certificate's tolerance",
+def test_twice_the_decay(evidence: Evidence):
+    seen = evidence("thm-univariate-relu-skip", "relu-at-beta-equals-abs-at-two-beta", 1e-8).because(
+        "two certified optima, each to the certificate's tolerance"
     )
     mapped = evidence(
-        "thm-univariate-relu-skip",
-        "mapped-optimum-passes-the-other-certificate",
-        tolerance=1e-8,
-        why="the certificate's own tolerance",
-    )
+        "thm-univariate-relu-skip", "mapped-optimum-passes-the-other-certificate", 1e-8
+    ).because("the certificate's own tolerance")
     for seed in range(100):
         x = sample(seed)
         beta = decay_for(x, "relu", seed)
@@ -272,19 +237,12 @@ def test_the_mapped_optimum_is_not_balanced():
 # The displays
 
 
-def test_constant(evidence):
-    right = evidence(
-        "disp-abs-skip-constant",
-        "with-the-constant-it-is-the-optimum",
-        tolerance=1e-5,
-        why="the general solver has an absolute tolerance, coarse where far clusters make the loss small",
+def test_constant(evidence: Evidence):
+    right = evidence("disp-abs-skip-constant", "with-the-constant-it-is-the-optimum", 1e-5).because(
+        "the general solver has an absolute tolerance, coarse where far clusters make the loss small"
     )
-    printed = evidence(
-        "disp-abs-skip-constant",
-        "without-it-a-network-is-below",
-        at_least=0.999,
-        form="printed",
-        why="in units of n/(2v), the missing constant; the network that is below is the optimal one",
+    printed = evidence("disp-abs-skip-constant", "without-it-a-network-is-below", at_least=0.999).because(
+        "in units of n/(2v), the missing constant; the network that is below is the optimal one"
     )
     cases = [(np.array([-1.0, 1.0]), 2.0)]
     cases += [(sample(seed), decay_for(sample(seed), "abs", seed)) for seed in range(20)]
@@ -332,20 +290,13 @@ class Display16:
         return problem.status, float(problem.value)
 
 
-def test_penalty(evidence):
-    right = evidence(
-        "disp-abs-skip-penalty",
-        "penalty-on-the-neurons-gives-the-optimum",
-        tolerance=1e-6,
-        why="the general-purpose solver",
+def test_penalty(evidence: Evidence):
+    right = evidence("disp-abs-skip-penalty", "penalty-on-the-neurons-gives-the-optimum", 1e-6).because(
+        "the general-purpose solver"
     )
     printed = evidence(
-        "disp-abs-skip-penalty",
-        "printed-objective-falls-without-bound",
-        at_least=1.999,
-        form="printed",
-        why="the fall per unit of y_0 along one direction, at weights 1, 1000 and 1000000",
-    )
+        "disp-abs-skip-penalty", "printed-objective-falls-without-bound", at_least=1.999
+    ).because("the fall per unit of y_0 along one direction, at weights 1, 1000 and 1000000")
     cases = [(np.array([0.0, 1.0]), 2.0)]
     cases += [(sample(seed), 0.5 + decay_for(sample(seed), "abs", seed)) for seed in range(15)]
     for x, beta in cases:
@@ -394,51 +345,34 @@ def rule_cases(activation: Activation) -> Iterator[tuple[float, float]]:
         yield abs(losses[0] - optimum) / unit, (losses[1] - optimum) / unit
 
 
-def test_abs_rule(evidence):
-    right = evidence(
-        "rule-abs-skip-reconstruction",
-        "signed-rule-attains-optimum",
-        tolerance=1e-6,
-        why="the neurons carry the solver's error in y",
+def test_abs_rule(evidence: Evidence):
+    right = evidence("rule-abs-skip-reconstruction", "signed-rule-attains-optimum", 1e-6).because(
+        "the neurons carry the solver's error in y"
     )
-    printed = evidence(
-        "rule-abs-skip-reconstruction",
-        "printed-rule-misses-optimum",
-        at_least=0.1,
-        form="printed",
-        why="in units of the larger of the optimum and the loss of the fitted Gaussian",
+    printed = evidence("rule-abs-skip-reconstruction", "printed-rule-misses-optimum", at_least=0.1).because(
+        "in units of the larger of the optimum and the loss of the fitted Gaussian"
     )
     for excess, miss in rule_cases("abs"):
         right.holds(excess)
         printed.fails(miss)
 
 
-def test_relu_rule(evidence):
-    right = evidence(
-        "rule-relu-skip-reconstruction",
-        "signed-rule-attains-optimum",
-        tolerance=1e-6,
-        why="the neurons carry the solver's error in y",
+def test_relu_rule(evidence: Evidence):
+    right = evidence("rule-relu-skip-reconstruction", "signed-rule-attains-optimum", 1e-6).because(
+        "the neurons carry the solver's error in y"
     )
-    printed = evidence(
-        "rule-relu-skip-reconstruction",
-        "printed-rule-misses-optimum",
-        at_least=0.1,
-        form="printed",
-        why="in units of the larger of the optimum and the loss of the fitted Gaussian",
+    printed = evidence("rule-relu-skip-reconstruction", "printed-rule-misses-optimum", at_least=0.1).because(
+        "in units of the larger of the optimum and the loss of the fitted Gaussian"
     )
     for excess, miss in rule_cases("relu"):
         right.holds(excess)
         printed.fails(miss)
 
 
-def test_printed_scalings_are_the_cheapest(evidence):
+def test_printed_scalings_are_the_cheapest(evidence: Evidence):
     seen = evidence(
-        "rule-relu-skip-reconstruction",
-        "intermediate-scalings-attain-the-minimum",
-        tolerance=1e-12,
-        why="rounding of square roots; the other scalings cost visibly more",
-    )
+        "rule-relu-skip-reconstruction", "intermediate-scalings-attain-the-minimum", 1e-12
+    ).because("rounding of square roots; the other scalings cost visibly more")
     for seed in range(20):
         rng = np.random.default_rng(seed)
         y, beta = rng.normal(size=10), rng.uniform(1, 5)
@@ -490,18 +424,12 @@ def smallest_feasible_decay(x: FloatArray, activation: Activation, *, skip: bool
     return float(bound.value) / program.penalty
 
 
-def test_lemma_6(evidence):
-    point = evidence(
-        "lem-abs-skip-feasible",
-        "explicit-point-meets-every-bound-at-two",
-        tolerance=1e-8,
-        why="rounding: z is as large as one over the smallest gap",
+def test_lemma_6(evidence: Evidence):
+    point = evidence("lem-abs-skip-feasible", "explicit-point-meets-every-bound-at-two", 1e-8).because(
+        "rounding: z is as large as one over the smallest gap"
     )
-    linear = evidence(
-        "lem-abs-skip-feasible",
-        "smallest-feasible-decay-is-two",
-        tolerance=1e-6,
-        why="tolerance of the linear-programming solver",
+    linear = evidence("lem-abs-skip-feasible", "smallest-feasible-decay-is-two", 1e-6).because(
+        "tolerance of the linear-programming solver"
     )
     for seed in range(40):
         x = distinct(seed)
@@ -523,17 +451,11 @@ def beam_distances(activation: Activation) -> Iterator[tuple[float, float]]:
         yield float(np.linalg.norm(z - fit.z) / unit), abs(end / len(x) - 1)
 
 
-def test_clamped_beam(evidence):
-    vector = evidence(
-        "ours-beam-skip",
-        "beam-vector-equals-printed-dual-vector",
-        tolerance=1e-4,
-        form="ours",
-        why="a dual value correct to 1e-9 fixes its strongly concave maximiser to about the square root",
+def test_clamped_beam(evidence: Evidence):
+    vector = evidence("ours-beam-skip", "beam-vector-equals-printed-dual-vector", 1e-4).because(
+        "a dual value correct to 1e-9 fixes its strongly concave maximiser to about the square root"
     )
-    end = evidence(
-        "ours-beam-skip", "end-is-at-height-n", tolerance=1e-9, form="ours", why="rounding of two sums"
-    )
+    end = evidence("ours-beam-skip", "end-is-at-height-n", 1e-9).because("rounding of two sums")
     for activation in ("abs", "relu"):
         for distance, height in beam_distances(activation):
             vector.holds(distance)
@@ -548,20 +470,12 @@ def needs_no_skip(x: FloatArray, beta: float) -> float:
     return min(slopes[0] + up, down - slopes[0])
 
 
-def test_relu_needs_no_skip_connection(evidence):
-    value = evidence(
-        "ours-relu-skip-equal",
-        "one-value-when-the-bends-carry-the-first-slope",
-        tolerance=1e-8,
-        form="ours",
-        why="two certified optima, each to the certificate's tolerance",
+def test_relu_needs_no_skip_connection(evidence: Evidence):
+    value = evidence("ours-relu-skip-equal", "one-value-when-the-bends-carry-the-first-slope", 1e-8).because(
+        "two certified optima, each to the certificate's tolerance"
     )
-    score = evidence(
-        "ours-relu-skip-equal",
-        "one-score-when-the-bends-carry-the-first-slope",
-        tolerance=1e-6,
-        form="ours",
-        why="the same strongly convex problem, solved twice",
+    score = evidence("ours-relu-skip-equal", "one-score-when-the-bends-carry-the-first-slope", 1e-6).because(
+        "the same strongly convex problem, solved twice"
     )
     needed = 0
     for seed in range(24):
@@ -619,13 +533,9 @@ def vanishing_at_a_tie(t, a, activation) -> tuple[TwoLayerNetwork, int]:
     return neurons([t, t], [1.0, -1.0], [-a, a], "abs"), 2
 
 
-def test_losses_fall_without_bound_below_the_thresholds(evidence):
-    seen = evidence(
-        "ours-threshold-ties-abs",
-        "losses-fall-without-bound",
-        tolerance=1e-9,
-        form="ours",
-        why="rounding; each loss is compared with a negative multiple of the weight, which has no bound",
+def test_losses_fall_without_bound_below_the_thresholds(evidence: Evidence):
+    seen = evidence("ours-threshold-ties-abs", "losses-fall-without-bound", 1e-9).because(
+        "rounding; each loss is compared with a negative multiple of the weight, which has no bound"
     )
     for seed in range(30):
         x = tied_sample(seed)
@@ -656,20 +566,12 @@ def test_one_place_gives_a_skip_connection_nothing_to_hold_on_to(activation):
             score_matching(x, 10.0, activation=activation, skip=True)
 
 
-def test_thresholds_with_ties(evidence):
-    linear = evidence(
-        "ours-threshold-ties-abs",
-        "smallest-feasible-decay-is-the-threshold",
-        tolerance=1e-6,
-        form="ours",
-        why="tolerance of the linear-programming solver",
+def test_thresholds_with_ties(evidence: Evidence):
+    linear = evidence("ours-threshold-ties-abs", "smallest-feasible-decay-is-the-threshold", 1e-6).because(
+        "tolerance of the linear-programming solver"
     )
-    attained = evidence(
-        "ours-threshold-ties-abs",
-        "certified-optimum-at-the-threshold",
-        tolerance=1e-8,
-        form="ours",
-        why="the certificate's own tolerance",
+    attained = evidence("ours-threshold-ties-abs", "certified-optimum-at-the-threshold", 1e-8).because(
+        "the certificate's own tolerance"
     )
     for seed in range(30):
         x = tied_sample(seed)

@@ -8,6 +8,7 @@ import cvxpy as cp
 import numpy as np
 import pytest
 import torch
+from claims_witness import Evidence
 from strategies import every_activation
 
 from convexdiff_lib import score_matching_loss
@@ -63,14 +64,10 @@ def instance(seed: int) -> FloatArray:
 
 
 @every_activation
-def test_column_generation_equals_a_semidefinite_program(activation, evidence):
+def test_column_generation_equals_a_semidefinite_program(activation, evidence: Evidence):
     seen = evidence(
-        "ours-multivariate-columns",
-        "certified-optimum-equals-semidefinite-program",
-        tolerance=1e-6,
-        form="ours",
-        why="tolerance of the general-purpose solver, in units of the loss of a simple score",
-    )
+        "ours-multivariate-columns", "certified-optimum-equals-semidefinite-program", 1e-6
+    ).because("tolerance of the general-purpose solver, in units of the loss of a simple score")
     for seed in range(12):
         X = instance(seed)
         critical = planar_critical_weight_decay(X, activation=activation)[1]
@@ -82,14 +79,10 @@ def test_column_generation_equals_a_semidefinite_program(activation, evidence):
 
 
 @every_activation
-def test_threshold_equals_a_semidefinite_program(activation, evidence):
+def test_threshold_equals_a_semidefinite_program(activation, evidence: Evidence):
     seen = evidence(
-        "ours-multivariate-columns",
-        "critical-weight-decay-equals-semidefinite-program",
-        tolerance=1e-5,
-        form="ours",
-        why="tolerance of the general-purpose solver",
-    )
+        "ours-multivariate-columns", "critical-weight-decay-equals-semidefinite-program", 1e-5
+    ).because("tolerance of the general-purpose solver")
     floor = 0.5 if activation == "relu" else 1.0
     for seed in range(12):
         X = instance(seed)
@@ -101,13 +94,9 @@ def test_threshold_equals_a_semidefinite_program(activation, evidence):
 
 
 @every_activation
-def test_no_trained_network_is_below(activation, evidence):
-    seen = evidence(
-        "ours-multivariate-columns",
-        "certified-bound-minus-lowest-of-sixty-runs",
-        tolerance=1e-9,
-        form="ours",
-        why="rounding; the amount by which training falls below the bound, in units of the optimum",
+def test_no_trained_network_is_below(activation, evidence: Evidence):
+    seen = evidence("ours-multivariate-columns", "certified-bound-minus-lowest-of-sixty-runs", 1e-9).because(
+        "rounding; the amount by which training falls below the bound, in units of the optimum"
     )
     for seed in range(4):
         X = np.random.default_rng(seed).normal(size=(6, 2))
