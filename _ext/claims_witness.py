@@ -6,7 +6,7 @@ Knows nothing of pytest; the ``evidence`` fixture of the tests opens a `Witness`
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from claims_data import FORMS, NEGLIGIBLE, Record, told
 
@@ -61,6 +61,10 @@ class Witness:
         assert residual >= 0.0, f"{where}: {residual} is no residual, it has to be >= 0"
         assert residual <= self.limit, f"{where}: residual {residual} > {self.limit} ({self.why})"
         self.seen.append(residual)
+
+    def all_hold(self, residuals: Iterable[float]) -> None:
+        for residual in residuals:
+            self.holds(residual)
 
     def fails(self, violation: float, on: str = "") -> None:
         """Assert ``violation >= at_least`` (not a number fails) and count the instance ``on``."""

@@ -16,7 +16,14 @@ ORDERINGS = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 ALWAYS_TRUE = (ast.Tuple, ast.List, ast.Set, ast.Dict, ast.GeneratorExp, ast.Lambda, ast.JoinedStr)
 NEVER_RUN = {"nbval-skip", "skip-execution", "raises-exception", "nbval-raises-exception"}
 ALL_FAILURES = {"AssertionError", "Exception", "BaseException"}
-ASSERTING_CALLS = {"raises", "warns", "fail", "holds", "fails"}  # of pytest, and of the evidence fixture
+ASSERTING_CALLS = {
+    "raises",
+    "warns",
+    "fail",
+    "holds",
+    "all_hold",
+    "fails",
+}  # of pytest, and of the evidence fixture
 
 
 def in_chapter(notebook: nbformat.NotebookNode) -> list[str]:

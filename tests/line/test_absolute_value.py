@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import cvxpy as cp
@@ -9,16 +10,30 @@ import numpy as np
 import pytest
 import torch
 from claims_witness import Evidence
+from routes import (
+    BOTH_GENERAL,
+    CERTIFICATE,
+    EXPLICIT_POINT,
+    GENERAL_SOLVER,
+    LINEAR_SOLVER,
+    RECONSTRUCTION,
+    TRAINING,
+    certified_gaps,
+    disagreements,
+    duality_gaps,
+    mixed_sample,
+    scale_of,
+    undercuts,
+)
 from scipy.optimize import linprog
 from sklearn.linear_model import Lasso, LassoLars
-from strategies import decay_between, random_network, threshold, two_sided_rows
+from strategies import EXACTLY, decay_between, random_network, threshold, two_sided_rows
 
 from convexdiff_lib import score_matching, score_matching_loss
 from convexdiff_lib._validation import Activation, FloatArray
 from convexdiff_lib.line.kink_network import KinkNetwork
 from convexdiff_lib.line.network_certificates import certify_score_matching, dual_violation
 from convexdiff_lib.networks import TwoLayerNetwork
-from convexdiff_lib.paper.nonconvex import train_score_matching
 from convexdiff_lib.paper.univariate_programs import (
     LassoProgram,
     network_from_program,
@@ -27,27 +42,10 @@ from convexdiff_lib.paper.univariate_programs import (
     solve_program,
 )
 
-EXACTLY = {"tol_gap_abs": 1e-10, "tol_gap_rel": 1e-10, "tol_feas": 1e-10}
-N_DATA_SETS = 70
-
-
-def any_sample(seed: int) -> FloatArray:
-    """Normal, uniform, heavy-tailed, two-cluster and tied data, 2 to 40 points, unsorted."""
-    rng = np.random.default_rng(seed)
-    n = int(rng.integers(2, 41))
-    draws = (
-        rng.normal(size=n),
-        rng.uniform(size=n),
-        rng.standard_cauchy(size=n),
-        rng.normal(size=n) + 20.0 * rng.integers(0, 2, size=n),
-        np.round(rng.normal(size=n), 1),
-    )
-    return draws[seed % len(draws)]
-
 
 def distinct_sample(seed: int, n: int | None = None) -> FloatArray:
     """The same without ties."""
-    x = any_sample(seed)
+    x = mixed_sample(seed)
     if len(np.unique(x)) < len(x):
         x = np.random.default_rng(seed).normal(size=len(x))
     return np.sort(x if n is None else x[:n])
@@ -56,12 +54,6 @@ def distinct_sample(seed: int, n: int | None = None) -> FloatArray:
 def any_decay(x: FloatArray, seed: int) -> float:
     low = threshold(x, "abs", False)
     return decay_between(low, max(2.0 * len(x), low), seed)
-
-
-def scale_of(x: FloatArray, value: float) -> float:
-    """What differences are compared with: the optimum, or the loss of the fitted Gaussian if larger."""
-    variance = float(np.var(x))
-    return max(abs(value), len(x) / (2 * variance)) if variance > 0 else 1.0
 
 
 def solve_abs_program(x: FloatArray, beta: float) -> LassoProgram:
@@ -78,54 +70,30 @@ def centred_distances(x: FloatArray) -> FloatArray:
     return distances - distances.mean(axis=0)
 
 
+def problems(n: int) -> Iterator[tuple[FloatArray, float]]:
+    for seed in range(n):
+        x = mixed_sample(seed)
+        yield x, any_decay(x, seed)
+
+
 def test_program_fast_route_and_network_agree(evidence: Evidence):
-    seen = evidence("thm-univariate-abs", "literal-program-equals-trained-network", 1e-6).because(
-        "the general-purpose solver stops at relative gaps near 1e-8 on the worst-scaled data"
-    )
-    for seed in range(N_DATA_SETS):
-        x = any_sample(seed)
-        beta = any_decay(x, seed)
-        fit = score_matching(x, beta, activation="abs")
-        values = [solve_abs_program(x, beta).value, fit.value, score_matching_loss(fit.network(), x, beta)]
-        seen.holds(float(np.ptp(values)) / scale_of(x, fit.value))
+    seen = evidence("thm-univariate-abs", "literal-program-equals-trained-network", 1e-6)
+    seen.because(GENERAL_SOLVER).all_hold(disagreements(problems(70), "abs"))
 
 
 def test_program_equals_its_dual(evidence: Evidence):
-    seen = evidence("thm-univariate-abs", "strong-duality-of-the-printed-pair", 1e-6).because(
-        "both sides come from the general-purpose solver"
-    )
-    for seed in range(N_DATA_SETS):
-        x = any_sample(seed)
-        beta = any_decay(x, seed)
-        primal = solve_abs_program(x, beta).value
-        dual = score_matching_dual(x, beta, activation="abs")[1]
-        seen.holds(abs(primal - dual) / scale_of(x, primal))
+    seen = evidence("thm-univariate-abs", "strong-duality-of-the-printed-pair", 1e-6)
+    seen.because(BOTH_GENERAL).all_hold(duality_gaps(problems(70), "abs"))
 
 
 def test_certificate_closes(evidence: Evidence):
-    seen = evidence("thm-univariate-abs", "certified-duality-gap", 1e-8).because(
-        "the certificate's own tolerance; the polished optimum is usually exact to rounding"
-    )
-    for seed in range(210):
-        x = any_sample(seed)
-        certificate = score_matching(x, any_decay(x, seed), activation="abs").certificate
-        assert certificate.infeasibility <= 1e-9  # the certificate's own tolerance
-        seen.holds(certificate.relative_gap)
+    seen = evidence("thm-univariate-abs", "certified-duality-gap", 1e-8).because(CERTIFICATE)
+    seen.all_hold(certified_gaps(problems(210), "abs"))
 
 
 def test_adam_is_never_below(evidence: Evidence):
-    seen = evidence("thm-univariate-abs", "no-trained-network-is-below", 1e-9).because(
-        "rounding of a sum; the residual is how far the best trained network is below the optimum"
-    )
-    for seed in range(4):
-        x = np.random.default_rng(seed).normal(size=15)
-        beta = (1.5, 3.0, 6.0, 12.0)[seed]
-        fit = score_matching(x, beta, activation="abs")
-        generator = torch.Generator().manual_seed(seed)
-        runs = train_score_matching(
-            x, beta, activation="abs", width=20, n_trials=10, n_epochs=300, generator=generator
-        )
-        seen.holds(max(0.0, fit.certificate.dual - float(runs.losses.min())) / fit.certificate.scale)
+    seen = evidence("thm-univariate-abs", "no-trained-network-is-below", 1e-9).because(TRAINING)
+    seen.all_hold(undercuts((1.5, 3.0, 6.0, 12.0), "abs"))
 
 
 def test_an_underestimate_would_be_noticed():
@@ -146,9 +114,7 @@ def test_certificate_rejects_false_answers():
 
 
 def test_the_spacing_estimate_meets_every_bound_at_one(evidence: Evidence):
-    seen = evidence("lem-abs-feasible", "explicit-point-meets-every-bound", 1e-8).because(
-        "rounding: z is as large as one over the smallest gap"
-    )
+    seen = evidence("lem-abs-feasible", "explicit-point-meets-every-bound", 1e-8).because(EXPLICIT_POINT)
     for seed in range(40):
         x = distinct_sample(seed)
         # At beta = 1 the point is feasible, so for beta > 1 it is strictly so.
@@ -171,9 +137,7 @@ def smallest_decay(columns: FloatArray, counts: FloatArray, offset: float = 0.0)
 
 
 def test_nothing_is_feasible_below_one(evidence: Evidence):
-    seen = evidence("lem-abs-feasible", "smallest-feasible-decay-is-one", 1e-6).because(
-        "tolerance of the linear-programming solver"
-    )
+    seen = evidence("lem-abs-feasible", "smallest-feasible-decay-is-one", 1e-6).because(LINEAR_SOLVER)
     for seed in range(30):
         x = distinct_sample(seed)
         distances = np.abs(x[:, None] - x) / x.std()  # the threshold has no unit
@@ -182,9 +146,7 @@ def test_nothing_is_feasible_below_one(evidence: Evidence):
 
 
 def test_signed_rule_attains_and_printed_rule_misses(evidence: Evidence):
-    right = evidence("rule-abs-reconstruction", "signed-rule-attains-optimum", 1e-6).because(
-        "the neurons carry the solver's error in y"
-    )
+    right = evidence("rule-abs-reconstruction", "signed-rule-attains-optimum", 1e-6).because(RECONSTRUCTION)
     printed = evidence("rule-abs-reconstruction", "printed-rule-misses-optimum", at_least=0.1).because(
         "in units of the larger of the optimum and the loss of the fitted Gaussian"
     )
@@ -378,7 +340,7 @@ def test_kinks_at_the_data_are_enough(evidence: Evidence, activation):
     )
     for seed in range(40):
         rng = np.random.default_rng(seed)
-        x = np.sort(any_sample(seed))
+        x = np.sort(mixed_sample(seed))
         z = rng.normal(size=len(x)) / (np.std(x) or 1.0)
         z -= z.mean()
         rows = two_sided_rows(x, activation)
@@ -435,9 +397,7 @@ def test_dead_hinges_set_the_threshold(evidence: Evidence):
     alone = evidence("ours-dead-atom", "one-dead-hinge-needs-decay-one", 1e-12).because(
         "rounding of one count"
     )
-    without = evidence("ours-dead-atom", "without-both-two-thirds-suffice", 1e-6).because(
-        "tolerance of the linear-programming solver"
-    )
+    without = evidence("ours-dead-atom", "without-both-two-thirds-suffice", 1e-6).because(LINEAR_SOLVER)
     for seed in range(30):
         x = np.sort(np.random.default_rng(seed).normal(size=3 + seed))
         n = len(x)

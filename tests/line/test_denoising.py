@@ -12,6 +12,7 @@ import torch
 from claims_witness import Evidence, Witness
 from hypothesis import given
 from hypothesis import strategies as st
+from routes import CERTIFICATE, GENERAL_SOLVER, RECONSTRUCTION
 from strategies import checked, data_sets, every_network, random_network
 
 from convexdiff_lib import TwoLayerNetwork, UnivariateScore, denoising_loss, denoising_score_matching
@@ -27,7 +28,6 @@ from convexdiff_lib.paper.univariate_programs import (
 )
 from convexdiff_lib.sampling.langevin import annealed_langevin_dynamics
 
-GENERAL_SOLVER = "the general-purpose solver stops at relative gaps near 1e-8 on the worst-scaled data"
 EXACTLY = {"tol_gap_abs": 1e-11, "tol_gap_rel": 1e-11, "tol_feas": 1e-11}
 # Three points, one of them out of line: what tells the absolute value from ReLU hinges.
 HAT = np.array([-1.0, 0.0, 1.0]), np.array([1.0, -2.0, 1.0])
@@ -82,38 +82,25 @@ def distances_between_routes(activation: Activation, skip: bool) -> Iterator[flo
 
 
 def test_relu_program_fast_route_and_network_agree(evidence: Evidence):
-    seen = evidence("thm-denoising-relu", "literal-program-equals-trained-network", 1e-6).because(
-        GENERAL_SOLVER
-    )
-    for distance in distances_between_routes("relu", False):
-        seen.holds(distance)
+    seen = evidence("thm-denoising-relu", "literal-program-equals-trained-network", 1e-6)
+    seen.because(GENERAL_SOLVER).all_hold(distances_between_routes("relu", False))
 
 
 def test_abs_program_fast_route_and_network_agree(evidence: Evidence):
-    seen = evidence("thm-denoising-abs", "literal-program-equals-trained-network", 1e-6).because(
-        GENERAL_SOLVER
-    )
-    for distance in distances_between_routes("abs", False):
-        seen.holds(distance)
+    seen = evidence("thm-denoising-abs", "literal-program-equals-trained-network", 1e-6)
+    seen.because(GENERAL_SOLVER).all_hold(distances_between_routes("abs", False))
 
 
 def test_relu_skip_program_fast_route_and_network_agree(evidence: Evidence):
-    seen = evidence("thm-denoising-relu-skip", "literal-program-equals-trained-network", 1e-6).because(
-        GENERAL_SOLVER
-    )
-    for distance in distances_between_routes("relu", True):
-        seen.holds(distance)
+    seen = evidence("thm-denoising-relu-skip", "literal-program-equals-trained-network", 1e-6)
+    seen.because(GENERAL_SOLVER).all_hold(distances_between_routes("relu", True))
 
 
 def test_abs_skip_program_fast_route_and_network_agree(evidence: Evidence):
-    seen = evidence("thm-denoising-abs-skip", "literal-program-equals-trained-network", 1e-6).because(
-        GENERAL_SOLVER
-    )
-    for distance in distances_between_routes("abs", True):
-        seen.holds(distance)
+    seen = evidence("thm-denoising-abs-skip", "literal-program-equals-trained-network", 1e-6)
+    seen.because(GENERAL_SOLVER).all_hold(distances_between_routes("abs", True))
 
 
-CERTIFICATE = "the certificate's own tolerance; the polished optimum is usually exact to rounding"
 TRAINING = "rounding of a sum; the residual is how far the best trained network is below the lower bound"
 
 
@@ -261,7 +248,7 @@ def test_certificate_rejects_what_is_not_optimal(activation: Activation, skip: b
 
 def test_relu_rule_signed_attains_and_printed_misses(evidence: Evidence):
     right = evidence("rule-denoising-relu-reconstruction", "signed-rule-attains-optimum", 1e-6).because(
-        "the neurons carry the solver's error in y"
+        RECONSTRUCTION
     )
     printed = evidence(
         "rule-denoising-relu-reconstruction", "printed-rule-misses-optimum", at_least=0.1
@@ -274,7 +261,7 @@ def test_relu_rule_signed_attains_and_printed_misses(evidence: Evidence):
 def test_abs_rule_signed_attains_and_printed_misses(evidence: Evidence):
     right = evidence(
         "rule-denoising-abs-reconstruction", "signed-rule-with-n-entries-attains-optimum", 1e-6
-    ).because("the neurons carry the solver's error in y")
+    ).because(RECONSTRUCTION)
     printed = evidence(
         "rule-denoising-abs-reconstruction", "printed-rule-misses-optimum", at_least=0.1
     ).because("its first n lines, in units of the loss of the best constant")

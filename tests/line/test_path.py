@@ -10,6 +10,7 @@ import pytest
 from claims_witness import Evidence
 from hypothesis import given
 from hypothesis import strategies as st
+from routes import GENERAL_SOLVER
 from strategies import FAMILIES, NETWORKS, checked, data_sets, every_network, threshold, ugly
 
 import convexdiff_lib.line.path as path_module
@@ -74,9 +75,7 @@ def test_first_event_is_the_threshold_of_the_closed_form(evidence: Evidence):
 
 
 def test_path_equals_the_printed_programs(evidence: Evidence):
-    seen = evidence("ours-solution-path", "path-equals-the-printed-programs", 1e-6).because(
-        "the general-purpose solver stops at relative gaps near 1e-8 on the worst-scaled data"
-    )
+    seen = evidence("ours-solution-path", "path-equals-the-printed-programs", 1e-6).because(GENERAL_SOLVER)
     for seed in (0, 7, 14):
         x = np.random.default_rng(seed).normal(size=12)
         for activation, skip in NETWORKS:

@@ -7,14 +7,26 @@ from collections.abc import Iterator
 import cvxpy as cp
 import numpy as np
 import pytest
-import torch
-from claims_witness import Evidence
+from claims_witness import Evidence, Witness
+from routes import (
+    BOTH_GENERAL,
+    CERTIFICATE,
+    EXPLICIT_POINT,
+    LINEAR_SOLVER,
+    RECONSTRUCTION,
+    TRAINING,
+    certified_gaps,
+    disagreements,
+    duality_gaps,
+    gaussian_loss,
+    scale_of,
+    undercuts,
+)
 from strategies import every_activation, random_network, threshold, tube_for
 
 from convexdiff_lib import TwoLayerNetwork, score_matching, score_matching_loss
 from convexdiff_lib._validation import Activation, FloatArray
 from convexdiff_lib.line.network_certificates import certify_score_matching, dual_violation
-from convexdiff_lib.paper.nonconvex import train_score_matching
 from convexdiff_lib.paper.univariate_programs import (
     network_from_program,
     score_matching_dual,
@@ -48,109 +60,42 @@ def decay_for(x: FloatArray, activation: Activation, seed: int) -> float:
     return low + (max(2.0 * len(x), low) - low) * np.random.default_rng(seed + 1000).uniform() ** 2
 
 
-def gaussian_loss(x: FloatArray) -> float:
-    """What the straight line of the fitted Gaussian gains, n/(2v): minus the constant c of the program."""
-    return float(len(x) / (2 * np.var(x)))
-
-
-def scale(x: FloatArray, value: float) -> float:
-    return max(abs(value), gaussian_loss(x))
-
-
-def disagreements(activation: Activation) -> Iterator[float]:
-    """Relative spread of printed program, fast route and the loss of its network, on 60 data sets."""
-    for seed in range(60):
+def problems(activation: Activation, n: int, more: float = 0.0) -> Iterator[tuple[FloatArray, float]]:
+    for seed in range(n):
         x = sample(seed)
-        beta = decay_for(x, activation, seed)
-        printed = solve_program(score_matching_program(x, beta, activation=activation, skip=True))
-        fit = score_matching(x, beta, activation=activation, skip=True)
-        values = [printed.value, fit.value, score_matching_loss(fit.network(), x, beta)]
-        yield float(np.ptp(values)) / scale(x, fit.value)
+        yield x, decay_for(x, activation, seed) + more
 
 
-def certified_gaps(activation: Activation) -> Iterator[float]:
-    """Relative duality gaps on 200 data sets, every dual vector feasible."""
-    for seed in range(200):
-        x = sample(seed)
-        fit = score_matching(x, decay_for(x, activation, seed), activation=activation, skip=True)
-        assert fit.certificate.infeasibility <= 1e-9  # the certificate's own tolerance
-        yield fit.certificate.relative_gap
+FAR_CLUSTERS = "the general solver has an absolute tolerance, coarse where far clusters make the loss small"
 
 
-def duality_gaps(activation: Activation) -> Iterator[float]:
-    """Relative difference of the printed program and the printed dual, both from the general solver."""
-    for seed in range(20):
-        x = sample(seed)
-        beta = decay_for(x, activation, seed) + 0.01
-        primal = solve_program(score_matching_program(x, beta, activation=activation, skip=True)).value
-        _, dual = score_matching_dual(x, beta, activation=activation, skip=True)
-        yield abs(primal - dual) / scale(x, primal)
-
-
-def undercuts(activation: Activation) -> Iterator[float]:
-    """How far the best network that Adam meets is below the certified optimum, relative."""
-    for seed in range(4):
-        x = np.random.default_rng(seed).normal(size=15)
-        beta = (2.5, 4.0, 8.0, 16.0)[seed]
-        fit = score_matching(x, beta, activation=activation, skip=True)
-        generator = torch.Generator().manual_seed(seed)
-        runs = train_score_matching(
-            x,
-            beta,
-            activation=activation,
-            skip=True,
-            width=20,
-            n_trials=10,
-            n_epochs=300,
-            generator=generator,
-        )
-        yield max(0.0, fit.certificate.dual - float(runs.losses.min())) / fit.certificate.scale
+def try_all_routes(
+    activation: Activation, literal: Witness, dual: Witness, certified: Witness, adam: Witness
+) -> None:
+    literal.because(FAR_CLUSTERS).all_hold(disagreements(problems(activation, 60), activation, True))
+    dual.because(BOTH_GENERAL).all_hold(duality_gaps(problems(activation, 20, 0.01), activation, True))
+    certified.because(CERTIFICATE).all_hold(certified_gaps(problems(activation, 200), activation, True))
+    adam.because(TRAINING).all_hold(undercuts((2.5, 4.0, 8.0, 16.0), activation, True))
 
 
 def test_theorem_8(evidence: Evidence):
-    literal = evidence("thm-univariate-abs-skip", "literal-program-equals-trained-network", 1e-5).because(
-        "the general solver has an absolute tolerance, coarse where far clusters make the loss small"
+    try_all_routes(
+        "abs",
+        literal=evidence("thm-univariate-abs-skip", "literal-program-equals-trained-network", 1e-5),
+        dual=evidence("thm-univariate-abs-skip", "strong-duality-of-the-printed-pair", 1e-6),
+        certified=evidence("thm-univariate-abs-skip", "certified-duality-gap", 1e-8),
+        adam=evidence("thm-univariate-abs-skip", "no-trained-network-is-below", 1e-9),
     )
-    dual = evidence("thm-univariate-abs-skip", "strong-duality-of-the-printed-pair", 1e-6).because(
-        "both sides come from the general-purpose solver"
-    )
-    certified = evidence("thm-univariate-abs-skip", "certified-duality-gap", 1e-8).because(
-        "the certificate's own tolerance; the polished optimum is usually exact to rounding"
-    )
-    adam = evidence("thm-univariate-abs-skip", "no-trained-network-is-below", 1e-9).because(
-        "rounding of a sum; the residual is how far the best trained network is below the optimum"
-    )
-    for seen, residuals in (
-        (literal, disagreements("abs")),
-        (dual, duality_gaps("abs")),
-        (certified, certified_gaps("abs")),
-        (adam, undercuts("abs")),
-    ):
-        for residual in residuals:
-            seen.holds(residual)
 
 
 def test_theorem_7(evidence: Evidence):
-    literal = evidence("thm-univariate-relu-skip", "literal-program-equals-trained-network", 1e-5).because(
-        "the general solver has an absolute tolerance, coarse where far clusters make the loss small"
+    try_all_routes(
+        "relu",
+        literal=evidence("thm-univariate-relu-skip", "literal-program-equals-trained-network", 1e-5),
+        dual=evidence("thm-univariate-relu-skip", "strong-duality-of-the-printed-pair", 1e-6),
+        certified=evidence("thm-univariate-relu-skip", "certified-duality-gap", 1e-8),
+        adam=evidence("thm-univariate-relu-skip", "no-trained-network-is-below", 1e-9),
     )
-    dual = evidence("thm-univariate-relu-skip", "strong-duality-of-the-printed-pair", 1e-6).because(
-        "both sides come from the general-purpose solver"
-    )
-    certified = evidence("thm-univariate-relu-skip", "certified-duality-gap", 1e-8).because(
-        "the certificate's own tolerance; the polished optimum is usually exact to rounding"
-    )
-    adam = evidence("thm-univariate-relu-skip", "no-trained-network-is-below", 1e-9).because(
-        "rounding of a sum; the residual is how far the best trained network is below the optimum"
-    )
-    for seen, residuals in (
-        (literal, disagreements("relu")),
-        (dual, duality_gaps("relu")),
-        (certified, certified_gaps("relu")),
-        (adam, undercuts("relu")),
-    ):
-        for residual in residuals:
-            seen.holds(residual)
 
 
 @every_activation
@@ -251,7 +196,7 @@ def test_constant(evidence: Evidence):
         solution = solve_program(program)
         fit = score_matching(x, beta, activation="abs", skip=True)
         loss = score_matching_loss(fit.network(), x, beta)
-        right.holds(abs(solution.value - loss) / scale(x, loss))
+        right.holds(abs(solution.value - loss) / scale_of(x, loss))
         without_constant = solution.value - program.constant
         printed.fails((without_constant - loss) / gaussian_loss(x))
 
@@ -302,7 +247,7 @@ def test_penalty(evidence: Evidence):
     for x, beta in cases:
         unit = (x - x.mean()) / x.std()  # the slip has no unit, and the solver likes order one
         optimum = score_matching(unit, beta, activation="abs", skip=True).value
-        right.holds(abs(Display16(unit, beta, (0, 1)).minimum()[1] - optimum) / scale(unit, optimum))
+        right.holds(abs(Display16(unit, beta, (0, 1)).minimum()[1] - optimum) / scale_of(unit, optimum))
         display = Display16(x, beta, (1, 2))
         ends = np.zeros(len(x))
         ends[[np.argmin(x), np.argmax(x)]] = -1.0
@@ -341,13 +286,13 @@ def rule_cases(activation: Activation) -> Iterator[tuple[float, float]]:
             )
             for rule in ("signed", "printed")
         ]
-        unit = scale(x, optimum)
+        unit = scale_of(x, optimum)
         yield abs(losses[0] - optimum) / unit, (losses[1] - optimum) / unit
 
 
 def test_abs_rule(evidence: Evidence):
     right = evidence("rule-abs-skip-reconstruction", "signed-rule-attains-optimum", 1e-6).because(
-        "the neurons carry the solver's error in y"
+        RECONSTRUCTION
     )
     printed = evidence("rule-abs-skip-reconstruction", "printed-rule-misses-optimum", at_least=0.1).because(
         "in units of the larger of the optimum and the loss of the fitted Gaussian"
@@ -359,7 +304,7 @@ def test_abs_rule(evidence: Evidence):
 
 def test_relu_rule(evidence: Evidence):
     right = evidence("rule-relu-skip-reconstruction", "signed-rule-attains-optimum", 1e-6).because(
-        "the neurons carry the solver's error in y"
+        RECONSTRUCTION
     )
     printed = evidence("rule-relu-skip-reconstruction", "printed-rule-misses-optimum", at_least=0.1).because(
         "in units of the larger of the optimum and the loss of the fitted Gaussian"
@@ -426,11 +371,9 @@ def smallest_feasible_decay(x: FloatArray, activation: Activation, *, skip: bool
 
 def test_lemma_6(evidence: Evidence):
     point = evidence("lem-abs-skip-feasible", "explicit-point-meets-every-bound-at-two", 1e-8).because(
-        "rounding: z is as large as one over the smallest gap"
+        EXPLICIT_POINT
     )
-    linear = evidence("lem-abs-skip-feasible", "smallest-feasible-decay-is-two", 1e-6).because(
-        "tolerance of the linear-programming solver"
-    )
+    linear = evidence("lem-abs-skip-feasible", "smallest-feasible-decay-is-two", 1e-6).because(LINEAR_SOLVER)
     for seed in range(40):
         x = distinct(seed)
         # Feasible at 2, so strictly feasible above.
@@ -447,7 +390,7 @@ def beam_distances(activation: Activation) -> Iterator[tuple[float, float]]:
         tube = tube_for(x, beta, activation, True)
         first = [int(np.flatnonzero(x == point)[0]) for point in tube.points]
         end = tube.heights(fit.z[first] * tube.unit)[0]
-        unit = np.sqrt(2 * scale(x, fit.value))
+        unit = np.sqrt(2 * scale_of(x, fit.value))
         yield float(np.linalg.norm(z - fit.z) / unit), abs(end / len(x) - 1)
 
 
@@ -568,7 +511,7 @@ def test_one_place_gives_a_skip_connection_nothing_to_hold_on_to(activation):
 
 def test_thresholds_with_ties(evidence: Evidence):
     linear = evidence("ours-threshold-ties-abs", "smallest-feasible-decay-is-the-threshold", 1e-6).because(
-        "tolerance of the linear-programming solver"
+        LINEAR_SOLVER
     )
     attained = evidence("ours-threshold-ties-abs", "certified-optimum-at-the-threshold", 1e-8).because(
         "the certificate's own tolerance"

@@ -104,8 +104,7 @@ def test_bounds_the_distance_from_the_optimum(evidence: Evidence):
             activation, skip = NETWORKS[seed]
             x = ugly(family, 7, np.random.default_rng(seed))
             if len(np.unique(x)) >= 3:
-                for ratio in ratios_to_the_bound(x, activation, skip, seed):
-                    seen.holds(ratio)
+                seen.all_hold(ratios_to_the_bound(x, activation, skip, seed))
 
 
 def test_bounds_the_distance_on_structured_data(on_zoo: Evidence):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import test_denoising as line
 from claims_witness import Evidence
+from routes import OPTIMAL
 from strategies import NETWORKS, threshold
 from test_path import difference
 from test_selection import averaged_minus_counted, expected_loss
@@ -24,11 +25,6 @@ from convexdiff_lib.line.path import solution_path
 from convexdiff_lib.line.piecewise_linear import PiecewiseLinearScore
 from convexdiff_lib.line.selection import score_error
 from convexdiff_lib.paper.univariate_programs import denoising_network_from_program, denoising_program
-
-OPTIMAL = (
-    "a network and a dual vector, handed to the printed program and its printed dual: the gap, the violation "
-    "and the distance to the plain loss, each to the certificate's tolerance"
-)
 
 # --- Chapter 7 -------------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ import test_absolute_value as by_abs
 import test_relu_theorem as by_relu
 import test_skip_connections as by_skip
 from claims_witness import Evidence
+from routes import EXPLICIT_POINT, LINEAR_SOLVER, OPTIMAL, scale_of
 from strategies import NETWORKS, threshold, two_sided_rows
 from zoo import samples
 
@@ -32,10 +33,6 @@ from convexdiff_lib.paper.univariate_programs import (
 
 ROUNDING = "rounding, relative to the size of the terms"
 CERTIFICATE = "the certificate's own tolerance"
-OPTIMAL = (
-    "a network and a dual vector, handed to the printed program and its printed dual: the gap, the violation "
-    "and the distance to the plain loss, each to the certificate's tolerance"
-)
 
 
 def decays(x: FloatArray, activation: Activation, skip: bool = False) -> Iterator[float]:
@@ -81,7 +78,7 @@ def far_from_optimal(x: FloatArray, fit: UnivariateScore, activation: Activation
     loss = score_matching_loss(fit.network(), x, fit.beta)
     violation = float(np.max(np.abs(program.A.T @ fit.z - program.b))) - program.penalty
     distances = abs(value + 0.5 * float(fit.z @ fit.z)), abs(value - fit.value), abs(value - loss)
-    return max(max(distances) / by_abs.scale_of(x, value), violation / len(x))
+    return max(max(distances) / scale_of(x, value), violation / len(x))
 
 
 def trial_vectors(x: FloatArray) -> Iterator[FloatArray]:
@@ -149,9 +146,7 @@ def least_decay(x: FloatArray, activation: Activation) -> float:
 
 
 def test_relu_feasibility(on_zoo: Evidence) -> None:
-    point = on_zoo("lem-relu-feasible", "explicit-point-on-structured-data", 1e-8).because(
-        "rounding: z is as large as one over the smallest gap"
-    )
+    point = on_zoo("lem-relu-feasible", "explicit-point-on-structured-data", 1e-8).because(EXPLICIT_POINT)
     needed = on_zoo("lem-relu-feasible", "least-decay-on-structured-data", 0.0).because(
         "counts: a hinge that is zero at all data has the constraint |1| <= beta"
     )
@@ -192,7 +187,7 @@ def rule_error(x: FloatArray, beta: float, activation: Activation, skip: bool) -
     fit = score_matching(x, beta, activation=activation, skip=skip)
     _, y = as_printed(x, fit, activation, skip)
     net = network_from_program(x, y, activation=activation, skip=skip)
-    return abs(score_matching_loss(net, x, beta) - fit.value) / by_abs.scale_of(x, fit.value)
+    return abs(score_matching_loss(net, x, beta) - fit.value) / scale_of(x, fit.value)
 
 
 def test_relu_rule(on_zoo: Evidence) -> None:
@@ -292,9 +287,7 @@ def test_kinks_at_the_data_are_enough(on_zoo: Evidence) -> None:
 
 
 def test_abs_feasibility(on_zoo: Evidence) -> None:
-    point = on_zoo("lem-abs-feasible", "explicit-point-on-structured-data", 1e-8).because(
-        "rounding: z is as large as one over the smallest gap"
-    )
+    point = on_zoo("lem-abs-feasible", "explicit-point-on-structured-data", 1e-8).because(EXPLICIT_POINT)
     needed = on_zoo("lem-abs-feasible", "least-decay-on-structured-data", 0.0).because(
         "counts: the two readings of the slope at a point are two apart"
     )
@@ -331,7 +324,7 @@ def test_spacing_lasso(on_zoo: Evidence) -> None:
         for beta in decays(x, "abs"):
             fit = score_matching(x, beta, activation="abs")
             t = merged_weights(x, fit.kink_network)
-            size = max(by_abs.scale_of(x, fit.value), float(np.sum(r**2)))
+            size = max(scale_of(x, fit.value), float(np.sum(r**2)))
             value.holds(abs(by_abs.lasso_objective(x, t, beta) - fit.value) / size, on=name)
         fit = score_matching(x, 1.0, activation="abs")
         off = abs(fit.value / (-0.5 * float(r @ r)) - 1)
@@ -371,7 +364,7 @@ def test_relu_between(on_zoo: Evidence) -> None:
             score_matching(x, b, activation=a).value
             for a, b in (("abs", beta), ("relu", beta), ("abs", 2 * beta))
         )
-        seen.holds(max(0.0, low - middle, middle - high) / by_abs.scale_of(x, low), on=name)
+        seen.holds(max(0.0, low - middle, middle - high) / scale_of(x, low), on=name)
 
 
 def test_abs_tails(on_zoo: Evidence) -> None:
@@ -406,14 +399,12 @@ def test_merged_relu_program(on_zoo: Evidence) -> None:
             tu = np.concatenate([y[0] + y[1], y[2] + y[3]])
             merged = 0.5 * np.sum((A @ tu) ** 2) + costs @ tu + (beta - 0.5) * np.abs(tu).sum()
             violation = float(np.max(np.abs(A.T @ fit.z - costs))) - (beta - 0.5)
-            gap = abs(merged - fit.value) / by_abs.scale_of(x, fit.value)
+            gap = abs(merged - fit.value) / scale_of(x, fit.value)
             value.holds(max(gap, violation / n), on=name)
 
 
 def test_dead_hinges(on_zoo: Evidence) -> None:
-    seen = on_zoo("ours-dead-atom", "without-both-two-thirds-on-structured-data", 1e-6).because(
-        "tolerance of the linear-programming solver"
-    )
+    seen = on_zoo("ours-dead-atom", "without-both-two-thirds-on-structured-data", 1e-6).because(LINEAR_SOLVER)
     for name, x in samples(distinct=3, ties=False):
         n, j, near = len(x), np.arange(1, len(x) + 1), (x - x.mean()) / x.std()
         columns = np.hstack([np.maximum(sign * (near[:, None] - near), 0.0) for sign in (1, -1)])
@@ -452,9 +443,7 @@ def test_relu_skip_program(on_zoo: Evidence) -> None:
 
 
 def test_skip_feasibility(on_zoo: Evidence) -> None:
-    point = on_zoo("lem-abs-skip-feasible", "explicit-point-on-structured-data", 1e-8).because(
-        "rounding: z is as large as one over the smallest gap"
-    )
+    point = on_zoo("lem-abs-skip-feasible", "explicit-point-on-structured-data", 1e-8).because(EXPLICIT_POINT)
     needed = on_zoo("lem-abs-skip-feasible", "first-point-needs-two-on-structured-data", 0.0).because(
         "counts: the distances from the first point are a line, whose value for every feasible z is n"
     )
@@ -514,7 +503,7 @@ def test_skip_constant_and_penalty(on_zoo: Evidence) -> None:
     for name, x, beta in with_decays("abs", skip=True, ties=False):
         fit = score_matching(x, beta, activation="abs", skip=True)
         program, y = as_printed(x, fit, "abs", True)
-        size = by_abs.scale_of(x, fit.value)
+        size = scale_of(x, fit.value)
         loss = score_matching_loss(fit.network(), x, beta)
         stated = -(len(x) ** 2) / (2 * np.sum((x - x.mean()) ** 2))
         without = program.value_at(y) - program.constant

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from claims_witness import Evidence
-from strategies import every_activation
+from strategies import EXACTLY, every_activation
 
 from convexdiff_lib import score_matching_loss
 from convexdiff_lib._validation import Activation, FloatArray
@@ -18,7 +18,6 @@ from convexdiff_lib.space.arrangements import enumerate_arrangements
 from convexdiff_lib.space.gated import critical_weight_decay
 from convexdiff_lib.space.planar import planar_critical_weight_decay, planar_score_matching
 
-EXACTLY = {"tol_gap_abs": 1e-10, "tol_gap_rel": 1e-10, "tol_feas": 1e-10}
 ROTATE = np.array([[0.0, -1.0], [1.0, 0.0]])
 
 
