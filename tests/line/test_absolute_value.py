@@ -15,9 +15,12 @@ from routes import (
     CERTIFICATE,
     EXPLICIT_POINT,
     GENERAL_SOLVER,
+    IN_UNITS_OF_THE_LOSS,
     LINEAR_SOLVER,
+    POLISHED,
     RECONSTRUCTION,
     TRAINING,
+    TWO_CERTIFICATES,
     certified_gaps,
     disagreements,
     duality_gaps,
@@ -87,7 +90,7 @@ def test_program_equals_its_dual(evidence: Evidence):
 
 
 def test_certificate_closes(evidence: Evidence):
-    seen = evidence("thm-univariate-abs", "certified-duality-gap", 1e-8).because(CERTIFICATE)
+    seen = evidence("thm-univariate-abs", "certified-duality-gap", 1e-8).because(POLISHED)
     seen.all_hold(certified_gaps(problems(210), "abs"))
 
 
@@ -148,7 +151,7 @@ def test_nothing_is_feasible_below_one(evidence: Evidence):
 def test_signed_rule_attains_and_printed_rule_misses(evidence: Evidence):
     right = evidence("rule-abs-reconstruction", "signed-rule-attains-optimum", 1e-6).because(RECONSTRUCTION)
     printed = evidence("rule-abs-reconstruction", "printed-rule-misses-optimum", at_least=0.1).because(
-        "in units of the larger of the optimum and the loss of the fitted Gaussian"
+        IN_UNITS_OF_THE_LOSS
     )
     for seed in range(20):
         x = np.random.default_rng(seed).normal(size=4 + seed)
@@ -454,9 +457,7 @@ def test_gradients_do_not_see_the_slopes_move(evidence: Evidence):
 
 
 def test_relu_lies_between_two_absolute_values(evidence: Evidence):
-    seen = evidence("ours-relu-between", "relu-optimum-lies-between", 2e-8).because(
-        "two certified optima, each to the certificate's tolerance"
-    )
+    seen = evidence("ours-relu-between", "relu-optimum-lies-between", 2e-8).because(TWO_CERTIFICATES)
     for seed in range(60):
         x = distinct_sample(seed)
         beta = decay_between(1.0, 2.0 * len(x), seed)
@@ -470,9 +471,7 @@ def test_outer_slopes_are_opposite(evidence: Evidence):
     seen = evidence("ours-abs-tails", "outer-slopes-are-opposite", 1e-9).because(
         "rounding, relative to the largest slope"
     )
-    exchange = evidence("ours-abs-tails", "ends-exchange-at-no-cost", 1e-8).because(
-        "the certificate's own tolerance"
-    )
+    exchange = evidence("ours-abs-tails", "ends-exchange-at-no-cost", 1e-8).because(CERTIFICATE)
     for seed in range(40):
         x = np.random.default_rng(seed).normal(size=10 + seed)
         fit = score_matching(x, 0.3 * len(x), activation="abs")

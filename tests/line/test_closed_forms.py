@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
-from claims_witness import Evidence
+from claims_witness import Evidence, Witness
 from hypothesis import given
 from hypothesis import strategies as st
+from routes import CERTIFICATE
 from strategies import (
     NETWORKS,
     checked,
@@ -362,60 +364,62 @@ def test_zero_score(evidence: Evidence):
             below.fails(verdict(len(x) - 1e-3).infeasibility)
 
 
+def try_closed_form(
+    activation: Activation,
+    pieces_of: Callable[[FloatArray, FloatArray, float, float], FloatArray],
+    value: Witness,
+    inside: Witness,
+    pieces: Witness,
+    optimal: Witness,
+) -> None:
+    value.because(CERTIFICATE)
+    inside.because(SOLVED)
+    pieces.because(ROUNDING)
+    optimal.because(CERTIFICATE)
+    for seed in range(25):
+        x = distinct_sample(seed)
+        for beta in decays(x, activation):
+            rho, n = slope_inside(x, beta), len(x)
+            solved = score_matching(x, beta, activation=activation)
+            value.holds(abs(solved.value + (n - beta) ** 2 / (2 * n * x.var())) / solved.certificate.scale)
+            inside.holds(solver_error(x, -rho * (x - x.mean()), beta, activation, False))
+            for share in (-1.0, -0.4, 0.0, 0.7, 1.0):
+                t = share * rho / 2
+                network = large_weight_decay(x, beta, activation=activation, t=t).kink_network
+                error = network(around(x)) - pieces_of(around(x), x, beta, t)
+                pieces.holds(np.max(np.abs(error)) / scale(x))
+                optimal.holds(judge(x, beta, activation, False, t).relative_gap)
+
+
 def test_relu_closed_form(evidence: Evidence):
-    value = evidence("eq-large-decay-relu", "value-equals-the-solver's", 1e-8).because(
-        "the certificate's own tolerance"
-    )
-    inside = evidence("eq-large-decay-relu", "scores-at-the-data-equal-the-solver's", 1e-4).because(SOLVED)
-    pieces = evidence("eq-large-decay-relu", "printed-pieces-are-the-network", 1e-9).because(ROUNDING)
-    optimal = evidence("eq-large-decay-relu", "certificate-accepts-every-t", 1e-8).because(
-        "the certificate's own tolerance"
+    try_closed_form(
+        "relu",
+        printed_pieces,
+        value=evidence("eq-large-decay-relu", "value-equals-the-solver's", 1e-8),
+        inside=evidence("eq-large-decay-relu", "scores-at-the-data-equal-the-solver's", 1e-4),
+        pieces=evidence("eq-large-decay-relu", "printed-pieces-are-the-network", 1e-9),
+        optimal=evidence("eq-large-decay-relu", "certificate-accepts-every-t", 1e-8),
     )
     outside = evidence(
         "eq-large-decay-relu", "certificate-rejects-t-beyond-its-limit", at_least=1e-6, form="ours"
     ).because("a hundred times the certificate's tolerance; t is one per cent beyond")
     for seed in range(25):
         x = distinct_sample(seed)
-        for beta in decays(x):
-            rho, n = slope_inside(x, beta), len(x)
-            solved = score_matching(x, beta)
-            value.holds(abs(solved.value + (n - beta) ** 2 / (2 * n * x.var())) / solved.certificate.scale)
-            inside.holds(solver_error(x, -rho * (x - x.mean()), beta, "relu", False))
-            for share in (-1.0, -0.4, 0.0, 0.7, 1.0):
-                t = share * rho / 2
-                network = large_weight_decay(x, beta, t=t).kink_network
-                error = network(around(x)) - printed_pieces(around(x), x, beta, t)
-                pieces.holds(np.max(np.abs(error)) / scale(x))
-                optimal.holds(judge(x, beta, "relu", False, t).relative_gap)
-        # Where zero is not the optimum by a wide margin.
-        for share in (-1.01, 1.01):
-            beta = decays(x)[0]
-            if len(x) - beta >= 0.2 * len(x):
+        beta = decays(x)[0]
+        if len(x) - beta >= 0.2 * len(x):  # where zero is not the optimum by a wide margin
+            for share in (-1.01, 1.01):
                 outside.fails(judge(x, beta, "relu", False, share * slope_inside(x, beta) / 2).relative_gap)
 
 
 def test_abs_closed_form(evidence: Evidence):
-    value = evidence("eq-large-decay-abs", "value-equals-the-solver's", 1e-8).because(
-        "the certificate's own tolerance"
+    try_closed_form(
+        "abs",
+        abs_pieces,
+        value=evidence("eq-large-decay-abs", "value-equals-the-solver's", 1e-8),
+        inside=evidence("eq-large-decay-abs", "scores-at-the-data-equal-the-solver's", 1e-4),
+        pieces=evidence("eq-large-decay-abs", "stated-slopes-are-the-network's", 1e-9),
+        optimal=evidence("eq-large-decay-abs", "certificate-accepts-every-t", 1e-8),
     )
-    inside = evidence("eq-large-decay-abs", "scores-at-the-data-equal-the-solver's", 1e-4).because(SOLVED)
-    pieces = evidence("eq-large-decay-abs", "stated-slopes-are-the-network's", 1e-9).because(ROUNDING)
-    optimal = evidence("eq-large-decay-abs", "certificate-accepts-every-t", 1e-8).because(
-        "the certificate's own tolerance"
-    )
-    for seed in range(25):
-        x = distinct_sample(seed)
-        for beta in decays(x, "abs"):
-            rho, n = slope_inside(x, beta), len(x)
-            solved = score_matching(x, beta, activation="abs")
-            value.holds(abs(solved.value + (n - beta) ** 2 / (2 * n * x.var())) / solved.certificate.scale)
-            inside.holds(solver_error(x, -rho * (x - x.mean()), beta, "abs", False))
-            for share in (-1.0, -0.4, 0.0, 0.7, 1.0):
-                t = share * rho / 2
-                network = large_weight_decay(x, beta, activation="abs", t=t).kink_network
-                error = network(around(x)) - abs_pieces(around(x), x, beta, t)
-                pieces.holds(np.max(np.abs(error)) / scale(x))
-                optimal.holds(judge(x, beta, "abs", False, t).relative_gap)
 
 
 def printed_y(x: FloatArray, beta: float, t: float, activation: Activation) -> FloatArray:
@@ -466,7 +470,7 @@ def test_no_other_solutions(evidence: Evidence):
 
 def test_kinks_outside(evidence: Evidence):
     seen = evidence("ours-kinks-outside", "certificate-accepts-kinks-beyond-the-data", 1e-8).because(
-        "the certificate's own tolerance"
+        CERTIFICATE
     )
     for seed in range(15):
         x = distinct_sample(seed)

@@ -12,7 +12,7 @@ import torch
 from claims_witness import Evidence, Witness
 from hypothesis import given
 from hypothesis import strategies as st
-from routes import CERTIFICATE, GENERAL_SOLVER, RECONSTRUCTION
+from routes import GENERAL_SOLVER, POLISHED, RECONSTRUCTION
 from strategies import checked, data_sets, every_network, random_network
 
 from convexdiff_lib import TwoLayerNetwork, UnivariateScore, denoising_loss, denoising_score_matching
@@ -130,25 +130,25 @@ def certify_and_train(gaps: Witness, below: Witness, activation: Activation, ski
 
 
 def test_relu_certified_and_never_beaten(evidence: Evidence):
-    gaps = evidence("thm-denoising-relu", "certified-duality-gap", 1e-8).because(CERTIFICATE)
+    gaps = evidence("thm-denoising-relu", "certified-duality-gap", 1e-8).because(POLISHED)
     below = evidence("thm-denoising-relu", "no-trained-network-is-below", 1e-9).because(TRAINING)
     certify_and_train(gaps, below, "relu", False)
 
 
 def test_abs_certified_and_never_beaten(evidence: Evidence):
-    gaps = evidence("thm-denoising-abs", "certified-duality-gap", 1e-8).because(CERTIFICATE)
+    gaps = evidence("thm-denoising-abs", "certified-duality-gap", 1e-8).because(POLISHED)
     below = evidence("thm-denoising-abs", "no-trained-network-is-below", 1e-9).because(TRAINING)
     certify_and_train(gaps, below, "abs", False)
 
 
 def test_relu_skip_certified_and_never_beaten(evidence: Evidence):
-    gaps = evidence("thm-denoising-relu-skip", "certified-duality-gap", 1e-8).because(CERTIFICATE)
+    gaps = evidence("thm-denoising-relu-skip", "certified-duality-gap", 1e-8).because(POLISHED)
     below = evidence("thm-denoising-relu-skip", "no-trained-network-is-below", 1e-9).because(TRAINING)
     certify_and_train(gaps, below, "relu", True)
 
 
 def test_abs_skip_certified_and_never_beaten(evidence: Evidence):
-    gaps = evidence("thm-denoising-abs-skip", "certified-duality-gap", 1e-8).because(CERTIFICATE)
+    gaps = evidence("thm-denoising-abs-skip", "certified-duality-gap", 1e-8).because(POLISHED)
     below = evidence("thm-denoising-abs-skip", "no-trained-network-is-below", 1e-9).because(TRAINING)
     certify_and_train(gaps, below, "abs", True)
 

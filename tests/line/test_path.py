@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +19,7 @@ from convexdiff_lib import NotCertifiedError, denoising_score_matching, score_ma
 from convexdiff_lib._validation import Activation, FloatArray
 from convexdiff_lib.datasets import GaussianMixture
 from convexdiff_lib.line.closed_forms import large_weight_decay_threshold
-from convexdiff_lib.line.path import SolutionPath, denoising_path, solution_path
+from convexdiff_lib.line.path import Piece, SolutionPath, denoising_path, solution_path
 from convexdiff_lib.line.piecewise_linear import PiecewiseLinearScore
 from convexdiff_lib.line.problem import LineProblem, SplineClaim
 from convexdiff_lib.line.selection import score_error
@@ -87,44 +88,43 @@ def test_path_equals_the_printed_programs(evidence: Evidence):
                 seen.holds(abs(printed.value - value) / max(abs(value), 12 / (2 * np.var(x))))
 
 
+def paths() -> Iterator[tuple[FloatArray, SolutionPath]]:
+    for seed in (0, 1, 3, 4):
+        x = sample(seed)
+        for activation, skip in NETWORKS:
+            stop = 1.5 * threshold(x, activation, skip)
+            yield x, solution_path(x, down_to=stop, activation=activation, skip=skip)
+
+
+def wide_pieces(path: SolutionPath, width: float) -> list[Piece]:
+    return [p for p in path.pieces[1:] if p.high - p.low >= width * p.high][:8]
+
+
 def test_score_is_affine_between_events(evidence: Evidence):
     seen = evidence("ours-solution-path", "affine-between-events", 1e-9).because(
         "rounding; three single fits inside one piece, which know nothing of the path"
     )
-    for seed in (0, 1, 3, 4):
-        x = sample(seed)
-        for activation, skip in NETWORKS:
-            path = solution_path(
-                x, down_to=1.5 * threshold(x, activation, skip), activation=activation, skip=skip
-            )
-            wide = [p for p in path.pieces[1:] if p.high - p.low >= 1e-3 * p.high]
-            for piece in wide[:8]:
-                betas = piece.low + (piece.high - piece.low) * np.array([0.1, 0.4, 0.9])
-                a, b, c = (score_matching(x, beta, activation=activation, skip=skip).z for beta in betas)
-                size = max(np.abs(a).max(), 1 / np.std(x))
-                seen.holds(float(np.abs(b - (a * 5 + c * 3) / 8).max() / size))
+    for x, path in paths():
+        kind = {key: path._facts()[key] for key in ("activation", "skip")}
+        for piece in wide_pieces(path, 1e-3):
+            betas = piece.low + (piece.high - piece.low) * np.array([0.1, 0.4, 0.9])
+            a, b, c = (score_matching(x, beta, **kind).z for beta in betas)
+            size = max(np.abs(a).max(), 1 / np.std(x))
+            seen.holds(float(np.abs(b - (a * 5 + c * 3) / 8).max() / size))
 
 
 def test_value_is_concave_and_its_slope_is_the_total_weight(evidence: Evidence):
     seen = evidence("ours-solution-path", "slope-of-the-value-is-the-total-weight", 1e-8).because(
         "rounding of a difference quotient, exact for a quadratic; relative to the value over beta"
     )
-    for seed in (0, 1, 3, 4):
-        x = sample(seed)
-        for activation, skip in NETWORKS:
-            path = solution_path(
-                x, down_to=1.5 * threshold(x, activation, skip), activation=activation, skip=skip
-            )
-            total = [path(beta).kink_network.total_weight for beta in path.betas]
-            assert np.min(np.diff(total)) >= -1e-9 * max(total)  # rounding: it grows as beta falls
-            wide = [p for p in path.pieces[1:] if p.high - p.low >= 1e-2 * p.high]
-            for piece in wide[:8]:
-                high, middle, low = (
-                    path(beta) for beta in (piece.high, (piece.high + piece.low) / 2, piece.low)
-                )
-                slope = (high.value - low.value) / (piece.high - piece.low)
-                gap = abs(slope - middle.kink_network.total_weight)
-                seen.holds(gap / max(abs(low.value) / piece.low, 1e-300))
+    for _, path in paths():
+        total = [path(beta).kink_network.total_weight for beta in path.betas]
+        assert np.min(np.diff(total)) >= -1e-9 * max(total)  # rounding: it grows as beta falls
+        for piece in wide_pieces(path, 1e-2):
+            high, middle, low = map(path, (piece.high, (piece.high + piece.low) / 2, piece.low))
+            slope = (high.value - low.value) / (piece.high - piece.low)
+            gap = abs(slope - middle.kink_network.total_weight)
+            seen.holds(gap / max(abs(low.value) / piece.low, 1e-300))
 
 
 @checked

@@ -13,7 +13,9 @@ from routes import (
     CERTIFICATE,
     EXPLICIT_POINT,
     GENERAL_SOLVER,
+    IN_UNITS_OF_THE_LOSS,
     LINEAR_SOLVER,
+    POLISHED,
     RECONSTRUCTION,
     TRAINING,
     certified_gaps,
@@ -69,7 +71,7 @@ def test_program_equals_its_dual(evidence: Evidence):
 
 
 def test_certificate_closes(evidence: Evidence):
-    seen = evidence("thm-univariate-relu", "certified-duality-gap", 1e-8).because(CERTIFICATE)
+    seen = evidence("thm-univariate-relu", "certified-duality-gap", 1e-8).because(POLISHED)
     seen.all_hold(certified_gaps(problems(200), "relu"))
 
 
@@ -120,7 +122,7 @@ def test_nothing_is_feasible_below_one(evidence: Evidence):
 def test_signed_rule_attains_and_printed_rule_misses(evidence: Evidence):
     right = evidence("rule-relu-reconstruction", "signed-rule-attains-optimum", 1e-6).because(RECONSTRUCTION)
     printed = evidence("rule-relu-reconstruction", "printed-rule-misses-optimum", at_least=0.1).because(
-        "in units of the larger of the optimum and the loss of the fitted Gaussian"
+        IN_UNITS_OF_THE_LOSS
     )
     for seed in range(20):
         rng = np.random.default_rng(seed)
@@ -276,7 +278,7 @@ def test_threshold_with_ties(evidence: Evidence):
         LINEAR_SOLVER
     )
     attained = evidence("ours-threshold-ties", "certified-optimum-at-the-threshold", 1e-8).because(
-        "the certificate's own tolerance"
+        CERTIFICATE
     )
     for seed in range(30):
         x, threshold = tied_sample(seed)

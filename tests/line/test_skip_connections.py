@@ -12,9 +12,12 @@ from routes import (
     BOTH_GENERAL,
     CERTIFICATE,
     EXPLICIT_POINT,
+    IN_UNITS_OF_THE_LOSS,
     LINEAR_SOLVER,
+    POLISHED,
     RECONSTRUCTION,
     TRAINING,
+    TWO_CERTIFICATES,
     certified_gaps,
     disagreements,
     duality_gaps,
@@ -74,7 +77,7 @@ def try_all_routes(
 ) -> None:
     literal.because(FAR_CLUSTERS).all_hold(disagreements(problems(activation, 60), activation, True))
     dual.because(BOTH_GENERAL).all_hold(duality_gaps(problems(activation, 20, 0.01), activation, True))
-    certified.because(CERTIFICATE).all_hold(certified_gaps(problems(activation, 200), activation, True))
+    certified.because(POLISHED).all_hold(certified_gaps(problems(activation, 200), activation, True))
     adam.because(TRAINING).all_hold(undercuts((2.5, 4.0, 8.0, 16.0), activation, True))
 
 
@@ -142,11 +145,11 @@ def test_the_map_keeps_the_loss_and_changes_the_decay_as_stated(evidence: Eviden
 
 def test_twice_the_decay(evidence: Evidence):
     seen = evidence("thm-univariate-relu-skip", "relu-at-beta-equals-abs-at-two-beta", 1e-8).because(
-        "two certified optima, each to the certificate's tolerance"
+        TWO_CERTIFICATES
     )
     mapped = evidence(
         "thm-univariate-relu-skip", "mapped-optimum-passes-the-other-certificate", 1e-8
-    ).because("the certificate's own tolerance")
+    ).because(CERTIFICATE)
     for seed in range(100):
         x = sample(seed)
         beta = decay_for(x, "relu", seed)
@@ -290,28 +293,24 @@ def rule_cases(activation: Activation) -> Iterator[tuple[float, float]]:
         yield abs(losses[0] - optimum) / unit, (losses[1] - optimum) / unit
 
 
-def test_abs_rule(evidence: Evidence):
-    right = evidence("rule-abs-skip-reconstruction", "signed-rule-attains-optimum", 1e-6).because(
-        RECONSTRUCTION
-    )
-    printed = evidence("rule-abs-skip-reconstruction", "printed-rule-misses-optimum", at_least=0.1).because(
-        "in units of the larger of the optimum and the loss of the fitted Gaussian"
-    )
-    for excess, miss in rule_cases("abs"):
+def try_both_rules(activation: Activation, right: Witness, printed: Witness) -> None:
+    right.because(RECONSTRUCTION)
+    printed.because(IN_UNITS_OF_THE_LOSS)
+    for excess, miss in rule_cases(activation):
         right.holds(excess)
         printed.fails(miss)
+
+
+def test_abs_rule(evidence: Evidence):
+    right = evidence("rule-abs-skip-reconstruction", "signed-rule-attains-optimum", 1e-6)
+    printed = evidence("rule-abs-skip-reconstruction", "printed-rule-misses-optimum", at_least=0.1)
+    try_both_rules("abs", right, printed)
 
 
 def test_relu_rule(evidence: Evidence):
-    right = evidence("rule-relu-skip-reconstruction", "signed-rule-attains-optimum", 1e-6).because(
-        RECONSTRUCTION
-    )
-    printed = evidence("rule-relu-skip-reconstruction", "printed-rule-misses-optimum", at_least=0.1).because(
-        "in units of the larger of the optimum and the loss of the fitted Gaussian"
-    )
-    for excess, miss in rule_cases("relu"):
-        right.holds(excess)
-        printed.fails(miss)
+    right = evidence("rule-relu-skip-reconstruction", "signed-rule-attains-optimum", 1e-6)
+    printed = evidence("rule-relu-skip-reconstruction", "printed-rule-misses-optimum", at_least=0.1)
+    try_both_rules("relu", right, printed)
 
 
 def test_printed_scalings_are_the_cheapest(evidence: Evidence):
@@ -415,7 +414,7 @@ def needs_no_skip(x: FloatArray, beta: float) -> float:
 
 def test_relu_needs_no_skip_connection(evidence: Evidence):
     value = evidence("ours-relu-skip-equal", "one-value-when-the-bends-carry-the-first-slope", 1e-8).because(
-        "two certified optima, each to the certificate's tolerance"
+        TWO_CERTIFICATES
     )
     score = evidence("ours-relu-skip-equal", "one-score-when-the-bends-carry-the-first-slope", 1e-6).because(
         "the same strongly convex problem, solved twice"
@@ -514,7 +513,7 @@ def test_thresholds_with_ties(evidence: Evidence):
         LINEAR_SOLVER
     )
     attained = evidence("ours-threshold-ties-abs", "certified-optimum-at-the-threshold", 1e-8).because(
-        "the certificate's own tolerance"
+        CERTIFICATE
     )
     for seed in range(30):
         x = tied_sample(seed)

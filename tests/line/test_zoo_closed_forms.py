@@ -12,6 +12,7 @@ import test_exact_law as exact
 import test_langevin_theorem as langevin
 import torch
 from claims_witness import Evidence
+from routes import CERTIFICATE
 from strategies import NETWORKS, threshold
 from test_denoising_experiments import reach
 from zoo import samples, targets
@@ -28,8 +29,6 @@ from convexdiff_lib.line.network_certificates import certify_score_matching
 from convexdiff_lib.paper.nonconvex import train_denoising
 from convexdiff_lib.sampling.exact_law import GridLaw, langevin_laws, propagate
 
-ROUNDING = "rounding of sums over the data"
-CERTIFICATE = "the certificate's own tolerance"
 SHARES = (-1.0, 0.0, 0.6, 1.0)
 
 
@@ -129,9 +128,9 @@ def test_kinks_outside(on_zoo: Evidence) -> None:
 
 
 def test_slopes_and_norms(on_zoo: Evidence) -> None:
-    concave = on_zoo("rem-relu-log-concave", "slopes-on-structured-data", 1e-9).because(ROUNDING)
-    largest = on_zoo("rem-abs-log-concave", "largest-slope-on-structured-data", 1e-9).because(ROUNDING)
-    norm = on_zoo("rem-min-norm-t", "norms-on-structured-data", 1e-9).because(ROUNDING)
+    concave = on_zoo("rem-relu-log-concave", "slopes-on-structured-data", 1e-9).because(closed.ROUNDING)
+    largest = on_zoo("rem-abs-log-concave", "largest-slope-on-structured-data", 1e-9).because(closed.ROUNDING)
+    norm = on_zoo("rem-min-norm-t", "norms-on-structured-data", 1e-9).because(closed.ROUNDING)
     for name, x, beta in optimal_cases("relu"):
         rho, v = closed.slope_inside(x, beta), x.var()
         for share in SHARES:

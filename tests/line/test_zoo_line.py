@@ -16,7 +16,7 @@ import test_absolute_value as by_abs
 import test_relu_theorem as by_relu
 import test_skip_connections as by_skip
 from claims_witness import Evidence
-from routes import EXPLICIT_POINT, LINEAR_SOLVER, OPTIMAL, scale_of
+from routes import CERTIFICATE, EXPLICIT_POINT, LINEAR_SOLVER, OPTIMAL, TWO_CERTIFICATES, scale_of
 from strategies import NETWORKS, threshold, two_sided_rows
 from zoo import samples
 
@@ -32,7 +32,6 @@ from convexdiff_lib.paper.univariate_programs import (
 )
 
 ROUNDING = "rounding, relative to the size of the terms"
-CERTIFICATE = "the certificate's own tolerance"
 
 
 def decays(x: FloatArray, activation: Activation, skip: bool = False) -> Iterator[float]:
@@ -356,9 +355,7 @@ def test_abs_beam(on_zoo: Evidence) -> None:
 
 
 def test_relu_between(on_zoo: Evidence) -> None:
-    seen = on_zoo("ours-relu-between", "relu-lies-between-on-structured-data", 2e-8).because(
-        "two certified optima, each to the certificate's tolerance"
-    )
+    seen = on_zoo("ours-relu-between", "relu-lies-between-on-structured-data", 2e-8).because(TWO_CERTIFICATES)
     for name, x, beta in with_decays("relu", ties=False):
         low, middle, high = (
             score_matching(x, b, activation=a).value
@@ -433,7 +430,7 @@ def test_abs_skip_program(on_zoo: Evidence) -> None:
 def test_relu_skip_program(on_zoo: Evidence) -> None:
     seen = on_zoo("thm-univariate-relu-skip", "optimal-on-structured-data", 2e-8).because(OPTIMAL)
     twice = on_zoo("thm-univariate-relu-skip", "abs-at-twice-the-decay-on-structured-data", 1e-8).because(
-        "two certified optima, each to the certificate's tolerance"
+        TWO_CERTIFICATES
     )
     for name, x, beta in with_decays("relu", skip=True, ties=False):
         fit = score_matching(x, beta, skip=True)
