@@ -63,6 +63,7 @@ class Witness:
         self.seen.append(residual)
 
     def all_hold(self, residuals: Iterable[float]) -> None:
+        """Do what `holds` does, for one residual after the other."""
         for residual in residuals:
             self.holds(residual)
 
