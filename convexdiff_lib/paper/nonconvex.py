@@ -229,9 +229,10 @@ def train_multivariate(
     if labels is not None:
         expect_one_shape(X=points, targets=labels)
     as_flag(biases, "biases")
+    more = as_count(refine, "refine")
     conduct = _Conduct(activation, width, n_trials, n_epochs, learning_rate, generator, device)
     start = _start_in_space(conduct, points.shape[1], biases)
-    return _train(_Data(points, labels, decay), conduct, start, as_count(refine, "refine"))
+    return _train(_Data(points, labels, decay), conduct, start, more)
 
 
 class _Data(NamedTuple):
@@ -250,7 +251,7 @@ class _Data(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class _Conduct:
-    """How training goes; the options are checked."""
+    """How networks are trained; the options are checked."""
 
     activation: Activation
     width: int
@@ -296,10 +297,10 @@ class _Parameters(NamedTuple):
 
 
 def _start_on_the_line(conduct: _Conduct, skip: bool) -> _Parameters:
-    """PyTorch's own scale for layers of this size."""
+    """Random networks at PyTorch's own scale for layers of this size."""
     as_flag(skip, "skip")
     start, m, inner = conduct.start, conduct.width, 1 / np.sqrt(conduct.width)
-    # Drawn in this order.
+    # The order of the draws: a seed has its starts by it.
     v = start(1.0, 1, 1, trained=skip)
     w, b = start(1.0, m, 1), start(1.0, m)
     alpha, c = start(inner, m, 1), start(inner, 1)
@@ -307,6 +308,7 @@ def _start_on_the_line(conduct: _Conduct, skip: bool) -> _Parameters:
 
 
 def _start_in_space(conduct: _Conduct, d: int, biases: bool) -> _Parameters:
+    """The same in d dimensions, without skip connection."""
     start, m = conduct.start, conduct.width
     outer, inner = 1 / np.sqrt(d), 1 / np.sqrt(m)
     u, alpha = start(outer, m, d), start(inner, m, d)
