@@ -39,6 +39,7 @@ FENCE = r"^[ \t]*(?:`{3,}|:{3,})"
 OPTION = r"[ \t]*:[a-z]+:[^\n]*\n"
 BOX = re.compile(FENCE + rf"\{{prf:(?P<kind>(?!proof)[a-z]+)\}}[^\n]*\n(?P<options>(?:{OPTION})*)", re.M)
 BOX_LABEL = re.compile(r"^[ \t]*:label:[ \t]*(\S+)", re.M)
+FIXTURES = {"evidence", "on_zoo"}  # that open evidence, see tests/conftest.py
 GLUE = re.compile(r"""\bglue\(\s*["']([\w-]+)["']""")
 SHOWN = re.compile(FENCE + r"\{evidence\}[ \t]+(\S+)", re.M)
 
@@ -92,7 +93,7 @@ def read_book(root: Path) -> Book:
 
 
 def evidence_calls(tests: Path) -> Iterator[Call]:
-    """Every call of the ``evidence`` fixture in ``tests``, with the test function that it stands in."""
+    """Every call in ``tests``, with the test function that it stands in."""
     for path in sorted(tests.rglob("test_*.py")):
         where = path.relative_to(tests.parent).as_posix()
         yield from _calls(ast.parse(path.read_text(encoding="utf-8")), where)
@@ -100,7 +101,7 @@ def evidence_calls(tests: Path) -> Iterator[Call]:
 
 def _calls(node: ast.AST, where: str) -> Iterator[Call]:
     for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.Call) and isinstance(child.func, ast.Name) and child.func.id == "evidence":
+        if isinstance(child, ast.Call) and isinstance(child.func, ast.Name) and child.func.id in FIXTURES:
             claim, name, *_ = *map(_literal, child.args), None, None
             yield Call(where, claim, name)
         inside = f"{where}::{child.name}" if isinstance(child, ast.FunctionDef | ast.ClassDef) else where

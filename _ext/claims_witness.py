@@ -6,6 +6,7 @@ Knows nothing of pytest; the ``evidence`` fixture of the tests opens a `Witness`
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
 
 from claims_data import FORMS, NEGLIGIBLE, Record, told
 
@@ -16,6 +17,9 @@ SHRINKAGE = 0.5
 RECORD = "if that is meant, run: pytest tests --record-evidence"
 
 
+Evidence = Callable[..., "Witness"]  # what the fixtures give: opens a witness, see `Witness`
+
+
 class Witness:
     """Counts the instances on which a claim was seen to hold, or a printed form to fail."""
 
@@ -23,27 +27,31 @@ class Witness:
         self,
         claim: str,
         name: str,
+        tolerance: float | None = None,
         *,
         test: str,
-        why: str,
-        tolerance: float | None = None,
         at_least: float | None = None,
-        form: str = "corrected",
+        form: str | None = None,
         structured: bool = False,
     ) -> None:
         if (tolerance is None) == (at_least is None):
             raise TypeError(f"{claim}/{name}: give either tolerance (it holds) or at_least (it fails)")
+        self.kind = "holds" if at_least is None else "fails"
+        if form is None:
+            form = "printed" if self.kind == "fails" else "ours" if claim.startswith("ours-") else "corrected"
         if form not in FORMS:
             raise ValueError(f"{claim}/{name}: form is {form!r}, allowed are {', '.join(FORMS)}")
-        if not why.strip():
-            raise ValueError(f"{claim}/{name}: say why this tolerance is the right one")
-        self.claim, self.name, self.test, self.form, self.why = claim, name, test, form, why
+        self.claim, self.name, self.test, self.form, self.why = claim, name, test, form, ""
         self.structured = structured
-        self.kind = "holds" if at_least is None else "fails"
         self.limit = float(tolerance if tolerance is not None else at_least or 0.0)
         if not (0.0 <= self.limit < math.inf) or (self.kind == "fails" and self.limit == 0.0):
             raise ValueError(f"{claim}/{name}: {self.limit} cannot be a tolerance or a least violation")
         self.seen: list[float] = []
+
+    def because(self, why: str) -> Witness:
+        """Say why the tolerance, or the least violation, is the right one."""
+        self.why = why.strip()
+        return self
 
     def holds(self, residual: float, on: str = "") -> None:
         """Assert ``0 <= residual <= tolerance`` (not a number fails) and count the instance ``on``."""
@@ -53,6 +61,11 @@ class Witness:
         assert residual >= 0.0, f"{where}: {residual} is no residual, it has to be >= 0"
         assert residual <= self.limit, f"{where}: residual {residual} > {self.limit} ({self.why})"
         self.seen.append(residual)
+
+    def all_hold(self, residuals: Iterable[float]) -> None:
+        """Do what `holds` does, for one residual after the other."""
+        for residual in residuals:
+            self.holds(residual)
 
     def fails(self, violation: float, on: str = "") -> None:
         """Assert ``violation >= at_least`` (not a number fails) and count the instance ``on``."""

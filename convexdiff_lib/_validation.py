@@ -161,6 +161,20 @@ def as_data(x: ArrayLike, name: str = "X", *, smallest: float = _SMALLEST) -> Fl
     return data
 
 
+def expect_one_shape(**arrays: FloatArray) -> None:
+    """Refuse arrays, each under its name, that differ in shape."""
+    shapes = [array.shape for array in arrays.values()]
+    if len(set(shapes)) > 1:
+        raise ValueError(f"{' and '.join(arrays)} must have one shape; got {' and '.join(map(str, shapes))}")
+
+
+def as_noisy_sample(x_noisy: ArrayLike, targets: ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """Return noisy points and their targets, both of shape (n,)."""
+    sample, labels = as_sample(x_noisy, "x_noisy"), as_sample(targets, "targets")
+    expect_one_shape(x_noisy=sample, targets=labels)
+    return sample, labels
+
+
 def as_points(x: ArrayLike, name: str = "x") -> FloatArray:
     """Return ``x`` as a new float array of any shape; every entry is finite."""
     points = _as_floats(x, name, "an array")

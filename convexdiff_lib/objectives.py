@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._validation import as_matrix, as_not_negative
+from ._validation import as_matrix, as_not_negative, expect_one_shape
 from .networks import TwoLayerNetwork
 
 __all__ = ["denoising_loss", "score_matching_loss"]
@@ -84,6 +84,5 @@ def denoising_loss(network: TwoLayerNetwork, x_noisy: ArrayLike, targets: ArrayL
     2.0
     """
     points, labels = as_matrix(x_noisy, "x_noisy"), as_matrix(targets, "targets")
-    if points.shape != labels.shape:
-        raise ValueError(f"x_noisy and targets must have one shape; got {points.shape} and {labels.shape}")
+    expect_one_shape(x_noisy=points, targets=labels)
     return float(0.5 * np.sum((network(points) - labels) ** 2) + _decay(network, beta))

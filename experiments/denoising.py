@@ -5,9 +5,7 @@ Every sampling is judged by the exact law of its last point where that is known,
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,9 +18,7 @@ from convexdiff_lib.paper.denoising_experiments import (
     anneal,
     as_piecewise_linear,
 )
-
-Record = dict[str, Any]
-Report = Callable[[int, int, str], None]
+from experiments import Record, Report, digits
 
 NETWORKS: list[tuple[Activation, bool]] = [("relu", False), ("abs", False), ("relu", True), ("abs", True)]
 RATES = (1.0, 1e-2, 1e-6)
@@ -44,11 +40,6 @@ READINGS: dict[str, DenoisingSetting] = {
     "one noise for all levels": replace(PAPER, same_noise=True),
     "target as printed": replace(PAPER, printed_sign=True),
 }
-
-
-def digits(value: float, count: int = 4) -> float:
-    """Round to significant digits, so that the file stays small and says no more than is known."""
-    return float(f"{value:.{count}g}")
 
 
 def judged(samples: AnnealedSamples) -> Record:

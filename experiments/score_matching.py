@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 
 from convexdiff_lib.paper.score_matching_experiments import SETTINGS, run_experiment
-
-Record = dict[str, Any]
-Report = Callable[[int, int, str], None]
+from experiments import Record, Report, digits
 
 READINGS: dict[str, dict[str, Any]] = {
     "as in the chapter": {},
@@ -24,11 +21,6 @@ READINGS: dict[str, dict[str, Any]] = {
 N_CHAINS = 1000  # the exact law needs none
 
 
-def digits(value: float) -> float:
-    """Round to three significant digits: the file says no more than is known."""
-    return float(f"{value:.3g}")
-
-
 def run(report: Report) -> Record:
     """Run everything; about five minutes of one core."""
     torch.set_num_threads(1)
@@ -39,10 +31,10 @@ def run(report: Report) -> Record:
         for name in SETTINGS:
             found = run_experiment(name, n_chains=N_CHAINS, **options)
             record[name] = {
-                "best_excess": digits(float(found.excess.min())),
-                "median_excess": digits(float(np.median(found.excess))),
-                "below": digits(max(0.0, found.fit.certificate.dual - float(found.runs.losses.min()))),
-                "spread": digits(found.spread),
+                "best_excess": digits(float(found.excess.min()), 3),
+                "median_excess": digits(float(np.median(found.excess)), 3),
+                "below": digits(max(0.0, found.fit.certificate.dual - float(found.runs.losses.min())), 3),
+                "spread": digits(found.spread, 3),
             }
         readings.append(record)
     return {"seed": 0, "readings": readings}

@@ -14,9 +14,8 @@ from convexdiff_lib.datasets import Spiral
 from convexdiff_lib.paper.nonconvex import AdamRuns
 from convexdiff_lib.paper.spiral_experiment import SpiralSetting, anneal_in_the_plane, likeness
 from convexdiff_lib.space.wedge import WedgeScore
+from experiments import Record, Report, digits
 
-Record = dict[str, Any]
-Report = Callable[[int, int, str], None]
 Denoiser = Callable[[FloatArray], FloatArray]
 
 PAPER = SpiralSetting()
@@ -44,20 +43,13 @@ EPOCHS = {500: 10, 3000: 10, 30_000: 3}  # and how many trials
 WIDTH = 300
 
 
-def digits(values: Any, count: int) -> Any:
-    """Round to significant digits, so that the file stays small and says no more than is known."""
-    if isinstance(values, np.ndarray | list | tuple):
-        return [digits(value, count) for value in values]
-    return float(f"{float(values):.{count}g}")
-
-
 def judged(denoisers: Sequence[Denoiser], setting: SpiralSetting) -> Record:
     """What is stored of one sampling: the distance after every level, the rest at the end."""
     film = anneal_in_the_plane(denoisers, setting, np.random.default_rng(CHAIN_SEED), N_JUDGED)
     end = asdict(likeness(film[-1], setting.spiral))
     return {
-        "distances": digits([likeness(x, setting.spiral).distance for x in film], 4),
-        **{key: digits(end[key], 4) for key in ("near", "covered", "unevenness")},
+        "distances": digits([likeness(x, setting.spiral).distance for x in film]),
+        **{key: digits(end[key]) for key in ("near", "covered", "unevenness")},
         "largest": digits(np.abs(film[-1]).max(), 3),
     }
 

@@ -1,13 +1,13 @@
 """The ``evidence`` fixture: what the tests see of each claim, compared with what the book prints.
 
-    seen = evidence("thm-x", "primal-equals-dual", tolerance=1e-8, why="stopping rule of the solver")
+    seen = evidence("thm-x", "primal-equals-dual", 1e-8).because("stopping rule of the solver")
     seen.holds(residual)       # asserts residual <= tolerance, counts one instance
-    bad = evidence("thm-x", "printed-form-misses", at_least=0.1, form="printed", why="...")
+    bad = evidence("thm-x", "printed-form-misses", at_least=0.1).because("one instance suffices")
     bad.fails(violation)       # asserts violation >= at_least, counts one instance
 
-Instances that were chosen for what is special about them, such as those of the zoo, are counted apart:
-``evidence(..., structured=True)``.  ``pytest --record-evidence`` writes claims/evidence.json from the run.
-Every other run compares.
+Instances that were chosen for what is special about them, such as those of the zoo, are counted apart: the
+fixture ``on_zoo`` opens evidence of them.  ``pytest --record-evidence`` writes claims/evidence.json from the
+run.  Every other run compares.
 
 ``--share 2/3`` runs the second third of the cases of every test function, and at least one: where a whole run
 has passed, three runs on three kinds of machine try every case on one of them and every function on all.
@@ -16,9 +16,9 @@ has passed, three runs on three kinds of machine try every case on one of them a
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import asdict
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ sys.path.insert(0, str(ROOT / "_ext"))
 
 from claims_data import Record, read_evidence, write_evidence  # noqa: E402
 from claims_rules import evidence_calls  # noqa: E402
-from claims_witness import Witness, complaint  # noqa: E402
+from claims_witness import Evidence, Witness, complaint  # noqa: E402
 
 EVIDENCE = ROOT / "claims" / "evidence.json"
 TEST_FAILED = pytest.StashKey[bool]()
@@ -41,14 +41,14 @@ def committed() -> dict[tuple[str, str, str], Record]:
 
 
 @pytest.fixture
-def evidence(request: pytest.FixtureRequest) -> Iterator[Callable[..., Witness]]:
-    """Open evidence for a claim: ``evidence(label, id, tolerance=... | at_least=..., why=..., form=...)``."""
+def evidence(request: pytest.FixtureRequest) -> Iterator[Evidence]:
+    """Open evidence for a claim: ``evidence(label, id, tolerance | at_least=..., form=...).because(why)``."""
     witnesses: dict[tuple[str, str], Witness] = {}
 
-    def open_witness(claim: str, name: str, **options: Any) -> Witness:
+    def open_witness(claim: str, name: str, tolerance: float | None = None, **options: Any) -> Witness:
         if (claim, name) in witnesses:
             raise ValueError(f"{claim}/{name} is already open in this test")
-        witnesses[claim, name] = Witness(claim, name, test=request.node.nodeid, **options)
+        witnesses[claim, name] = Witness(claim, name, tolerance, test=request.node.nodeid, **options)
         return witnesses[claim, name]
 
     yield open_witness
@@ -58,6 +58,7 @@ def evidence(request: pytest.FixtureRequest) -> Iterator[Callable[..., Witness]]
     idle = [
         f"{claim}/{name}: no instance was counted" for (claim, name), w in witnesses.items() if not w.seen
     ]
+    idle += [f"{claim}/{name}: say why" for (claim, name), w in witnesses.items() if not w.why]
     if idle:
         pytest.fail("\n".join(idle), pytrace=False)
     records = [witness.record() for witness in witnesses.values()]
@@ -67,6 +68,12 @@ def evidence(request: pytest.FixtureRequest) -> Iterator[Callable[..., Witness]]
     complaints = [complaint(r, committed().get((r.claim, r.evidence, r.test))) for r in records]
     if any(complaints):
         pytest.fail("\n".join(c for c in complaints if c), pytrace=False)
+
+
+@pytest.fixture
+def on_zoo(evidence: Evidence) -> Evidence:
+    """As ``evidence``, for instances that were chosen for what is special about them."""
+    return partial(evidence, structured=True)
 
 
 @pytest.hookimpl(wrapper=True)

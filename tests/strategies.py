@@ -38,6 +38,9 @@ except ModuleNotFoundError:
 else:
     DEVICES = ["cpu", *(["cuda"] if is_available() else [])]
 
+# For Clarabel, by way of CVXPY.
+EXACTLY = {"tol_gap_abs": 1e-10, "tol_gap_rel": 1e-10, "tol_feas": 1e-10}
+
 # The same instances on every run and no deadline: the machine's load is not what is tested.
 checked = settings(derandomize=True, deadline=None, database=None, max_examples=40)
 checked_more = settings(checked, max_examples=100)

@@ -16,7 +16,14 @@ ORDERINGS = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 ALWAYS_TRUE = (ast.Tuple, ast.List, ast.Set, ast.Dict, ast.GeneratorExp, ast.Lambda, ast.JoinedStr)
 NEVER_RUN = {"nbval-skip", "skip-execution", "raises-exception", "nbval-raises-exception"}
 ALL_FAILURES = {"AssertionError", "Exception", "BaseException"}
-ASSERTING_CALLS = {"raises", "warns", "fail", "holds", "fails"}  # of pytest, and of the evidence fixture
+ASSERTING_CALLS = {
+    "raises",
+    "warns",
+    "fail",
+    "holds",
+    "all_hold",
+    "fails",
+}  # of pytest, and of the evidence fixture
 
 
 def in_chapter(notebook: nbformat.NotebookNode) -> list[str]:
@@ -153,13 +160,20 @@ def _lacks_tolerance(call: ast.Call) -> bool:
 
 def _idle_tests(tree: ast.Module) -> Iterator[str]:
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
-    checkers = {f.name for f in functions if any(isinstance(node, ast.Assert) for node in ast.walk(f))}
+    checkers = {f.name for f in functions if _checks(f)}
     for function in functions:
-        called = {_name(node.func) for node in ast.walk(function) if isinstance(node, ast.Call)}
-        called |= {function.name}
-        checks = called & (checkers | ASSERTING_CALLS) or any(name.startswith("assert_") for name in called)
-        if function.name.startswith("test") and not checks:
+        if function.name.startswith("test") and not (_checks(function) or _called(function) & checkers):
             yield f"line {function.lineno}: {function.name} checks nothing"
+
+
+def _called(function: ast.FunctionDef) -> set[str]:
+    return {_name(node.func) for node in ast.walk(function) if isinstance(node, ast.Call)}
+
+
+def _checks(function: ast.FunctionDef) -> bool:
+    """Whether it asserts, by itself or by one of the calls that do."""
+    asserts = any(isinstance(node, ast.Assert) for node in ast.walk(function))
+    return asserts or any(name in ASSERTING_CALLS or name.startswith("assert_") for name in _called(function))
 
 
 def _name(node: ast.expr | None) -> str:

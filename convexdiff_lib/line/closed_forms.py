@@ -180,10 +180,7 @@ def large_weight_decay(
     ValueError: beta = 1.0 is below ..., the smallest weight decay at which the closed form ...
     """
     sample, decay = as_sample(x), as_weight_decay(beta)
-    as_activation(activation)
-    as_flag(skip, "skip")
-    data = _Moments.of(sample)
-    _check_skip(data, skip)
+    data = _checked(sample, activation, skip)
     threshold = _threshold(data, activation, skip)
     if decay < threshold:
         raise ValueError(
@@ -254,12 +251,7 @@ def large_weight_decay_threshold(
     >>> [large_weight_decay_threshold([-1, 0, 0, 1], activation=a, skip=True) for a in ("relu", "abs")]
     [1.0, 2.0]
     """
-    sample = as_sample(x)
-    as_activation(activation)
-    as_flag(skip, "skip")
-    data = _Moments.of(sample)
-    _check_skip(data, skip)
-    return _threshold(data, activation, skip)
+    return _threshold(_checked(as_sample(x), activation, skip), activation, skip)
 
 
 @dataclass(frozen=True, eq=False)
@@ -319,12 +311,16 @@ class _Moments:
         return self.n - running, running - self.counts
 
 
-def _check_skip(data: _Moments, skip: bool) -> None:
-    if skip and len(data.points) < 2:
+def _checked(sample: FloatArray, activation: Activation, skip: bool) -> _Moments:
+    """What the closed form of a network needs of the data, if there is such a network and it has one."""
+    as_activation(activation)
+    data = _Moments.of(sample)
+    if as_flag(skip, "skip") and len(data.points) < 2:
         raise ValueError(
             "a skip connection needs at least two distinct points: with one, its slope lowers the loss "
             "without limit"
         )
+    return data
 
 
 def _threshold(data: _Moments, activation: Activation, skip: bool) -> float:

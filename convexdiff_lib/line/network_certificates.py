@@ -84,8 +84,6 @@ def certify_score_matching(
     relative gap <= 1e-12, infeasibility <= 1e-12, score error <= 1e-02
     """
     points, dual_vector, decay = as_sample(x), _one_each(z, "z", x), as_weight_decay(beta)
-    as_activation(activation)
-    as_flag(skip, "skip")
     _check_class(network, activation, skip)
     points, dual_vector = _sorted(points, dual_vector)
     return _score_matching_certificate(_Line(points), network, dual_vector, decay, skip=skip)
@@ -257,6 +255,8 @@ def _sum_of_derivatives(
 
 def _check_class(network: KinkNetwork, activation: Activation, skip: bool) -> None:
     """A network of another class proves nothing."""
+    as_activation(activation)
+    as_flag(skip, "skip")
     if not isinstance(network, KinkNetwork):
         raise TypeError(f"network must be a KinkNetwork; got {type(network).__name__}")
     if network.activation != activation or (network.slope != 0 and not skip):
@@ -307,15 +307,12 @@ def dual_violation(
     return _violation(_Line(points), *found, float(beta), skip)
 
 
-def _order(points: FloatArray) -> np.ndarray | None:
-    """Say how to sort the points, once for all sums that run along the line; None if they are sorted."""
-    return None if (points[1:] >= points[:-1]).all() else np.argsort(points, kind="stable")
-
-
 def _sorted(points: FloatArray, *others: FloatArray) -> tuple[FloatArray, ...]:
-    """Sort the points, and bring what belongs to them along."""
-    order = _order(points)
-    return (points, *others) if order is None else (points[order], *(values[order] for values in others))
+    """Sort the points, once for all sums that run along the line, and bring what belongs to them along."""
+    if (points[1:] >= points[:-1]).all():
+        return points, *others
+    order = np.argsort(points, kind="stable")
+    return points[order], *(values[order] for values in others)
 
 
 def _violation(line: _Line, largest: float, total: float, moment: float, beta: float, skip: bool) -> float:
@@ -402,15 +399,8 @@ def certify_denoising(
     ----------
     x_noisy, targets : arrays of shape (n,)
         The perturbed data, in any order, with or without ties, and their targets.
-    network : KinkNetwork
-        Primal candidate.
-    z : array of shape (n,)
-        Dual candidate, in the order of the data.
-    beta : float
-        Weight decay.
-    activation : {"relu", "abs"}
-    skip : bool
-        Whether the network class has a skip connection.
+    network, z, beta, activation, skip
+        As `certify_score_matching` takes them.
 
     Returns
     -------
@@ -434,8 +424,6 @@ def certify_denoising(
     """
     points, labels = as_sample(x_noisy, "x_noisy"), _one_each(targets, "targets", x_noisy)
     dual_vector, decay = _one_each(z, "z", x_noisy), as_weight_decay(beta)
-    as_activation(activation)
-    as_flag(skip, "skip")
     _check_class(network, activation, skip)
     points, labels, dual_vector = _sorted(points, labels, dual_vector)
     return _denoising_certificate(points, labels, network, dual_vector, decay, skip=skip)

@@ -37,14 +37,14 @@ import numpy as np
 from .._validation import FloatArray
 from ..certificates import Certificate
 from ._double_double import DoubleDouble, Number, rounded
-from ._spline_passes import Sums, add_up, look, look_exactly
+from ._spline_passes import Sums
+from ._wall_beam import EPS, WallBeam, fall, padded, pinned, size_of, thread, tightest, values_at
 from .network_certificates import sizes_of_scores
 from .problem import LineProblem, SplineClaim
 from .tails import tails_of
 
 __all__ = ["EndVerdict", "Verdict", "examine", "sizes_at_knots", "values_at"]
 
-_EPS = float(np.finfo(np.float64).eps)
 _SPARE = 1e-2  # in doubles rounding is estimated: without this to spare, double-doubles decide
 _PINNINGS = 8
 
@@ -170,13 +170,13 @@ def examine(
     True
     False
     """
-    beam = free = _thread(problem, claim, claim.knots, claim.sides, exactly)
-    found = first = _tightest(problem, beam)
+    beam = free = thread(problem, claim, claim.knots, claim.sides, exactly)
+    found = first = tightest(beam)
     for _ in range(_PINNINGS):
         if not len(found.points):
             break
-        beam = _pinned(problem, claim, beam, found)
-        found = _tightest(problem, beam)
+        beam = pinned(claim, beam, found)
+        found = tightest(beam)
     signs = _check_signs(problem, claim, free, at_these_prices)
     beyond = first.rooms < -first.blur
     return Verdict(
@@ -189,217 +189,6 @@ def examine(
         turned=signs.turned,
         sums=free.sums,
     )
-
-
-@dataclass(frozen=True, eq=False)
-class _Beam:
-    """The beam of a claim: on the wall at its contacts, bent like target minus score between them.
-
-    ``noise`` says how well the defects are known, ``blur`` for every piece how well its heights are.
-    """
-
-    at: np.ndarray
-    sides: FloatArray
-    offset: Number
-    lengths: Number
-    values: Number
-    sums: Sums
-    heights: Number
-    slopes: Number  # at the right ends of the pieces
-    defects: Number
-    noise: FloatArray
-    blur: FloatArray
-
-    @property
-    def exactly(self) -> bool:
-        """Whether its numbers are double-doubles."""
-        return isinstance(self.offset, DoubleDouble)
-
-
-def _number(exactly: bool, high: FloatArray | float, low: FloatArray | float = 0.0) -> Number:
-    return DoubleDouble(high, low) if exactly else np.asarray(high) + low
-
-
-def _thread(
-    problem: LineProblem, claim: SplineClaim, at: np.ndarray, sides: FloatArray, exactly: bool
-) -> _Beam:
-    """Put the beam on the walls at these contacts, and read off its defects."""
-    offset, radius = _number(exactly, claim.offset, claim.offset_rest), _number(exactly, problem.radius)
-    lengths = _number(exactly, problem.points[at[1:]]) - problem.points[at[:-1]]
-    values = values_at(problem, claim, at, exactly=exactly)
-    sums = add_up(problem, at, lengths, exactly)
-    counts, centre = problem.counts[at], problem.centre[at]
-    tilts, walls = problem.tilts(sides, claim.lean), _padded(sides, 1, 1)
-    centre[0], centre[-1] = problem.level, 0.0
-    narrower = problem.share * walls * counts
-    heights = offset * tilts + radius * walls + centre - narrower
-    # Differences of heights term by term: what is equal on both sides cancels before anything is rounded.
-    rises = offset * _fall(tilts) + radius * _fall(walls) + _fall(centre) - _fall(narrower)
-    tall = abs(claim.offset) * np.abs(_fall(tilts)) + problem.radius * np.abs(_fall(walls))
-    if problem.prices:  # of the right slope all heights but the last, of the left one the first
-        for price, share in zip(problem.prices, _tail_shares(len(at)), strict=True):
-            heights = heights + _number(exactly, price) * share
-            rises = rises + _number(exactly, price) * _fall(share)
-            tall = tall + price * np.abs(_fall(share))
-    first, last = values[:-1], values[1:]
-    chords = rises / lengths
-    left = chords + sums.pulled_left - (first * sums.left + last * sums.mixed)
-    right = chords - sums.pulled_right + (first * sums.mixed + last * sums.right)
-    defects = _edged(right, 1) - _edged(left, 0) - (problem.aims[at] - values) * counts
-
-    # How large the numbers are that cancel in these.
-    unit = 64 * _EPS * _EPS if exactly else _EPS
-    spans, size = rounded(lengths), np.abs(rounded(values))
-    before, after = size[:-1], size[1:]
-    pulls = np.sqrt(sums.mass * sums.squares)
-    bent = before * rounded(sums.left + sums.mixed) + after * rounded(sums.mixed + sums.right) + pulls
-    if exactly:  # there the sums are differences of sums of distances
-        bent = bent + (before + after) * sums.mass
-    steep = (tall + np.abs(_fall(centre))) / spans + bent
-    own = counts * (size + np.abs(problem.aims[at]))
-    level = np.abs(rounded(heights))
-    reach = level[:-1] + level[1:] + problem.radius + spans * (np.abs(rounded(right)) + bent)
-    return _Beam(
-        at=at,
-        sides=sides,
-        offset=offset,
-        lengths=lengths,
-        values=values,
-        sums=sums,
-        heights=heights,
-        slopes=right,
-        defects=defects,
-        noise=16 * unit * (_edged(steep, 1) + _edged(steep, 0) + own),
-        blur=unit * (16 + np.sqrt(np.diff(at))) * reach,
-    )
-
-
-def _tail_shares(number: int) -> tuple[FloatArray, FloatArray]:
-    """Where the heights of the beam have the prices of the right and of the left outer slope in them."""
-    right, left = np.ones(number), np.zeros(number)
-    right[-1], left[0] = 0.0, 1.0
-    return right, left
-
-
-def values_at(problem: LineProblem, claim: SplineClaim, at: np.ndarray, *, exactly: bool) -> Number:
-    """Return a claimed score at some points: as claimed at its knots, on straight lines in between.
-
-    Parameters
-    ----------
-    problem : LineProblem
-    claim : SplineClaim
-    at : int array of shape (q,)
-        Indices of points.
-    exactly : bool
-        In double-double numbers.
-
-    Examples
-    --------
-    >>> from convexdiff_lib.line.problem import line_problem
-    >>> problem = line_problem(range(3), 1.0)
-    >>> ends, values = np.array([0, 2]), np.array([1.0, -1.0])
-    >>> claim = SplineClaim(ends, np.zeros(0), values, np.zeros(2), -1.0, 0.0, -1)
-    >>> values_at(problem, claim, np.arange(3), exactly=False).tolist()
-    [1.0, 0.0, -1.0]
-    """
-    knots, points = claim.knots, problem.points
-    values = _number(exactly, claim.values, claim.rests)
-    if len(at) == len(knots) and (at == knots).all():
-        return values
-    piece = np.clip(np.searchsorted(knots, at, side="right") - 1, 0, len(knots) - 2)
-    start, end = knots[piece], knots[piece + 1]
-    ahead = _number(exactly, points[at]) - points[start]
-    ahead = ahead / (_number(exactly, points[end]) - points[start])
-    return values[piece] + (values[piece + 1] - values[piece]) * ahead
-
-
-def _fall(values: FloatArray) -> FloatArray:
-    """By how much each is above the next."""
-    return values[:-1] - values[1:]
-
-
-def _edged(pieces: Number, shift: int) -> Number:
-    """From pieces to contacts: to the one on the left of each piece (0) or on its right (1); else zero."""
-    if isinstance(pieces, DoubleDouble):
-        return DoubleDouble(_padded(pieces.high, shift, 1 - shift), _padded(pieces.low, shift, 1 - shift))
-    return _padded(pieces, shift, 1 - shift)
-
-
-def _padded(values: FloatArray, before: int, after: int) -> FloatArray:
-    """Put zeros before and after; `numpy.pad` takes longer than all else for few values."""
-    return np.concatenate([np.zeros(before), values, np.zeros(after)])
-
-
-@dataclass(frozen=True, eq=False)
-class _Tight:
-    """Points that have no room for the beam's side but for rounding, at most one for each piece and side."""
-
-    points: np.ndarray
-    sides: FloatArray
-    rooms: FloatArray
-    blur: FloatArray
-
-    @property
-    def excess(self) -> float:
-        """By how much the beam may be outside its tube."""
-        return float(np.max(self.blur - self.rooms, initial=0.0))
-
-
-def _tightest(problem: LineProblem, beam: _Beam) -> _Tight:
-    """Compare the beam with the walls of its tube between its contacts."""
-    pieces = np.arange(len(beam.at) - 1)
-    coarse = beam.blur / (64 * _EPS) if beam.exactly else beam.blur
-    axis = beam.offset * (0.0 if problem.skip else 0.5)
-    narrower = _size(axis) if problem.activation == "relu" else axis * 0.0
-    data = (problem.points, problem.counts, problem.aims, problem.centre, problem.radius, problem.share)
-    heights = beam.heights
-    if problem.prices:  # as if the centre of the tube had none
-        heights = heights - problem.prices.right
-    line = (rounded(beam.values), rounded(heights), rounded(beam.slopes))
-    found = _tight(
-        pieces, coarse, *look(*data, float(rounded(axis)), float(rounded(narrower)), beam.at, *line)
-    )
-    if not beam.exactly or not len(found.points):
-        return found
-    pieces = np.unique(np.searchsorted(beam.at, found.points) - 1)
-    inclines = (beam.values[1:] - beam.values[:-1]) / beam.lengths
-    lines = (_pairs(beam.values), _pairs(inclines), _pairs(heights), _pairs(beam.slopes))
-    shift = (_pair(axis), _pair(narrower))
-    return _tight(pieces, beam.blur[pieces], *look_exactly(*data, *shift, pieces, beam.at, *lines))
-
-
-def _size(number: Number) -> Number:
-    return -number if rounded(number) < 0 else number
-
-
-def _pair(number: Number) -> tuple[float, float]:
-    return (
-        (float(number.high), float(number.low)) if isinstance(number, DoubleDouble) else (float(number), 0.0)
-    )
-
-
-def _pairs(numbers: Number) -> FloatArray:
-    assert isinstance(numbers, DoubleDouble)
-    return np.stack([numbers.high, numbers.low], axis=1)
-
-
-def _tight(pieces: np.ndarray, blur: FloatArray, where: np.ndarray, rooms: FloatArray) -> _Tight:
-    """Pick the places where there is no room; both are given for every piece and side, top first."""
-    blur = np.repeat(blur, 2)
-    some = (where >= 0) & (rooms <= blur)
-    order = np.argsort(where[some], kind="stable")
-    sides = np.tile([1.0, -1.0], len(pieces))[some][order]
-    points = where[some][order]
-    once = np.append(True, points[1:] != points[:-1]) if len(points) else np.zeros(0, dtype=bool)
-    return _Tight(points[once], sides[once], rooms[some][order][once], blur[some][order][once])
-
-
-def _pinned(problem: LineProblem, claim: SplineClaim, beam: _Beam, more: _Tight) -> _Beam:
-    """Put the beam on the wall at some more points."""
-    inner = np.concatenate([beam.at[1:-1], more.points])
-    order = np.argsort(inner)
-    at = np.concatenate([beam.at[:1], inner[order], beam.at[-1:]])
-    return _thread(problem, claim, at, np.concatenate([beam.sides, more.sides])[order], beam.exactly)
 
 
 @dataclass(frozen=True, eq=False)
@@ -418,9 +207,9 @@ class _Signs:
     weight: float
 
 
-def _check_signs(problem: LineProblem, claim: SplineClaim, beam: _Beam, at_these_prices: bool) -> _Signs:
+def _check_signs(problem: LineProblem, claim: SplineClaim, beam: WallBeam, at_these_prices: bool) -> _Signs:
     """Compare the kinks, and the slope left for the two ends, with the walls that the beam touches."""
-    unit = 64 * _EPS * _EPS if beam.exactly else 4 * _EPS
+    unit = 64 * EPS * EPS if beam.exactly else 4 * EPS
     spans, size = rounded(beam.lengths), np.abs(rounded(beam.values))
     slopes = (beam.values[1:] - beam.values[:-1]) / beam.lengths
     steep = unit * (size[1:] + size[:-1]) / spans
@@ -457,7 +246,7 @@ def _shifts(end: EndVerdict, spans: FloatArray, sure: FloatArray) -> FloatArray:
         shifts = end.error / np.abs(end.per_value)
     spare = np.concatenate([[np.inf], sure, [np.inf]])
     per_span = 1 / spans
-    own = _padded(per_span, 1, 0) + _padded(per_span, 0, 1)
+    own = padded(per_span, 1, 0) + padded(per_span, 0, 1)
     with np.errstate(invalid="ignore"):  # an infinite shift on no kink
         fine = shifts * own <= spare
         fine[1:] &= shifts[1:] * per_span <= spare[:-1]
@@ -465,17 +254,17 @@ def _shifts(end: EndVerdict, spans: FloatArray, sure: FloatArray) -> FloatArray:
     return np.where(fine, shifts, np.inf)
 
 
-def _reach_of_knots(problem: LineProblem, beam: _Beam) -> FloatArray:
+def _reach_of_knots(problem: LineProblem, beam: WallBeam) -> FloatArray:
     """How much further from the optimum a unit's change of the score at one knot brings it, at most."""
     left, mixed, right = (rounded(sums) for sums in (beam.sums.left, beam.sums.mixed, beam.sums.right))
     counts = problem.counts[beam.at]
-    own = _padded(left, 0, 1) + _padded(right, 1, 0) + counts
-    row = own + _padded(mixed, 0, 1) + _padded(mixed, 1, 0)
+    own = padded(left, 0, 1) + padded(right, 1, 0) + counts
+    row = own + padded(mixed, 0, 1) + padded(mixed, 1, 0)
     return row / np.sqrt(counts) + np.sqrt(own)
 
 
 def _check_end(
-    problem: LineProblem, claim: SplineClaim, beam: _Beam, slopes: Number, steep: FloatArray
+    problem: LineProblem, claim: SplineClaim, beam: WallBeam, slopes: Number, steep: FloatArray
 ) -> EndVerdict:
     """Where the end is held, the slope that is left may have one sign; where it is free there is none.
 
@@ -486,9 +275,9 @@ def _check_end(
 
     def verdict(lean: int, held: bool, may_rise: bool, may_fall: bool) -> EndVerdict:
         tilts = problem.tilts(claim.sides, lean)
-        lift = float(rounded(_total(slopes * _fall(tilts))))
-        noise = 2 * float(steep @ np.abs(_fall(tilts)))
-        per_value = -np.diff(_padded(_fall(tilts) / rounded(beam.lengths), 1, 1))
+        lift = float(rounded(_total(slopes * fall(tilts))))
+        noise = 2 * float(steep @ np.abs(fall(tilts)))
+        per_value = -np.diff(padded(fall(tilts) / rounded(beam.lengths), 1, 1))
         error = max(lift + noise if may_rise else 0.0, noise - lift if may_fall else 0.0, 0.0)
         move = (int(lift > 0 and may_rise) - int(lift < 0 and may_fall)) if held else 0
         return EndVerdict(
@@ -516,7 +305,7 @@ def _total(terms: Number) -> Number:
 
 
 def _certificate(
-    problem: LineProblem, claim: SplineClaim, beam: _Beam, signs: _Signs, excess: float
+    problem: LineProblem, claim: SplineClaim, beam: WallBeam, signs: _Signs, excess: float
 ) -> Certificate:
     """Put together what the defects say of the score and of the loss."""
     counts = problem.counts
@@ -528,7 +317,7 @@ def _certificate(
     if problem.targets is None:
         squares_of_score = _sum_of_squares(beam, counts[beam.at])
         # A score that is nothing but rounding is zero.
-        nothing = (8 * _EPS) ** 2 * problem.sample.loss_of_simple_fit
+        nothing = (8 * EPS) ** 2 * problem.sample.loss_of_simple_fit
         primal = -0.5 * squares_of_score if squares_of_score > nothing else 0.0
     else:
         rest = np.interp(problem.points, problem.points[claim.knots], claim.values) - problem.targets
@@ -547,11 +336,11 @@ def _strays(problem: LineProblem, claim: SplineClaim, offset: Number) -> float:
     low, high = problem.end
     beyond: list[Number] = [low - offset, offset - high, offset * -float(claim.lean)]
     if not claim.lean and problem.activation == "relu":
-        beyond.append(_size(offset))  # it should be level
+        beyond.append(size_of(offset))  # it should be level
     return max(0.0, *(float(rounded(gap)) for gap in beyond))
 
 
-def _sum_of_squares(beam: _Beam, counts: FloatArray) -> float:
+def _sum_of_squares(beam: WallBeam, counts: FloatArray) -> float:
     """Sum the squares of the score over the points."""
     first, last = rounded(beam.values)[:-1], rounded(beam.values)[1:]
     left, mixed, right = (rounded(sums) for sums in (beam.sums.left, beam.sums.mixed, beam.sums.right))
@@ -562,7 +351,7 @@ def _sum_of_squares(beam: _Beam, counts: FloatArray) -> float:
 def _relative(problem: LineProblem, claim: SplineClaim, distance: float) -> float:
     """Compare the error at every knot with the score there, and with what is natural around it."""
     sizes = sizes_at_knots(problem, claim)
-    errors = distance / np.sqrt(problem.counts[claim.knots]) + 2 * _EPS * np.abs(claim.values)
+    errors = distance / np.sqrt(problem.counts[claim.knots]) + 2 * EPS * np.abs(claim.values)
     wrong = errors > 0
     return float(np.max(errors[wrong] / sizes[wrong], initial=0.0)) if (sizes[wrong] > 0).all() else np.inf
 
@@ -595,6 +384,6 @@ def sizes_at_knots(problem: LineProblem, claim: SplineClaim) -> FloatArray:
     masses = np.add.reduceat(problem.counts, knots[:-1])
     squares = np.add.reduceat(problem.counts * problem.targets**2, knots[:-1])
     around = np.sqrt(squares / masses)
-    natural = np.maximum(_padded(around, 1, 0), _padded(around, 0, 1))
+    natural = np.maximum(padded(around, 1, 0), padded(around, 0, 1))
     natural = np.where(natural > 0, natural, np.sqrt(squares.sum() / masses.sum()))
     return np.maximum(np.abs(claim.values), natural)

@@ -7,6 +7,8 @@ This is the standing falsifier.  Whatever Adam finds is a network, so its loss, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,10 +23,12 @@ from .._validation import (
     as_count,
     as_flag,
     as_matrix,
+    as_noisy_sample,
     as_not_negative,
     as_positive,
     as_sample,
     as_weight_decay,
+    expect_one_shape,
 )
 from ..networks import TwoLayerNetwork
 from ..objectives import denoising_loss, score_matching_loss
@@ -119,22 +123,10 @@ def train_score_matching(
     >>> bool(runs.losses.min() >= score_matching(x, beta=1.5).certificate.dual)
     True
     """
-    sample, decay = as_sample(x), as_weight_decay(beta)
-    return _train(
-        lambda net: score_matching_loss(net, sample, decay),
-        sample,
-        None,
-        decay,
-        activation=activation,
-        skip=skip,
-        width=width,
-        n_trials=n_trials,
-        n_epochs=n_epochs,
-        learning_rate=learning_rate,
-        generator=generator,
-        device=device,
-        bar=Bar(progress, "train_score_matching", "epoch", n_epochs),
-    )
+    data = _Data(as_sample(x)[:, None], None, as_weight_decay(beta))
+    conduct = _Conduct(activation, width, n_trials, n_epochs, learning_rate, generator, device)
+    bar = Bar(progress, "train_score_matching", "epoch", n_epochs)
+    return _train(data, conduct, _start_on_the_line(conduct, skip), bar)
 
 
 def train_denoising(
@@ -161,17 +153,8 @@ def train_denoising(
     x_noisy, targets : arrays of shape (n,)
         As `convexdiff_lib.datasets.perturb` returns them.
     beta : float
-    activation : {"relu", "abs"}
-    skip : bool
-    width, n_trials, n_epochs : int
-        At least 1 each.
-    learning_rate : float
-    generator : torch.Generator
-        Source of the random starts, on the CPU, so that they are the same on every device.
-    device : torch.device or str
-        Where to train; "cuda" for a GPU.
-    progress : bool
-        Whether to show a bar that counts epochs.
+    activation, skip, width, n_trials, n_epochs, learning_rate, generator, device, progress
+        As `train_score_matching` takes them.
 
     Returns
     -------
@@ -179,11 +162,8 @@ def train_denoising(
 
     Raises
     ------
-    ValueError
-        If the data are malformed or differ in length, a count is below 1 or the learning rate is not
-        positive.
-    TypeError
-        If generator is not a PyTorch generator.
+    ValueError, TypeError
+        As by `train_score_matching`, or if the data differ in length.
 
     Examples
     --------
@@ -195,175 +175,11 @@ def train_denoising(
     >>> bool(runs.losses.min() >= 1.0)
     True
     """
-    sample, labels = as_sample(x_noisy, "x_noisy"), as_sample(targets, "targets")
-    decay = as_weight_decay(beta)
-    if sample.shape != labels.shape:
-        raise ValueError(f"x_noisy and targets must have one shape; got {sample.shape} and {labels.shape}")
-    return _train(
-        lambda net: denoising_loss(net, sample, labels, decay),
-        sample,
-        labels,
-        decay,
-        activation=activation,
-        skip=skip,
-        width=width,
-        n_trials=n_trials,
-        n_epochs=n_epochs,
-        learning_rate=learning_rate,
-        generator=generator,
-        device=device,
-        bar=Bar(progress, "train_denoising", "epoch", n_epochs),
-    )
-
-
-def _train(
-    loss_of: Callable[[TwoLayerNetwork], float],
-    sample: FloatArray,
-    labels: FloatArray | None,
-    decay: float,
-    *,
-    activation: Activation,
-    skip: bool,
-    width: int,
-    n_trials: int,
-    n_epochs: int,
-    learning_rate: float,
-    generator: torch.Generator,
-    device: torch.device | str,
-    bar: Bar,
-) -> AdamRuns:
-    """Check the options, run Adam on `_losses`, and judge the best networks by ``loss_of``."""
-    as_flag(skip, "skip")
-    _check_options(activation, learning_rate, generator, width=width, n_trials=n_trials, n_epochs=n_epochs)
-    data = torch.as_tensor(sample, device=device)
-    targets = None if labels is None else torch.as_tensor(labels, device=device)
-    parameters = [_on(device, part) for part in _random_start(n_trials, width, skip, generator)]
-    with bar:
-        history, best = _adam(
-            parameters,
-            lambda: _losses(parameters, data, decay, activation, targets),
-            bar.over(range(n_epochs)),
-            learning_rate,
-        )
-    networks = _as_networks(best, activation)
-    last = _as_networks(parameters, activation)
-    return AdamRuns(history, networks, last, np.array([loss_of(net) for net in networks]))
-
-
-def _check_options(
-    activation: Activation, learning_rate: float, generator: torch.Generator, **counts: int
-) -> None:
-    as_activation(activation)
-    as_positive(learning_rate, "learning_rate")
-    if not isinstance(generator, torch.Generator):
-        raise TypeError(f"generator must be a torch.Generator; got {generator!r:.80}")
-    for name, count in counts.items():
-        as_count(count, name, minimum=1)
-
-
-def _adam(
-    parameters: list[torch.Tensor],
-    losses_now: Callable[[], torch.Tensor],
-    epochs: Iterable[int],
-    learning_rate: float,
-) -> tuple[FloatArray, list[torch.Tensor]]:
-    """Return the losses before every step, and the best parameters that each trial met."""
-    device = parameters[0].device
-    optimiser = torch.optim.Adam([p for p in parameters if p.requires_grad], lr=learning_rate)
-    best = [p.detach().clone() for p in parameters]
-    n_trials = len(best[0])
-    history: list[FloatArray] = []
-    lowest = torch.full((n_trials,), torch.inf, dtype=torch.float64, device=device)
-    for _ in epochs:
-        losses = losses_now()
-        history.append(_as_array(losses))
-        better = losses.detach() < lowest
-        lowest = torch.where(better, losses.detach(), lowest)
-        for kept, current in zip(best, parameters, strict=True):
-            kept[better] = current.detach()[better]
-        optimiser.zero_grad()
-        losses.sum().backward()
-        optimiser.step()
-    return np.array(history), best
-
-
-def _refined(
-    parameters: list[torch.Tensor],
-    best: list[torch.Tensor],
-    losses_now: Callable[[], torch.Tensor],
-    n_steps: int,
-) -> list[torch.Tensor]:
-    """Run L-BFGS on all trials together, from the best parameters; return those that are better still."""
-    with torch.no_grad():
-        for current, kept in zip(parameters, best, strict=True):
-            current.copy_(kept)
-        before = losses_now()
-    optimiser = torch.optim.LBFGS(
-        [p for p in parameters if p.requires_grad], max_iter=n_steps, line_search_fn="strong_wolfe"
-    )
-
-    def total() -> torch.Tensor:
-        optimiser.zero_grad()
-        loss = losses_now().sum()
-        loss.backward()
-        return loss
-
-    optimiser.step(total)
-    with torch.no_grad():
-        better = losses_now() < before
-    return [
-        torch.where(better.view(-1, *[1] * (kept.ndim - 1)), current.detach(), kept)
-        for current, kept in zip(parameters, best, strict=True)
-    ]
-
-
-def _on(device: torch.device | str, parameter: torch.Tensor) -> torch.Tensor:
-    """The parameter on a device, a leaf there."""
-    return parameter.detach().to(device).requires_grad_(parameter.requires_grad)
-
-
-def _as_array(parameter: torch.Tensor) -> FloatArray:
-    return parameter.detach().cpu().numpy()
-
-
-def _random_start(n_trials: int, width: int, skip: bool, generator: torch.Generator) -> list[torch.Tensor]:
-    """Parameters (w, b, alpha, b0, v) of every trial; PyTorch's own scale for layers of this size."""
-
-    def uniform(size: int, bound: float) -> torch.Tensor:
-        draw = torch.rand((n_trials, size), generator=generator, dtype=torch.float64)
-        return ((2 * draw - 1) * bound).requires_grad_()
-
-    inner = 1 / np.sqrt(width)
-    v = uniform(1, 1.0) if skip else torch.zeros((n_trials, 1), dtype=torch.float64)
-    return [uniform(width, 1.0), uniform(width, 1.0), uniform(width, inner), uniform(1, inner), v]
-
-
-def _losses(
-    parameters: list[torch.Tensor],
-    data: torch.Tensor,
-    beta: float,
-    activation: Activation,
-    targets: torch.Tensor | None = None,
-) -> torch.Tensor:
-    """Training loss of every trial, shape (n_trials,): denoising where there are targets."""
-    w, b, alpha, b0, v = parameters
-    pre = data[None, :, None] * w[:, None, :] + b[:, None, :]
-    value = pre.clamp(min=0) if activation == "relu" else pre.abs()
-    score = torch.einsum("tnm,tm->tn", value, alpha) + v * data + b0
-    decay = 0.5 * beta * (w**2 + alpha**2).sum(dim=1)
-    if targets is not None:
-        return (0.5 * (score - targets) ** 2).sum(dim=1) + decay
-    slope = (pre >= 0).to(pre.dtype) if activation == "relu" else torch.where(pre >= 0, 1.0, -1.0)
-    divergence = torch.einsum("tnm,tm->tn", slope.to(pre.dtype), w * alpha) + v
-    return (0.5 * score**2 + divergence).sum(dim=1) + decay
-
-
-def _as_networks(parameters: list[torch.Tensor], activation: Activation) -> tuple[TwoLayerNetwork, ...]:
-    """One network per trial."""
-    return tuple(
-        TwoLayerNetwork.univariate(w, b, alpha, float(b0[0]), float(v[0]), activation=activation)
-        for w, b, alpha, b0, v in zip(*map(_as_array, parameters), strict=True)
-    )
+    sample, labels = as_noisy_sample(x_noisy, targets)
+    data = _Data(sample[:, None], labels[:, None], as_weight_decay(beta))
+    conduct = _Conduct(activation, width, n_trials, n_epochs, learning_rate, generator, device)
+    bar = Bar(progress, "train_denoising", "epoch", n_epochs)
+    return _train(data, conduct, _start_on_the_line(conduct, skip), bar)
 
 
 def train_multivariate(
@@ -393,20 +209,12 @@ def train_multivariate(
         None for score matching.
     beta : float
         Weight decay, at least 0.
-    activation : {"relu", "abs"}
     biases : bool
         Whether there are biases b and c; weight decay does not count them.
-    width, n_trials, n_epochs : int
-        At least 1 each.
-    learning_rate : float
     refine : int
         Iterations of L-BFGS after Adam, from the best networks it met; at least 0.
-    generator : torch.Generator
-        Source of the random starts, on the CPU, so that they are the same on every device.
-    device : torch.device or str
-        Where to train; "cuda" for a GPU.
-    progress : bool
-        Whether to show a bar that counts epochs.
+    activation, width, n_trials, n_epochs, learning_rate, generator, device, progress
+        As `train_score_matching` takes them.
 
     Returns
     -------
@@ -414,11 +222,8 @@ def train_multivariate(
 
     Raises
     ------
-    ValueError
-        If the data are malformed or differ in shape, a count is too small or the learning rate
-        is not positive.
-    TypeError
-        If generator is not a PyTorch generator.
+    ValueError, TypeError
+        As by `train_score_matching`, or if the data differ in shape.
 
     Examples
     --------
@@ -429,52 +234,187 @@ def train_multivariate(
     """
     points, decay = as_matrix(X, "X"), as_not_negative(beta, "beta")
     labels = None if targets is None else as_matrix(targets, "targets")
-    if labels is not None and labels.shape != points.shape:
-        raise ValueError(f"X and targets must have one shape; got {points.shape} and {labels.shape}")
+    if labels is not None:
+        expect_one_shape(X=points, targets=labels)
     as_flag(biases, "biases")
-    _check_options(activation, learning_rate, generator, width=width, n_trials=n_trials, n_epochs=n_epochs)
     more = as_count(refine, "refine")
+    conduct = _Conduct(activation, width, n_trials, n_epochs, learning_rate, generator, device)
+    start = _start_in_space(conduct, points.shape[1], biases)
     bar = Bar(progress, "train_multivariate", "epoch", n_epochs)
-    data, d = torch.as_tensor(points, device=device), points.shape[1]
-    goal = None if labels is None else torch.as_tensor(labels, device=device)
-    outer, inner = 1 / np.sqrt(d), 1 / np.sqrt(width)
+    return _train(_Data(points, labels, decay), conduct, start, bar, more)
 
-    def start(bound: float, *shape: int, trained: bool = True) -> torch.Tensor:
+
+class _Data(NamedTuple):
+    """What is trained on: points of shape (n, d), and targets where it is denoising."""
+
+    points: FloatArray
+    labels: FloatArray | None
+    decay: float
+
+    def loss(self, network: TwoLayerNetwork) -> float:
+        """The training loss, in double precision and with no knowledge of PyTorch."""
+        if self.labels is None:
+            return score_matching_loss(network, self.points, self.decay)
+        return denoising_loss(network, self.points, self.labels, self.decay)
+
+
+@dataclass(frozen=True, eq=False)
+class _Conduct:
+    """How networks are trained; the options are checked."""
+
+    activation: Activation
+    width: int
+    n_trials: int
+    n_epochs: int
+    learning_rate: float
+    generator: torch.Generator
+    device: torch.device | str
+
+    def __post_init__(self) -> None:
+        as_activation(self.activation)
+        as_positive(self.learning_rate, "learning_rate")
+        if not isinstance(self.generator, torch.Generator):
+            raise TypeError(f"generator must be a torch.Generator; got {self.generator!r:.80}")
+        for name in ("width", "n_trials", "n_epochs"):
+            as_count(getattr(self, name), name, minimum=1)
+
+    def start(self, bound: float, *shape: int, trained: bool = True) -> torch.Tensor:
+        """One parameter of every trial: uniform within the bound, or zero for good."""
+        size = (self.n_trials, *shape)
         if not trained:
-            return torch.zeros((n_trials, *shape), dtype=torch.float64, device=device)
-        draw = torch.rand((n_trials, *shape), generator=generator, dtype=torch.float64)
-        return _on(device, ((2 * draw - 1) * bound).requires_grad_())
+            return torch.zeros(size, dtype=torch.float64, device=self.device)
+        draw = torch.rand(size, generator=self.generator, dtype=torch.float64)
+        return ((2 * draw - 1) * bound).to(self.device).requires_grad_()
 
-    parameters = [start(outer, width, d), start(inner, width, d)]
-    parameters += [start(outer, width, trained=biases), start(inner, d, trained=biases)]
 
-    def losses_now() -> torch.Tensor:
-        u, alpha, b, c = parameters
-        pre = torch.einsum("nd,tmd->tnm", data, u) + b[:, None, :]
-        value = pre.clamp(min=0) if activation == "relu" else pre.abs()
-        fitted = value @ alpha + c[:, None, :]
-        cost = 0.5 * decay * (u**2 + alpha**2).sum(dim=(1, 2))
-        if goal is not None:
-            return (0.5 * (fitted - goal) ** 2).sum(dim=(1, 2)) + cost
-        slope = (pre >= 0).to(pre.dtype) if activation == "relu" else torch.where(pre >= 0, 1.0, -1.0)
-        divergence = torch.einsum("tnm,tm->t", slope.to(pre.dtype), (u * alpha).sum(dim=2))
-        return (0.5 * fitted**2).sum(dim=(1, 2)) + divergence + cost
+class _Parameters(NamedTuple):
+    """Those of every trial."""
 
-    with bar:
-        history, best = _adam(parameters, losses_now, bar.over(range(n_epochs)), learning_rate)
-    if more:
-        best = _refined(parameters, best, losses_now, more)
+    u: torch.Tensor  # (n_trials, width, d)
+    alpha: torch.Tensor  # (n_trials, width, d)
+    b: torch.Tensor  # (n_trials, width)
+    c: torch.Tensor  # (n_trials, d)
+    V: torch.Tensor  # (n_trials, d, d)
 
-    def networks_of(found: list[torch.Tensor]) -> tuple[TwoLayerNetwork, ...]:
+    def networks(self, activation: Activation) -> tuple[TwoLayerNetwork, ...]:
+        """One network per trial."""
+        arrays = (part.detach().cpu().numpy() for part in self)
         return tuple(
-            TwoLayerNetwork(u, b, alpha.T, c, np.zeros((d, d)), activation)
-            for u, alpha, b, c in zip(*map(_as_array, found), strict=True)
+            TwoLayerNetwork(u, b, alpha.T, c, V, activation)
+            for u, alpha, b, c, V in zip(*arrays, strict=True)
         )
 
-    def loss_of(net: TwoLayerNetwork) -> float:
-        if labels is None:
-            return score_matching_loss(net, points, decay)
-        return denoising_loss(net, points, labels, decay)
 
-    networks, last = networks_of(best), networks_of(parameters)
-    return AdamRuns(history, networks, last, np.array([loss_of(net) for net in networks]))
+def _start_on_the_line(conduct: _Conduct, skip: bool) -> _Parameters:
+    """Random networks at PyTorch's own scale for layers of this size."""
+    as_flag(skip, "skip")
+    start, m, inner = conduct.start, conduct.width, 1 / np.sqrt(conduct.width)
+    # The order of the draws: a seed has its starts by it.
+    v = start(1.0, 1, 1, trained=skip)
+    w, b = start(1.0, m, 1), start(1.0, m)
+    alpha, c = start(inner, m, 1), start(inner, 1)
+    return _Parameters(w, alpha, b, c, v)
+
+
+def _start_in_space(conduct: _Conduct, d: int, biases: bool) -> _Parameters:
+    """The same in d dimensions, without skip connection."""
+    start, m = conduct.start, conduct.width
+    outer, inner = 1 / np.sqrt(d), 1 / np.sqrt(m)
+    u, alpha = start(outer, m, d), start(inner, m, d)
+    b, c = start(outer, m, trained=biases), start(inner, d, trained=biases)
+    return _Parameters(u, alpha, b, c, start(0.0, d, d, trained=False))
+
+
+def _train(data: _Data, conduct: _Conduct, parameters: _Parameters, bar: Bar, refine: int = 0) -> AdamRuns:
+    """Run Adam, then L-BFGS if asked to, and judge the best networks by their losses in double precision."""
+    points = torch.as_tensor(data.points, device=conduct.device)
+    labels = None if data.labels is None else torch.as_tensor(data.labels, device=conduct.device)
+
+    def losses_now() -> torch.Tensor:
+        return _losses(parameters, points, labels, data.decay, conduct.activation)
+
+    with bar:
+        epochs = bar.over(range(conduct.n_epochs))
+        history, best = _adam(parameters, losses_now, epochs, conduct.learning_rate)
+    if refine:
+        best = _refined(parameters, best, losses_now, refine)
+    networks, last = best.networks(conduct.activation), parameters.networks(conduct.activation)
+    return AdamRuns(history, networks, last, np.array([data.loss(net) for net in networks]))
+
+
+def _adam(
+    parameters: _Parameters,
+    losses_now: Callable[[], torch.Tensor],
+    epochs: Iterable[int],
+    learning_rate: float,
+) -> tuple[FloatArray, _Parameters]:
+    """Return the losses before every step, and the best parameters that each trial met."""
+    optimiser = torch.optim.Adam([p for p in parameters if p.requires_grad], lr=learning_rate)
+    best = _Parameters(*(p.detach().clone() for p in parameters))
+    n_trials = len(best.u)
+    history: list[FloatArray] = []
+    lowest = torch.full((n_trials,), torch.inf, dtype=torch.float64, device=parameters.u.device)
+    for _ in epochs:
+        losses = losses_now()
+        history.append(losses.detach().cpu().numpy())
+        better = losses.detach() < lowest
+        lowest = torch.where(better, losses.detach(), lowest)
+        for kept, current in zip(best, parameters, strict=True):
+            kept[better] = current.detach()[better]
+        optimiser.zero_grad()
+        losses.sum().backward()
+        optimiser.step()
+    return np.array(history), best
+
+
+def _refined(
+    parameters: _Parameters,
+    best: _Parameters,
+    losses_now: Callable[[], torch.Tensor],
+    n_steps: int,
+) -> _Parameters:
+    """Run L-BFGS on all trials together, from the best parameters; return those that are better still."""
+    with torch.no_grad():
+        for current, kept in zip(parameters, best, strict=True):
+            current.copy_(kept)
+        before = losses_now()
+    optimiser = torch.optim.LBFGS(
+        [p for p in parameters if p.requires_grad], max_iter=n_steps, line_search_fn="strong_wolfe"
+    )
+
+    def total() -> torch.Tensor:
+        optimiser.zero_grad()
+        loss = losses_now().sum()
+        loss.backward()
+        return loss
+
+    optimiser.step(total)
+    with torch.no_grad():
+        better = losses_now() < before
+    return _Parameters(
+        *(
+            torch.where(better.view(-1, *[1] * (kept.ndim - 1)), current.detach(), kept)
+            for current, kept in zip(parameters, best, strict=True)
+        )
+    )
+
+
+def _losses(
+    parameters: _Parameters,
+    points: torch.Tensor,
+    labels: torch.Tensor | None,
+    beta: float,
+    activation: Activation,
+) -> torch.Tensor:
+    """Training loss of every trial, shape (n_trials,): denoising where there are targets."""
+    u, alpha, b, c, V = parameters
+    pre = torch.einsum("nd,tmd->tnm", points, u) + b[:, None, :]
+    value = pre.clamp(min=0) if activation == "relu" else pre.abs()
+    score = value @ alpha + points @ V.mT + c[:, None, :]
+    decay = 0.5 * beta * (u**2 + alpha**2).sum(dim=(1, 2))
+    if labels is not None:
+        return (0.5 * (score - labels) ** 2).sum(dim=(1, 2)) + decay
+    slope = (pre >= 0).to(pre.dtype) if activation == "relu" else torch.where(pre >= 0, 1.0, -1.0)
+    divergence = torch.einsum("tnm,tm->t", slope.to(pre.dtype), (u * alpha).sum(dim=2))
+    divergence = divergence + len(points) * V.diagonal(dim1=1, dim2=2).sum(dim=1)
+    return (0.5 * score**2).sum(dim=(1, 2)) + divergence + decay

@@ -29,8 +29,9 @@ from .._validation import (
     Activation,
     FloatArray,
     as_activation,
-    as_finite,
     as_flag,
+    as_noisy_sample,
+    as_not_negative,
     as_sample,
     as_weight_decay,
 )
@@ -149,9 +150,7 @@ class _Neurons(NamedTuple):
     position: FloatArray
 
 
-def _neurons(x: FloatArray, activation: Activation, skip: bool, *, slopes_count: bool) -> _Neurons:
-    # With a skip connection a ReLU is half an absolute value: the paper works with the latter.
-    columns: Activation = "abs" if skip else activation
+def _neurons(x: FloatArray, columns: Activation, *, slopes_count: bool) -> _Neurons:
     blocks = _BLOCKS[columns, slopes_count]
     values, slopes = [], []
     for facing, beyond in blocks:
@@ -169,11 +168,37 @@ def _neurons(x: FloatArray, activation: Activation, skip: bool, *, slopes_count:
     )
 
 
-def _centred_data(x: FloatArray) -> FloatArray:
-    if np.ptp(x) == 0:
-        raise ValueError("a skip connection needs at least two distinct points")
-    near = x - x[0]  # first a difference of data, which keeps the digits of far-away ones
-    return near - near.mean()
+class _Task(NamedTuple):
+    """What the four programs of score matching and the four of denoising differ in."""
+
+    x: FloatArray
+    labels: FloatArray  # zero for score matching
+    activation: Activation
+    skip: bool
+    neurons: _Neurons
+    slope_counts: int  # how often the loss counts the slope of the skip connection: n times, or never
+    sign: float  # y weighs the neurons, or minus the neurons
+
+    @property
+    def centred(self) -> FloatArray:
+        if np.ptp(self.x) == 0:
+            raise ValueError("a skip connection needs at least two distinct points")
+        near = self.x - self.x[0]  # first a difference of data, which keeps the digits of far-away ones
+        return near - near.mean()
+
+    def penalty(self, beta: float) -> float:
+        return as_weight_decay(beta) * (2 if self.skip and self.activation == "relu" else 1)
+
+
+def _task(x: FloatArray, labels: FloatArray | None, activation: Activation, skip: bool) -> _Task:
+    """Score matching, or denoising where there are labels."""
+    as_activation(activation)
+    # With a skip connection a ReLU is half an absolute value: the paper works with the latter.
+    columns: Activation = "abs" if as_flag(skip, "skip") else activation
+    neurons = _neurons(x, columns, slopes_count=labels is None)
+    if labels is None:
+        return _Task(x, np.zeros(len(x)), activation, skip, neurons, slope_counts=len(x), sign=1.0)
+    return _Task(x, labels, activation, skip, neurons, slope_counts=0, sign=-1.0)
 
 
 def score_matching_program(
@@ -215,17 +240,7 @@ def score_matching_program(
     >>> score_matching_program([0.0, 1.0, 3.0], 2.0, activation="abs").b.tolist()
     [3.0, 1.0, -1.0, 1.0, -1.0, -3.0]
     """
-    sample, decay = as_sample(x), as_weight_decay(beta)
-    neurons = _neurons(sample, as_activation(activation), as_flag(skip, "skip"), slopes_count=True)
-    A = neurons.values - neurons.values.mean(axis=0)
-    b, labels = neurons.slopes, np.zeros(len(sample))
-    if not skip:
-        return PrintedProgram(A, b, labels, 0.0, decay)
-    n, centred = len(sample), _centred_data(sample)
-    square = float(centred @ centred)
-    b = A.T @ (-n * centred / square) + b
-    penalty = 2 * decay if activation == "relu" else decay
-    return PrintedProgram(_off(centred, A), b, labels, -(n**2) / (2 * square), penalty)
+    return _program(_task(as_sample(x), None, activation, skip), beta)
 
 
 def denoising_program(
@@ -266,23 +281,18 @@ def denoising_program(
     >>> denoising_program([0.0, 1.0, 3.0], [1.0, 0.0, -1.0], 0.5, activation="abs").labels.tolist()
     [1.0, 0.0, -1.0]
     """
-    sample, labels = _pair(x_noisy, targets)
-    decay = as_weight_decay(beta)
-    neurons = _neurons(sample, as_activation(activation), as_flag(skip, "skip"), slopes_count=False)
-    A = neurons.values - neurons.values.mean(axis=0)
-    labels = labels - labels.mean()
-    if not skip:
-        return PrintedProgram(A, neurons.slopes, labels, 0.0, decay)
-    centred = _centred_data(sample)
-    penalty = 2 * decay if activation == "relu" else decay
-    return PrintedProgram(_off(centred, A), neurons.slopes, _off(centred, labels), 0.0, penalty)
+    return _program(_task(*as_noisy_sample(x_noisy, targets), activation, skip), beta)
 
 
-def _pair(x_noisy: ArrayLike, targets: ArrayLike) -> tuple[FloatArray, FloatArray]:
-    sample, labels = as_sample(x_noisy, "x_noisy"), as_sample(targets, "targets")
-    if sample.shape != labels.shape:
-        raise ValueError(f"x_noisy and targets must have one shape; got {sample.shape} and {labels.shape}")
-    return sample, labels
+def _program(task: _Task, beta: float) -> PrintedProgram:
+    A, b = task.neurons.values - task.neurons.values.mean(axis=0), task.neurons.slopes
+    labels, penalty = task.labels - task.labels.mean(), task.penalty(beta)
+    if not task.skip:
+        return PrintedProgram(A, b, labels, 0.0, penalty)
+    n, centred = task.slope_counts, task.centred
+    square = float(centred @ centred)
+    b = A.T @ (-n * centred / square) + b
+    return PrintedProgram(_off(centred, A), b, _off(centred, labels), -(n**2) / (2 * square), penalty)
 
 
 def _off(direction: FloatArray, array: FloatArray) -> FloatArray:
@@ -335,10 +345,8 @@ def score_matching_dual(
 
     Parameters
     ----------
-    x : array of shape (n,)
-    beta : float
-    activation : {"relu", "abs"}
-    skip : bool
+    x, beta, activation, skip
+        As `score_matching_program` takes them.
 
     Returns
     -------
@@ -357,11 +365,7 @@ def score_matching_dual(
     >>> round(value, 6)
     -0.25
     """
-    sample, decay = as_sample(x), as_weight_decay(beta)
-    neurons = _neurons(sample, as_activation(activation), as_flag(skip, "skip"), slopes_count=True)
-    bound = 2 * decay if skip and activation == "relu" else decay
-    z = _solve_dual(neurons, sample, np.zeros(len(sample)), bound, len(sample) if skip else None)
-    return z, float(-0.5 * np.sum(z**2))
+    return _solve_dual(_task(as_sample(x), None, activation, skip), beta)
 
 
 def denoising_dual(
@@ -379,10 +383,8 @@ def denoising_dual(
 
     Parameters
     ----------
-    x_noisy, targets : arrays of shape (n,)
-    beta : float
-    activation : {"relu", "abs"}
-    skip : bool
+    x_noisy, targets, beta, activation, skip
+        As `denoising_program` takes them.
 
     Returns
     -------
@@ -401,27 +403,21 @@ def denoising_dual(
     >>> z.round(6).tolist(), round(value, 6)
     ([0.5, -0.5], 0.75)
     """
-    sample, labels = _pair(x_noisy, targets)
-    decay = as_weight_decay(beta)
-    neurons = _neurons(sample, as_activation(activation), as_flag(skip, "skip"), slopes_count=False)
-    bound = 2 * decay if skip and activation == "relu" else decay
-    z = _solve_dual(neurons, sample, labels, bound, 0 if skip else None)
-    return z, float(-0.5 * np.sum(z**2) + z @ labels)
+    return _solve_dual(_task(*as_noisy_sample(x_noisy, targets), activation, skip), beta)
 
 
-def _solve_dual(
-    neurons: _Neurons, x: FloatArray, labels: FloatArray, bound: float, moment: int | None
-) -> FloatArray:
-    """Maximise over z with |A_0^T z - b_0| <= bound, z^T 1 = 0 and, unless it is None, z^T x = moment."""
+def _solve_dual(task: _Task, beta: float) -> tuple[FloatArray, float]:
+    neurons, labels = task.neurons, task.labels
     unit, size = _units(neurons.values, labels)
-    z = cp.Variable(len(x))
+    z = cp.Variable(len(labels))
     price = (neurons.values / unit).T @ z - neurons.slopes / (unit * size)
-    constraints = [cp.abs(price) <= bound / (unit * size), cp.sum(z) == 0]
-    if moment is not None:
+    constraints = [cp.abs(price) <= task.penalty(beta) / (unit * size), cp.sum(z) == 0]
+    if task.skip:
         # Centring x changes nothing, because z sums to zero.
-        constraints.append((_centred_data(x) / unit) @ z == moment / (unit * size))
+        constraints.append((task.centred / unit) @ z == task.slope_counts / (unit * size))
     _solve(cp.Problem(cp.Minimize(0.5 * cp.sum_squares(z) - (labels / size) @ z), constraints))
-    return np.asarray(z.value, dtype=np.float64) * size
+    best = np.asarray(z.value, dtype=np.float64) * size
+    return best, float(-0.5 * np.sum(best**2) + best @ labels)
 
 
 def _units(columns: FloatArray, labels: FloatArray) -> tuple[float, float]:
@@ -494,17 +490,15 @@ def network_from_program(
     >>> network_from_program([0.0, 1.0], [-1, 0, 0, 1], activation="abs")([0.0, 1.0]).tolist()
     [1.0, -1.0]
     """
-    sample = as_sample(x)
-    neurons = _neurons(sample, as_activation(activation), as_flag(skip, "skip"), slopes_count=True)
-    if as_finite(epsilon, "epsilon") < 0:
-        raise ValueError(f"epsilon must be at least 0; got {epsilon}")
-    if epsilon > 0 and not neurons.beyond.any():
+    task = _task(as_sample(x), None, activation, skip)
+    neurons = task.neurons
+    if as_not_negative(epsilon, "epsilon") > 0 and not neurons.beyond.any():
         raise ValueError("epsilon must be 0: only ReLU without skip connection has kinks beside the data")
     moved = neurons._replace(
         position=neurons.position + np.where(neurons.beyond, neurons.facing * epsilon, 0.0),
         beyond=neurons.beyond & (epsilon == 0),
     )
-    return _network(moved, sample, as_sample(y, "y"), np.zeros(len(sample)), activation, skip, rule, 1.0)
+    return _network(task._replace(neurons=moved), as_sample(y, "y"), rule)
 
 
 def denoising_network_from_program(
@@ -547,43 +541,32 @@ def denoising_network_from_program(
     >>> net([0.0, 1.0]).tolist()
     [1.0, -1.0]
     """
-    sample, labels = _pair(x_noisy, targets)
-    neurons = _neurons(sample, as_activation(activation), as_flag(skip, "skip"), slopes_count=False)
-    return _network(neurons, sample, as_sample(y, "y"), labels, activation, skip, rule, -1.0)
+    return _network(_task(*as_noisy_sample(x_noisy, targets), activation, skip), as_sample(y, "y"), rule)
 
 
-def _network(
-    neurons: _Neurons,
-    x: FloatArray,
-    y: FloatArray,
-    labels: FloatArray,
-    activation: Activation,
-    skip: bool,
-    rule: str,
-    sign: float,
-) -> TwoLayerNetwork:
-    """Build the network of weights ``sign * y`` with the printed skip connection and bias.
+def _network(task: _Task, y: FloatArray, rule: str) -> TwoLayerNetwork:
+    """Build the network of the weights y with the printed skip connection and bias.
 
     Both are printed in terms of the true y, under either rule.
     """
+    x, neurons = task.x, task.neurons
     if len(y) != len(neurons.slopes):
         per_point = len(neurons.slopes) // len(x)
         raise ValueError(f"y must have {len(neurons.slopes)} entries, {per_point} per point; got {len(y)}")
     if rule not in ("signed", "printed"):
         raise ValueError(f"rule must be 'signed' or 'printed'; got {rule!r}")
-    outgoing = sign * (y if rule == "signed" else np.abs(y))
-    rest = labels - sign * (neurons.values @ y)
+    outgoing = task.sign * (y if rule == "signed" else np.abs(y))
+    rest = task.labels - task.sign * (neurons.values @ y)
     slope = 0.0
-    if skip:
-        centred = _centred_data(x)
-        derivative = len(x) if sign > 0 else 0  # score matching also counts the slope of the skip, n times
-        slope = float(centred @ (rest - rest.mean()) - derivative) / float(centred @ centred)
+    if task.skip:
+        centred = task.centred
+        slope = float(centred @ (rest - rest.mean()) - task.slope_counts) / float(centred @ centred)
     bias = float(np.mean(rest - x * slope))
-    if skip and activation == "relu":
+    if task.skip and task.activation == "relu":
         # The map of D.3.1 with |w| = |alpha^r| and alpha^r = 2 alpha^a.
         slope -= float(neurons.facing @ outgoing)
         bias += float((neurons.facing * neurons.position) @ outgoing)
         outgoing = 2 * outgoing
     return KinkNetwork(
-        neurons.position, neurons.facing, outgoing, neurons.beyond, 0.0, bias, slope, activation
+        neurons.position, neurons.facing, outgoing, neurons.beyond, 0.0, bias, slope, task.activation
     ).two_layer()

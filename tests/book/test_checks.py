@@ -92,14 +92,16 @@ GOOD_CELLS = [
 BAD_TESTS = [
     "def test_nothing():\n    f()",
     "def test_prints():\n    print(f())",
+    "def ask(seen):\n    seen.because('rounding')\n\ndef test_asks():\n    ask(claim())",
     "class TestIt:\n    def test_nothing(self):\n        f()",
 ]
 GOOD_TESTS = [
     "def test_value():\n    assert f() <= 1",
     "def test_error():\n    with pytest.raises(ValueError):\n        f()",
     "def test_arrays():\n    np.testing.assert_array_equal(a, b)",
-    "def test_claim(evidence):\n    evidence('thm', 'gap', tolerance=1e-9).holds(gap)",
+    "def test_claim(evidence):\n    evidence('thm', 'gap', 1e-9).holds(gap)",
     "def check(a):\n    assert a <= 1\n\ndef test_helper():\n    check(1)",
+    "def try_all(seen):\n    seen.all_hold(f())\n\ndef test_claims():\n    try_all(claim())",
 ]
 
 

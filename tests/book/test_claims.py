@@ -399,28 +399,29 @@ TESTS = """
 import pytest
 
 SEEN = {seen}
+WHY = {why!r}
 
 def test_count(evidence):
-    count = evidence("thm-one", "count", tolerance=1e-6, why="rounding")
+    count = evidence("thm-one", "count", 1e-6).because("rounding")
     for residual in SEEN["count"]:
         count.holds(residual)
 
 def test_size(evidence):
-    size = evidence("thm-one", "size", tolerance=0.1, why="a bound")
+    size = evidence("thm-one", "size", 0.1).because("a bound")
     size.holds(SEEN["size"])
 
 def test_small(evidence):
-    small = evidence("thm-one", "small", tolerance=0.1, why="a bound")
+    small = evidence("thm-one", "small", 0.1).because(WHY)
     small.holds(SEEN["small"])
 
-def test_idle(evidence):
-    idle = evidence("thm-one", "idle", tolerance=1e-6, why="rounding")
+def test_idle(on_zoo):
+    idle = on_zoo("thm-one", "idle", 1e-6).because("rounding")
     for residual in SEEN["idle"]:
         idle.holds(residual)
 
 @pytest.mark.parametrize("n", [1, 2])
 def test_misses(evidence, n):
-    misses = evidence("thm-two", "misses", at_least=0.1, form="printed", why="shown")
+    misses = evidence("thm-two", "misses", at_least=0.1).because("shown")
     misses.fails(SEEN["misses"] * n)
 """
 SEEN = {"count": [1e-9, 3e-9], "size": 3e-3, "small": 1e-5, "idle": [0.0], "misses": 0.5}
@@ -446,8 +447,8 @@ class Project:
         shutil.copy(ROOT / "tests" / "conftest.py", root / "tests")
         (root / "pytest.ini").write_text("[pytest]\n")
 
-    def run(self, *options: str, **seen: Any) -> subprocess.CompletedProcess[str]:
-        (self.root / "tests" / "test_mini.py").write_text(TESTS.format(seen=str({**SEEN, **seen})))
+    def run(self, *options: str, why: str = "a bound", **seen: Any) -> subprocess.CompletedProcess[str]:
+        (self.root / "tests" / "test_mini.py").write_text(TESTS.format(seen=str({**SEEN, **seen}), why=why))
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests", *options]
         alone = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}
         return subprocess.run(command, cwd=self.root, env=alone, capture_output=True, text=True, check=False)
@@ -480,7 +481,9 @@ def test_recorded_evidence_is_compared(recorded: Project) -> None:
     ]:
         assert message in result.stdout
     assert result.returncode == 1
+    assert "thm-one/small: say why" in recorded.run(why=" ").stdout
     assert recorded.records() == RECORDED
+    assert [r.structured for r in read_evidence(recorded.evidence)[0][:2]] == [False, True]
 
 
 def test_recording_keeps_and_drops(recorded: Project) -> None:
@@ -506,27 +509,38 @@ def test_recording_keeps_and_drops(recorded: Project) -> None:
 
 def test_evidence_has_to_be_opened_rightly() -> None:
     with pytest.raises(TypeError, match="either tolerance"):
-        Witness("c", "e", test="t", why="w")
+        Witness("c", "e", test="t")
     with pytest.raises(ValueError, match="form is 'guess'"):
-        Witness("c", "e", test="t", why="w", tolerance=1.0, form="guess")
-    with pytest.raises(ValueError, match="say why"):
-        Witness("c", "e", test="t", why=" ", tolerance=1.0)
+        Witness("c", "e", 1.0, test="t", form="guess")
     with pytest.raises(ValueError, match="least violation"):
-        Witness("c", "e", test="t", why="w", at_least=0.0)
+        Witness("c", "e", test="t", at_least=0.0)
     with pytest.raises(TypeError, match="call holds"):
-        Witness("c", "e", test="t", why="w", tolerance=1.0).fails(2.0)
+        Witness("c", "e", 1.0, test="t").fails(2.0)
+
+
+@pytest.mark.parametrize(
+    ("claim", "options", "form"),
+    [
+        ("thm-x", {"tolerance": 1.0}, "corrected"),
+        ("ours-x", {"tolerance": 1.0}, "ours"),
+        ("ours-x", {"at_least": 1.0}, "printed"),
+        ("ours-x", {"at_least": 1.0, "form": "ours"}, "ours"),
+    ],
+)
+def test_the_form_that_is_meant(claim: str, options: dict[str, Any], form: str) -> None:
+    assert Witness(claim, "e", test="t", **options).form == form
 
 
 @pytest.mark.parametrize("residual", [2.0, math.inf, math.nan, -0.5])
 def test_what_does_not_hold(residual: float) -> None:
     with pytest.raises(AssertionError):
-        Witness("c", "e", test="t", why="w", tolerance=1.0).holds(residual)
+        Witness("c", "e", 1.0, test="t").holds(residual)
 
 
 @pytest.mark.parametrize("violation", [0.5, math.inf, math.nan, -2.0])
 def test_what_does_not_fail(violation: float) -> None:
     with pytest.raises(AssertionError):
-        Witness("c", "e", test="t", why="w", at_least=1.0).fails(violation)
+        Witness("c", "e", test="t", at_least=1.0).fails(violation)
 
 
 def test_the_registry_reads_in_the_order_of_its_files() -> None:

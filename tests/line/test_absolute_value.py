@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import cvxpy as cp
 import numpy as np
 import pytest
 import torch
+from claims_witness import Evidence
+from routes import (
+    BOTH_GENERAL,
+    CERTIFICATE,
+    EXPLICIT_POINT,
+    GENERAL_SOLVER,
+    IN_UNITS_OF_THE_LOSS,
+    LINEAR_SOLVER,
+    POLISHED,
+    RECONSTRUCTION,
+    TRAINING,
+    TWO_CERTIFICATES,
+    certified_gaps,
+    disagreements,
+    duality_gaps,
+    mixed_sample,
+    scale_of,
+    undercuts,
+)
 from scipy.optimize import linprog
 from sklearn.linear_model import Lasso, LassoLars
-from strategies import decay_between, random_network, threshold, two_sided_rows
+from strategies import EXACTLY, decay_between, random_network, threshold, two_sided_rows
 
 from convexdiff_lib import score_matching, score_matching_loss
 from convexdiff_lib._validation import Activation, FloatArray
 from convexdiff_lib.line.kink_network import KinkNetwork
 from convexdiff_lib.line.network_certificates import certify_score_matching, dual_violation
 from convexdiff_lib.networks import TwoLayerNetwork
-from convexdiff_lib.paper.nonconvex import train_score_matching
 from convexdiff_lib.paper.univariate_programs import (
     LassoProgram,
     network_from_program,
@@ -26,27 +45,10 @@ from convexdiff_lib.paper.univariate_programs import (
     solve_program,
 )
 
-EXACTLY = {"tol_gap_abs": 1e-10, "tol_gap_rel": 1e-10, "tol_feas": 1e-10}
-N_DATA_SETS = 70
-
-
-def any_sample(seed: int) -> FloatArray:
-    """Normal, uniform, heavy-tailed, two-cluster and tied data, 2 to 40 points, unsorted."""
-    rng = np.random.default_rng(seed)
-    n = int(rng.integers(2, 41))
-    draws = (
-        rng.normal(size=n),
-        rng.uniform(size=n),
-        rng.standard_cauchy(size=n),
-        rng.normal(size=n) + 20.0 * rng.integers(0, 2, size=n),
-        np.round(rng.normal(size=n), 1),
-    )
-    return draws[seed % len(draws)]
-
 
 def distinct_sample(seed: int, n: int | None = None) -> FloatArray:
     """The same without ties."""
-    x = any_sample(seed)
+    x = mixed_sample(seed)
     if len(np.unique(x)) < len(x):
         x = np.random.default_rng(seed).normal(size=len(x))
     return np.sort(x if n is None else x[:n])
@@ -55,12 +57,6 @@ def distinct_sample(seed: int, n: int | None = None) -> FloatArray:
 def any_decay(x: FloatArray, seed: int) -> float:
     low = threshold(x, "abs", False)
     return decay_between(low, max(2.0 * len(x), low), seed)
-
-
-def scale_of(x: FloatArray, value: float) -> float:
-    """What differences are compared with: the optimum, or the loss of the fitted Gaussian if larger."""
-    variance = float(np.var(x))
-    return max(abs(value), len(x) / (2 * variance)) if variance > 0 else 1.0
 
 
 def solve_abs_program(x: FloatArray, beta: float) -> LassoProgram:
@@ -77,66 +73,30 @@ def centred_distances(x: FloatArray) -> FloatArray:
     return distances - distances.mean(axis=0)
 
 
-def test_program_fast_route_and_network_agree(evidence):
-    seen = evidence(
-        "thm-univariate-abs",
-        "literal-program-equals-trained-network",
-        tolerance=1e-6,
-        why="the general-purpose solver stops at relative gaps near 1e-8 on the worst-scaled data",
-    )
-    for seed in range(N_DATA_SETS):
-        x = any_sample(seed)
-        beta = any_decay(x, seed)
-        fit = score_matching(x, beta, activation="abs")
-        values = [solve_abs_program(x, beta).value, fit.value, score_matching_loss(fit.network(), x, beta)]
-        seen.holds(float(np.ptp(values)) / scale_of(x, fit.value))
+def problems(n: int) -> Iterator[tuple[FloatArray, float]]:
+    for seed in range(n):
+        x = mixed_sample(seed)
+        yield x, any_decay(x, seed)
 
 
-def test_program_equals_its_dual(evidence):
-    seen = evidence(
-        "thm-univariate-abs",
-        "strong-duality-of-the-printed-pair",
-        tolerance=1e-6,
-        why="both sides come from the general-purpose solver",
-    )
-    for seed in range(N_DATA_SETS):
-        x = any_sample(seed)
-        beta = any_decay(x, seed)
-        primal = solve_abs_program(x, beta).value
-        dual = score_matching_dual(x, beta, activation="abs")[1]
-        seen.holds(abs(primal - dual) / scale_of(x, primal))
+def test_program_fast_route_and_network_agree(evidence: Evidence):
+    seen = evidence("thm-univariate-abs", "literal-program-equals-trained-network", 1e-6)
+    seen.because(GENERAL_SOLVER).all_hold(disagreements(problems(70), "abs"))
 
 
-def test_certificate_closes(evidence):
-    seen = evidence(
-        "thm-univariate-abs",
-        "certified-duality-gap",
-        tolerance=1e-8,
-        why="the certificate's own tolerance; the polished optimum is usually exact to rounding",
-    )
-    for seed in range(210):
-        x = any_sample(seed)
-        certificate = score_matching(x, any_decay(x, seed), activation="abs").certificate
-        assert certificate.infeasibility <= 1e-9  # the certificate's own tolerance
-        seen.holds(certificate.relative_gap)
+def test_program_equals_its_dual(evidence: Evidence):
+    seen = evidence("thm-univariate-abs", "strong-duality-of-the-printed-pair", 1e-6)
+    seen.because(BOTH_GENERAL).all_hold(duality_gaps(problems(70), "abs"))
 
 
-def test_adam_is_never_below(evidence):
-    seen = evidence(
-        "thm-univariate-abs",
-        "no-trained-network-is-below",
-        tolerance=1e-9,
-        why="rounding of a sum; the residual is how far the best trained network is below the optimum",
-    )
-    for seed in range(4):
-        x = np.random.default_rng(seed).normal(size=15)
-        beta = (1.5, 3.0, 6.0, 12.0)[seed]
-        fit = score_matching(x, beta, activation="abs")
-        generator = torch.Generator().manual_seed(seed)
-        runs = train_score_matching(
-            x, beta, activation="abs", width=20, n_trials=10, n_epochs=300, generator=generator
-        )
-        seen.holds(max(0.0, fit.certificate.dual - float(runs.losses.min())) / fit.certificate.scale)
+def test_certificate_closes(evidence: Evidence):
+    seen = evidence("thm-univariate-abs", "certified-duality-gap", 1e-8).because(POLISHED)
+    seen.all_hold(certified_gaps(problems(210), "abs"))
+
+
+def test_adam_is_never_below(evidence: Evidence):
+    seen = evidence("thm-univariate-abs", "no-trained-network-is-below", 1e-9).because(TRAINING)
+    seen.all_hold(undercuts((1.5, 3.0, 6.0, 12.0), "abs"))
 
 
 def test_an_underestimate_would_be_noticed():
@@ -156,13 +116,8 @@ def test_certificate_rejects_false_answers():
         assert not certify_score_matching(x, candidate, z, beta, activation="abs").holds
 
 
-def test_the_spacing_estimate_meets_every_bound_at_one(evidence):
-    seen = evidence(
-        "lem-abs-feasible",
-        "explicit-point-meets-every-bound",
-        tolerance=1e-8,
-        why="rounding: z is as large as one over the smallest gap",
-    )
+def test_the_spacing_estimate_meets_every_bound_at_one(evidence: Evidence):
+    seen = evidence("lem-abs-feasible", "explicit-point-meets-every-bound", 1e-8).because(EXPLICIT_POINT)
     for seed in range(40):
         x = distinct_sample(seed)
         # At beta = 1 the point is feasible, so for beta > 1 it is strictly so.
@@ -184,13 +139,8 @@ def smallest_decay(columns: FloatArray, counts: FloatArray, offset: float = 0.0)
     return float(found.fun)
 
 
-def test_nothing_is_feasible_below_one(evidence):
-    seen = evidence(
-        "lem-abs-feasible",
-        "smallest-feasible-decay-is-one",
-        tolerance=1e-6,
-        why="tolerance of the linear-programming solver",
-    )
+def test_nothing_is_feasible_below_one(evidence: Evidence):
+    seen = evidence("lem-abs-feasible", "smallest-feasible-decay-is-one", 1e-6).because(LINEAR_SOLVER)
     for seed in range(30):
         x = distinct_sample(seed)
         distances = np.abs(x[:, None] - x) / x.std()  # the threshold has no unit
@@ -198,19 +148,10 @@ def test_nothing_is_feasible_below_one(evidence):
         seen.holds(abs(smallest_decay(np.hstack([distances, distances]), counts) - 1.0))
 
 
-def test_signed_rule_attains_and_printed_rule_misses(evidence):
-    right = evidence(
-        "rule-abs-reconstruction",
-        "signed-rule-attains-optimum",
-        tolerance=1e-6,
-        why="the neurons carry the solver's error in y",
-    )
-    printed = evidence(
-        "rule-abs-reconstruction",
-        "printed-rule-misses-optimum",
-        at_least=0.1,
-        form="printed",
-        why="in units of the larger of the optimum and the loss of the fitted Gaussian",
+def test_signed_rule_attains_and_printed_rule_misses(evidence: Evidence):
+    right = evidence("rule-abs-reconstruction", "signed-rule-attains-optimum", 1e-6).because(RECONSTRUCTION)
+    printed = evidence("rule-abs-reconstruction", "printed-rule-misses-optimum", at_least=0.1).because(
+        IN_UNITS_OF_THE_LOSS
     )
     for seed in range(20):
         x = np.random.default_rng(seed).normal(size=4 + seed)
@@ -234,14 +175,10 @@ def lasso_objective(x: FloatArray, t: FloatArray, beta: float) -> float:
     return float(fit - 0.5 * np.sum(r**2) + (beta - 1) * np.abs(t).sum())
 
 
-def test_linear_term_is_a_regression_on_spacings(evidence):
+def test_linear_term_is_a_regression_on_spacings(evidence: Evidence):
     identity = evidence(
-        "ours-spacing-lasso",
-        "linear-term-is-minus-the-correlation-with-the-responses",
-        tolerance=1e-12,
-        form="ours",
-        why="rounding, relative to the sum of the sizes of the terms",
-    )
+        "ours-spacing-lasso", "linear-term-is-minus-the-correlation-with-the-responses", 1e-12
+    ).because("rounding, relative to the sum of the sizes of the terms")
     for seed in range(60):
         x = distinct_sample(seed)
         n, A, r = len(x), centred_distances(x), spacing_estimate(x)
@@ -249,20 +186,12 @@ def test_linear_term_is_a_regression_on_spacings(evidence):
         identity.holds(float(np.max(np.abs(A.T @ r + counts) / (np.abs(A.T) @ np.abs(r) + n))))
 
 
-def test_lasso_solvers_find_the_optimum(evidence):
-    descent = evidence(
-        "ours-spacing-lasso",
-        "coordinate-descent-finds-the-optimum",
-        tolerance=1e-8,
-        form="ours",
-        why="stopping rule of scikit-learn's Lasso, set to 1e-13 of the squared responses",
+def test_lasso_solvers_find_the_optimum(evidence: Evidence):
+    descent = evidence("ours-spacing-lasso", "coordinate-descent-finds-the-optimum", 1e-8).because(
+        "stopping rule of scikit-learn's Lasso, set to 1e-13 of the squared responses"
     )
-    path = evidence(
-        "ours-spacing-lasso",
-        "least-angle-regression-finds-the-optimum",
-        tolerance=1e-8,
-        form="ours",
-        why="rounding over the steps of the path, which divides by small gaps",
+    path = evidence("ours-spacing-lasso", "least-angle-regression-finds-the-optimum", 1e-8).because(
+        "rounding over the steps of the path, which divides by small gaps"
     )
     for seed in range(50):
         x = np.sort(np.random.default_rng(seed).normal(size=5 + seed % 20))
@@ -281,13 +210,9 @@ def test_lasso_solvers_find_the_optimum(evidence):
             path.holds(abs(lasso_objective(x, t, beta) - fit.value) / scale_of(x, fit.value))
 
 
-def test_at_the_threshold_the_score_interpolates(evidence):
-    seen = evidence(
-        "ours-spacing-lasso",
-        "threshold-interpolates-the-spacing-estimate",
-        tolerance=1e-7,
-        form="ours",
-        why="the network's values are sums of hinges as large as one over the smallest gap",
+def test_at_the_threshold_the_score_interpolates(evidence: Evidence):
+    seen = evidence("ours-spacing-lasso", "threshold-interpolates-the-spacing-estimate", 1e-7).because(
+        "the network's values are sums of hinges as large as one over the smallest gap"
     )
     for seed in range(40):
         x = distinct_sample(seed)
@@ -337,20 +262,12 @@ def beam_heights(x: FloatArray, z: FloatArray) -> FloatArray:
     return np.maximum(x[:, None] - x, 0.0).T @ z
 
 
-def test_tube_is_the_printed_constraints(evidence):
-    tube = evidence(
-        "ours-beam-abs",
-        "tube-and-printed-constraints-have-one-violation",
-        tolerance=1e-12,
-        form="ours",
-        why="rounding, relative to the largest constraint value",
+def test_tube_is_the_printed_constraints(evidence: Evidence):
+    tube = evidence("ours-beam-abs", "tube-and-printed-constraints-have-one-violation", 1e-12).because(
+        "rounding, relative to the largest constraint value"
     )
-    vector = evidence(
-        "ours-beam-abs",
-        "beam-vector-equals-printed-dual-vector",
-        tolerance=1e-5,
-        form="ours",
-        why="a dual value correct to 1e-10 fixes its strongly concave maximiser to the square root",
+    vector = evidence("ours-beam-abs", "beam-vector-equals-printed-dual-vector", 1e-5).because(
+        "a dual value correct to 1e-10 fixes its strongly concave maximiser to the square root"
     )
     for seed in range(50):
         x = distinct_sample(seed)
@@ -374,18 +291,12 @@ def both_counts(x: FloatArray) -> FloatArray:
     return np.array([*early, *late], dtype=float)
 
 
-def test_rescaling(evidence):
-    invariant = evidence(
-        "rem-rescaling",
-        "rescaled-neurons-are-the-same-function",
-        tolerance=1e-12,
-        why="rounding of values and slopes, relative to their size",
+def test_rescaling(evidence: Evidence):
+    invariant = evidence("rem-rescaling", "rescaled-neurons-are-the-same-function", 1e-12).because(
+        "rounding of values and slopes, relative to their size"
     )
-    cheapest = evidence(
-        "rem-rescaling",
-        "balanced-neurons-cost-the-absolute-value",
-        tolerance=1e-12,
-        why="rounding, relative to the penalty",
+    cheapest = evidence("rem-rescaling", "balanced-neurons-cost-the-absolute-value", 1e-12).because(
+        "rounding, relative to the penalty"
     )
     for seed in range(40):
         rng = np.random.default_rng(seed)
@@ -426,16 +337,13 @@ def constraint_at(x: FloatArray, z: FloatArray, t: float, activation: Activation
 
 
 @pytest.mark.parametrize("activation", ["relu", "abs"])
-def test_kinks_at_the_data_are_enough(evidence, activation):
-    seen = evidence(
-        "rem-kinks-at-data",
-        "no-kink-elsewhere-is-tighter",
-        tolerance=1e-12,
-        why="rounding; the residual is what the tightest of 400 other kinks adds, over the constraint value",
+def test_kinks_at_the_data_are_enough(evidence: Evidence, activation):
+    seen = evidence("rem-kinks-at-data", "no-kink-elsewhere-is-tighter", 1e-12).because(
+        "rounding; the residual is what the tightest of 400 other kinks adds, over the constraint value"
     )
     for seed in range(40):
         rng = np.random.default_rng(seed)
-        x = np.sort(any_sample(seed))
+        x = np.sort(mixed_sample(seed))
         z = rng.normal(size=len(x)) / (np.std(x) or 1.0)
         z -= z.mean()
         rows = two_sided_rows(x, activation)
@@ -467,20 +375,12 @@ def merged_relu(x: FloatArray, beta: float) -> float:
     return float(cp.Problem(cp.Minimize(loss)).solve(solver=cp.CLARABEL, **EXACTLY)) / unit**2
 
 
-def test_merged_relu_program(evidence):
-    seen = evidence(
-        "ours-merged-relu",
-        "merged-program-has-the-printed-optimum",
-        tolerance=1e-6,
-        form="ours",
-        why="both programs come from the general-purpose solver",
+def test_merged_relu_program(evidence: Evidence):
+    seen = evidence("ours-merged-relu", "merged-program-has-the-printed-optimum", 1e-6).because(
+        "both programs come from the general-purpose solver"
     )
-    outside = evidence(
-        "ours-merged-relu",
-        "its-linear-term-is-no-regression",
-        tolerance=1e-9,
-        form="ours",
-        why="rounding; how far the distance of the linear term from the range is below that of two 1/2",
+    outside = evidence("ours-merged-relu", "its-linear-term-is-no-regression", 1e-9).because(
+        "rounding; how far the distance of the linear term from the range is below that of two 1/2"
     )
     for seed in range(35):
         x = distinct_sample(seed)
@@ -496,21 +396,11 @@ def test_merged_relu_program(evidence):
         outside.holds(max(0.0, np.sqrt(0.5) - float(np.linalg.norm(rest))))
 
 
-def test_dead_hinges_set_the_threshold(evidence):
-    alone = evidence(
-        "ours-dead-atom",
-        "one-dead-hinge-needs-decay-one",
-        tolerance=1e-12,
-        form="ours",
-        why="rounding of one count",
+def test_dead_hinges_set_the_threshold(evidence: Evidence):
+    alone = evidence("ours-dead-atom", "one-dead-hinge-needs-decay-one", 1e-12).because(
+        "rounding of one count"
     )
-    without = evidence(
-        "ours-dead-atom",
-        "without-both-two-thirds-suffice",
-        tolerance=1e-6,
-        form="ours",
-        why="tolerance of the linear-programming solver",
-    )
+    without = evidence("ours-dead-atom", "without-both-two-thirds-suffice", 1e-6).because(LINEAR_SOLVER)
     for seed in range(30):
         x = np.sort(np.random.default_rng(seed).normal(size=3 + seed))
         n = len(x)
@@ -536,24 +426,15 @@ def slopes_of(b: torch.Tensor, w: FloatArray, alpha: FloatArray, x: FloatArray) 
     return derivative.sum()
 
 
-def test_gradients_do_not_see_the_slopes_move(evidence):
-    gradient = evidence(
-        "rem-no-jacobian",
-        "gradient-of-the-slopes-in-the-biases-is-zero",
-        tolerance=0.0,
-        why="automatic differentiation returns exact zeros",
+def test_gradients_do_not_see_the_slopes_move(evidence: Evidence):
+    gradient = evidence("rem-no-jacobian", "gradient-of-the-slopes-in-the-biases-is-zero", 0.0).because(
+        "automatic differentiation returns exact zeros"
     )
-    jump = evidence(
-        "rem-no-jacobian",
-        "slopes-jump-by-the-weight-when-a-kink-passes-a-point",
-        tolerance=1e-12,
-        why="rounding of a sum, relative to the weight of the neuron",
+    jump = evidence("rem-no-jacobian", "slopes-jump-by-the-weight-when-a-kink-passes-a-point", 1e-12).because(
+        "rounding of a sum, relative to the weight of the neuron"
     )
-    counted = evidence(
-        "rem-no-jacobian",
-        "the-program-holds-the-slopes-as-a-constant-vector",
-        tolerance=0.0,
-        why="sums of slopes are whole numbers",
+    counted = evidence("rem-no-jacobian", "the-program-holds-the-slopes-as-a-constant-vector", 0.0).because(
+        "sums of slopes are whole numbers"
     )
     for seed in range(20):
         rng = np.random.default_rng(seed)
@@ -575,14 +456,8 @@ def test_gradients_do_not_see_the_slopes_move(evidence):
         counted.holds(float(np.max(np.abs(program.b - both_counts(x)))))
 
 
-def test_relu_lies_between_two_absolute_values(evidence):
-    seen = evidence(
-        "ours-relu-between",
-        "relu-optimum-lies-between",
-        tolerance=2e-8,
-        form="ours",
-        why="two certified optima, each to the certificate's tolerance",
-    )
+def test_relu_lies_between_two_absolute_values(evidence: Evidence):
+    seen = evidence("ours-relu-between", "relu-optimum-lies-between", 2e-8).because(TWO_CERTIFICATES)
     for seed in range(60):
         x = distinct_sample(seed)
         beta = decay_between(1.0, 2.0 * len(x), seed)
@@ -592,21 +467,11 @@ def test_relu_lies_between_two_absolute_values(evidence):
         seen.holds(max(0.0, low - middle, middle - high) / scale_of(x, low))
 
 
-def test_outer_slopes_are_opposite(evidence):
-    seen = evidence(
-        "ours-abs-tails",
-        "outer-slopes-are-opposite",
-        tolerance=1e-9,
-        form="ours",
-        why="rounding, relative to the largest slope",
+def test_outer_slopes_are_opposite(evidence: Evidence):
+    seen = evidence("ours-abs-tails", "outer-slopes-are-opposite", 1e-9).because(
+        "rounding, relative to the largest slope"
     )
-    exchange = evidence(
-        "ours-abs-tails",
-        "ends-exchange-at-no-cost",
-        tolerance=1e-8,
-        form="ours",
-        why="the certificate's own tolerance",
-    )
+    exchange = evidence("ours-abs-tails", "ends-exchange-at-no-cost", 1e-8).because(CERTIFICATE)
     for seed in range(40):
         x = np.random.default_rng(seed).normal(size=10 + seed)
         fit = score_matching(x, 0.3 * len(x), activation="abs")

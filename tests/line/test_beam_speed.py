@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from claims_witness import Evidence
 from strategies import every_network
 
 from convexdiff_lib import denoising_score_matching, score_matching
@@ -24,20 +25,12 @@ def instance(record: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(record[name] for name in ("loss", "activation", "skip", "n", "beta"))
 
 
-def test_a_million_points_take_less_than_a_second(evidence: Any) -> None:
+def test_a_million_points_take_less_than_a_second(evidence: Evidence) -> None:
     million = [r for r in records() if r["part"] == "ours" and r["n"] == LARGE]
     assert len(million) == 40  # eight programs, five weight decays
     assert {r["status"] for r in million} == {"solved"}
-    seconds = evidence(
-        "ours-beam-speed", "seconds-for-a-million-points", tolerance=1.0, form="ours", why="what the row says"
-    )
-    gap = evidence(
-        "ours-beam-speed",
-        "gap-at-a-million-points",
-        tolerance=1e-8,
-        form="ours",
-        why="tolerance of a certificate",
-    )
+    seconds = evidence("ours-beam-speed", "seconds-for-a-million-points", 1.0).because("what the row says")
+    gap = evidence("ours-beam-speed", "gap-at-a-million-points", 1e-8).because("tolerance of a certificate")
     for record in million:
         seconds.holds(record["seconds"])
         gap.holds(record["relative_gap"])
@@ -45,16 +38,10 @@ def test_a_million_points_take_less_than_a_second(evidence: Any) -> None:
         assert record["peak_mib"] <= 2048
 
 
-def test_no_alternative_is_faster_from_a_thousand_points_on(evidence: Any) -> None:
+def test_no_alternative_is_faster_from_a_thousand_points_on(evidence: Evidence) -> None:
     found = records()
     ours = {instance(r): r["seconds"] for r in found if r["part"] == "ours" and r["status"] == "solved"}
-    seen = evidence(
-        "ours-beam-speed",
-        "our-time-over-theirs",
-        tolerance=1.0,
-        form="ours",
-        why="as fast as the best alternative",
-    )
+    seen = evidence("ours-beam-speed", "our-time-over-theirs", 1.0).because("as fast as the best alternative")
     alternatives = [
         r for r in found if r["part"] in ("clarabel", "piqp", "osqp", "printed", "lasso", "trend")
     ]

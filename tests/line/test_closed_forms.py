@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
+from claims_witness import Evidence, Witness
 from hypothesis import given
 from hypothesis import strategies as st
+from routes import CERTIFICATE
 from strategies import (
     NETWORKS,
     checked,
@@ -337,17 +340,13 @@ def around(x: FloatArray) -> FloatArray:
     return np.linspace(x.min() - np.ptp(x), x.max() + np.ptp(x), 301)
 
 
-def test_zero_score(evidence):
-    zero = evidence(
-        "eq-zero-score", "zero-network-is-certified-from-n-on", tolerance=1e-12, why="nothing is computed"
+def test_zero_score(evidence: Evidence):
+    zero = evidence("eq-zero-score", "zero-network-is-certified-from-n-on", 1e-12).because(
+        "nothing is computed"
     )
-    solved = evidence("eq-zero-score", "solver-returns-zero", tolerance=1e-4, why=SOLVED)
-    below = evidence(
-        "eq-zero-score",
-        "zero-is-rejected-below-n",
-        at_least=1e-6,
-        form="ours",
-        why="a thousand times the certificate's tolerance",
+    solved = evidence("eq-zero-score", "solver-returns-zero", 1e-4).because(SOLVED)
+    below = evidence("eq-zero-score", "zero-is-rejected-below-n", at_least=1e-6, form="ours").because(
+        "a thousand times the certificate's tolerance"
     )
     none = np.zeros(0)
     for seed in range(20):
@@ -365,80 +364,62 @@ def test_zero_score(evidence):
             below.fails(verdict(len(x) - 1e-3).infeasibility)
 
 
-def test_relu_closed_form(evidence):
-    value = evidence(
-        "eq-large-decay-relu",
-        "value-equals-the-solver's",
-        tolerance=1e-8,
-        why="the certificate's own tolerance",
-    )
-    inside = evidence(
-        "eq-large-decay-relu", "scores-at-the-data-equal-the-solver's", tolerance=1e-4, why=SOLVED
-    )
-    pieces = evidence("eq-large-decay-relu", "printed-pieces-are-the-network", tolerance=1e-9, why=ROUNDING)
-    optimal = evidence(
-        "eq-large-decay-relu",
-        "certificate-accepts-every-t",
-        tolerance=1e-8,
-        why="the certificate's own tolerance",
-    )
-    outside = evidence(
-        "eq-large-decay-relu",
-        "certificate-rejects-t-beyond-its-limit",
-        at_least=1e-6,
-        form="ours",
-        why="a hundred times the certificate's tolerance; t is one per cent beyond",
-    )
+def try_closed_form(
+    activation: Activation,
+    pieces_of: Callable[[FloatArray, FloatArray, float, float], FloatArray],
+    value: Witness,
+    inside: Witness,
+    pieces: Witness,
+    optimal: Witness,
+) -> None:
+    value.because(CERTIFICATE)
+    inside.because(SOLVED)
+    pieces.because(ROUNDING)
+    optimal.because(CERTIFICATE)
     for seed in range(25):
         x = distinct_sample(seed)
-        for beta in decays(x):
+        for beta in decays(x, activation):
             rho, n = slope_inside(x, beta), len(x)
-            solved = score_matching(x, beta)
+            solved = score_matching(x, beta, activation=activation)
             value.holds(abs(solved.value + (n - beta) ** 2 / (2 * n * x.var())) / solved.certificate.scale)
-            inside.holds(solver_error(x, -rho * (x - x.mean()), beta, "relu", False))
+            inside.holds(solver_error(x, -rho * (x - x.mean()), beta, activation, False))
             for share in (-1.0, -0.4, 0.0, 0.7, 1.0):
                 t = share * rho / 2
-                network = large_weight_decay(x, beta, t=t).kink_network
-                error = network(around(x)) - printed_pieces(around(x), x, beta, t)
+                network = large_weight_decay(x, beta, activation=activation, t=t).kink_network
+                error = network(around(x)) - pieces_of(around(x), x, beta, t)
                 pieces.holds(np.max(np.abs(error)) / scale(x))
-                optimal.holds(judge(x, beta, "relu", False, t).relative_gap)
-        # Where zero is not the optimum by a wide margin.
-        for share in (-1.01, 1.01):
-            beta = decays(x)[0]
-            if len(x) - beta >= 0.2 * len(x):
+                optimal.holds(judge(x, beta, activation, False, t).relative_gap)
+
+
+def test_relu_closed_form(evidence: Evidence):
+    try_closed_form(
+        "relu",
+        printed_pieces,
+        value=evidence("eq-large-decay-relu", "value-equals-the-solver's", 1e-8),
+        inside=evidence("eq-large-decay-relu", "scores-at-the-data-equal-the-solver's", 1e-4),
+        pieces=evidence("eq-large-decay-relu", "printed-pieces-are-the-network", 1e-9),
+        optimal=evidence("eq-large-decay-relu", "certificate-accepts-every-t", 1e-8),
+    )
+    outside = evidence(
+        "eq-large-decay-relu", "certificate-rejects-t-beyond-its-limit", at_least=1e-6, form="ours"
+    ).because("a hundred times the certificate's tolerance; t is one per cent beyond")
+    for seed in range(25):
+        x = distinct_sample(seed)
+        beta = decays(x)[0]
+        if len(x) - beta >= 0.2 * len(x):  # where zero is not the optimum by a wide margin
+            for share in (-1.01, 1.01):
                 outside.fails(judge(x, beta, "relu", False, share * slope_inside(x, beta) / 2).relative_gap)
 
 
-def test_abs_closed_form(evidence):
-    value = evidence(
-        "eq-large-decay-abs",
-        "value-equals-the-solver's",
-        tolerance=1e-8,
-        why="the certificate's own tolerance",
+def test_abs_closed_form(evidence: Evidence):
+    try_closed_form(
+        "abs",
+        abs_pieces,
+        value=evidence("eq-large-decay-abs", "value-equals-the-solver's", 1e-8),
+        inside=evidence("eq-large-decay-abs", "scores-at-the-data-equal-the-solver's", 1e-4),
+        pieces=evidence("eq-large-decay-abs", "stated-slopes-are-the-network's", 1e-9),
+        optimal=evidence("eq-large-decay-abs", "certificate-accepts-every-t", 1e-8),
     )
-    inside = evidence(
-        "eq-large-decay-abs", "scores-at-the-data-equal-the-solver's", tolerance=1e-4, why=SOLVED
-    )
-    pieces = evidence("eq-large-decay-abs", "stated-slopes-are-the-network's", tolerance=1e-9, why=ROUNDING)
-    optimal = evidence(
-        "eq-large-decay-abs",
-        "certificate-accepts-every-t",
-        tolerance=1e-8,
-        why="the certificate's own tolerance",
-    )
-    for seed in range(25):
-        x = distinct_sample(seed)
-        for beta in decays(x, "abs"):
-            rho, n = slope_inside(x, beta), len(x)
-            solved = score_matching(x, beta, activation="abs")
-            value.holds(abs(solved.value + (n - beta) ** 2 / (2 * n * x.var())) / solved.certificate.scale)
-            inside.holds(solver_error(x, -rho * (x - x.mean()), beta, "abs", False))
-            for share in (-1.0, -0.4, 0.0, 0.7, 1.0):
-                t = share * rho / 2
-                network = large_weight_decay(x, beta, activation="abs", t=t).kink_network
-                error = network(around(x)) - abs_pieces(around(x), x, beta, t)
-                pieces.holds(np.max(np.abs(error)) / scale(x))
-                optimal.holds(judge(x, beta, "abs", False, t).relative_gap)
 
 
 def printed_y(x: FloatArray, beta: float, t: float, activation: Activation) -> FloatArray:
@@ -455,9 +436,9 @@ def gradient(x: FloatArray, beta: float, t: float, activation: Activation) -> Fl
     return program.A.T @ (program.A @ printed_y(x, beta, t, activation)) + program.b
 
 
-def test_optimality_conditions_entry_by_entry(evidence):
-    relu = evidence("eq-large-decay-relu", "condition-24-entry-by-entry", tolerance=1e-9, why=ROUNDING)
-    absolute = evidence("eq-large-decay-abs", "condition-25-entry-by-entry", tolerance=1e-9, why=ROUNDING)
+def test_optimality_conditions_entry_by_entry(evidence: Evidence):
+    relu = evidence("eq-large-decay-relu", "condition-24-entry-by-entry", 1e-9).because(ROUNDING)
+    absolute = evidence("eq-large-decay-abs", "condition-25-entry-by-entry", 1e-9).because(ROUNDING)
     for seed in range(15):
         x = distinct_sample(seed)
         for activation, seen in (("relu", relu), ("abs", absolute)):
@@ -473,21 +454,13 @@ def test_optimality_conditions_entry_by_entry(evidence):
                     seen.holds(max(0.0, *worst) / len(x))
 
 
-def test_no_other_solutions(evidence):
+def test_no_other_solutions(evidence: Evidence):
     relu = evidence(
-        "eq-large-decay-relu",
-        "a-third-hinge-is-not-optimal",
-        at_least=1e-3,
-        form="ours",
-        why="what a unit of weight on it adds to the loss, over beta, well above the threshold",
-    )
+        "eq-large-decay-relu", "a-third-hinge-is-not-optimal", at_least=1e-3, form="ours"
+    ).because("what a unit of weight on it adds to the loss, over beta, well above the threshold")
     absolute = evidence(
-        "eq-large-decay-abs",
-        "a-third-hinge-is-not-optimal",
-        at_least=1e-3,
-        form="ours",
-        why="what a unit of weight on it adds to the loss, over beta, well above the threshold",
-    )
+        "eq-large-decay-abs", "a-third-hinge-is-not-optimal", at_least=1e-3, form="ours"
+    ).because("what a unit of weight on it adds to the loss, over beta, well above the threshold")
     for seed in range(15):
         x = distinct_sample(seed)
         for activation, seen in (("relu", relu), ("abs", absolute)):
@@ -495,13 +468,9 @@ def test_no_other_solutions(evidence):
                 seen.fails(1 - others(x, beta, activation) / beta)
 
 
-def test_kinks_outside(evidence):
-    seen = evidence(
-        "ours-kinks-outside",
-        "certificate-accepts-kinks-beyond-the-data",
-        tolerance=1e-8,
-        form="ours",
-        why="the certificate's own tolerance",
+def test_kinks_outside(evidence: Evidence):
+    seen = evidence("ours-kinks-outside", "certificate-accepts-kinks-beyond-the-data", 1e-8).because(
+        CERTIFICATE
     )
     for seed in range(15):
         x = distinct_sample(seed)
@@ -537,19 +506,10 @@ CERTIFIED = (
 )
 
 
-def test_beta_one_is_a_fixed_point(evidence):
-    seen = evidence(
-        "fn-beta-one",
-        "valid-exactly-where-the-maximum-is-at-most-beta",
-        tolerance=1e-5,
-        why=CERTIFIED,
-    )
-    circular = evidence(
-        "fn-beta-one",
-        "the-maximum-depends-on-beta",
-        at_least=0.1,
-        form="ours",
-        why="its value at n is n - 1, far from its fixed point, when that is at most n - 1.1",
+def test_beta_one_is_a_fixed_point(evidence: Evidence):
+    seen = evidence("fn-beta-one", "valid-exactly-where-the-maximum-is-at-most-beta", 1e-5).because(CERTIFIED)
+    circular = evidence("fn-beta-one", "the-maximum-depends-on-beta", at_least=0.1, form="ours").because(
+        "its value at n is n - 1, far from its fixed point, when that is at most n - 1.1"
     )
     for seed in range(20):
         x = distinct_sample(seed, least=3)
@@ -559,37 +519,21 @@ def test_beta_one_is_a_fixed_point(evidence):
             circular.fails(others(x, float(len(x)), "relu") - root)
 
 
-def test_explicit_threshold(evidence):
+def test_explicit_threshold(evidence: Evidence):
     relu, absolute = (
-        evidence(
-            "ours-beta-one-explicit",
-            "equals-the-certificate's-turning-point-relu",
-            tolerance=1e-5,
-            form="ours",
-            why=CERTIFIED,
+        evidence("ours-beta-one-explicit", "equals-the-certificate's-turning-point-relu", 1e-5).because(
+            CERTIFIED
         ),
-        evidence(
-            "ours-beta-one-explicit",
-            "equals-the-certificate's-turning-point-abs",
-            tolerance=1e-5,
-            form="ours",
-            why=CERTIFIED,
+        evidence("ours-beta-one-explicit", "equals-the-certificate's-turning-point-abs", 1e-5).because(
+            CERTIFIED
         ),
     )
-    columns = evidence(
-        "ours-beta-one-explicit",
-        "equals-the-maximum-over-the-printed-columns",
-        tolerance=1e-7,
-        form="ours",
-        why="rounding, magnified where a point is close to the end of the data",
+    columns = evidence("ours-beta-one-explicit", "equals-the-maximum-over-the-printed-columns", 1e-7).because(
+        "rounding, magnified where a point is close to the end of the data"
     )
     rejected = evidence(
-        "ours-beta-one-explicit",
-        "certificate-rejects-just-below",
-        at_least=1e-7,
-        form="ours",
-        why="a hundred times the certificate's tolerance, a thousandth below the threshold",
-    )
+        "ours-beta-one-explicit", "certificate-rejects-just-below", at_least=1e-7, form="ours"
+    ).because("a hundred times the certificate's tolerance, a thousandth below the threshold")
     for seed in range(20):
         x = distinct_sample(seed)
         tied = np.random.default_rng(seed).permutation(np.repeat(x, 1 + np.arange(len(x)) % 3))
@@ -608,26 +552,15 @@ def test_explicit_threshold(evidence):
         columns.holds(abs(max(bounds) - large_weight_decay_threshold(x)) / len(x))
 
 
-def test_beta_two(evidence):
-    seen = evidence(
-        "fn-beta-two",
-        "maximum-over-the-other-columns-gives-the-turning-point",
-        tolerance=1e-5,
-        why=CERTIFIED,
+def test_beta_two(evidence: Evidence):
+    seen = evidence("fn-beta-two", "maximum-over-the-other-columns-gives-the-turning-point", 1e-5).because(
+        CERTIFIED
     )
-    index_set = evidence(
-        "fn-beta-two",
-        "printed-index-set-is-never-below-beta",
-        at_least=0.4,
-        form="printed",
-        why="the printed maximum is at least beta, here half-way between the true threshold and n",
+    index_set = evidence("fn-beta-two", "printed-index-set-is-never-below-beta", at_least=0.4).because(
+        "the printed maximum is at least beta, here half-way between the true threshold and n"
     )
-    entry = evidence(
-        "fn-beta-two",
-        "printed-last-entry-is-not-stationary",
-        at_least=1.0,
-        form="printed",
-        why="column n has b = -(n-2) where -n is needed: the equation is off by 2",
+    entry = evidence("fn-beta-two", "printed-last-entry-is-not-stationary", at_least=1.0).because(
+        "column n has b = -(n-2) where -n is needed: the equation is off by 2"
     )
     for seed in range(20):
         x = distinct_sample(seed)
@@ -640,14 +573,10 @@ def test_beta_two(evidence):
         entry.fails(abs(entries[len(x) - 1] + beta))
 
 
-def test_gaussian_in_shape_not_in_scale(evidence):
-    right = evidence("rem-gaussian-shape", "shrunken-gaussian-score-at-the-data", tolerance=1e-4, why=SOLVED)
-    printed = evidence(
-        "rem-gaussian-shape",
-        "the-gaussian's-own-score-misses",
-        at_least=0.1,
-        form="printed",
-        why="root mean square, in units of the Gaussian's score: the share beta/n that is lost",
+def test_gaussian_in_shape_not_in_scale(evidence: Evidence):
+    right = evidence("rem-gaussian-shape", "shrunken-gaussian-score-at-the-data", 1e-4).because(SOLVED)
+    printed = evidence("rem-gaussian-shape", "the-gaussian's-own-score-misses", at_least=0.1).because(
+        "root mean square, in units of the Gaussian's score: the share beta/n that is lost"
     )
     for seed in range(25):
         x = distinct_sample(seed)
@@ -659,28 +588,17 @@ def test_gaussian_in_shape_not_in_scale(evidence):
                 printed.fails(solver_error(x, gaussian, beta, activation, False))
 
 
-def test_shrinkage_of_the_log_density(evidence):
-    seen = evidence(
-        "ours-shrinkage",
-        "log-density-is-the-gaussian's-times-the-factor",
-        tolerance=1e-4,
-        form="ours",
-        why=SOLVED,
-    )
-    paper = evidence(
-        "ours-shrinkage",
-        "factor-500-at-the-paper's-setting",
-        tolerance=1e-6,
-        form="ours",
-        why="relative error of the slope that the solver finds",
+def test_shrinkage_of_the_log_density(evidence: Evidence):
+    seen = evidence("ours-shrinkage", "log-density-is-the-gaussian's-times-the-factor", 1e-4).because(SOLVED)
+    paper = evidence("ours-shrinkage", "factor-500-at-the-paper's-setting", 1e-6).because(
+        "relative error of the slope that the solver finds"
     )
     wide = evidence(
         "ours-shrinkage",
         "the-sample's-own-deviation-misses-at-the-paper's-setting",
         at_least=25.0,
         form="ours",
-        why="its standard deviation over the sample's: the tails have slopes 1/(2nv), of deviation near 32",
-    )
+    ).because("its standard deviation over the sample's: the tails have slopes 1/(2nv), of deviation near 32")
     for seed in range(15):
         x = distinct_sample(seed, least=5)
         for activation in ("relu", "abs"):
@@ -706,34 +624,18 @@ def deviation(fit: LargeWeightDecay | PiecewiseLinearScore | UnivariateScore) ->
     return float(np.sqrt(mass @ grid**2 - (mass @ grid) ** 2))
 
 
-def test_repairs_of_the_shrinkage(evidence):
-    rescaled = evidence(
-        "ours-shrinkage-repair",
-        "rescaled-score-is-the-gaussian's-inside",
-        tolerance=1e-6,
-        form="ours",
-        why="rounding and the solver's error, magnified by n/(n-beta) = 500",
+def test_repairs_of_the_shrinkage(evidence: Evidence):
+    rescaled = evidence("ours-shrinkage-repair", "rescaled-score-is-the-gaussian's-inside", 1e-6).because(
+        "rounding and the solver's error, magnified by n/(n-beta) = 500"
     )
-    spread = evidence(
-        "ours-shrinkage-repair",
-        "rescaled-law-has-the-sample's-deviation",
-        tolerance=0.02,
-        form="ours",
-        why="the tails of the law are wider than the Gaussian's, by less than two per cent in deviation",
+    spread = evidence("ours-shrinkage-repair", "rescaled-law-has-the-sample's-deviation", 0.02).because(
+        "the tails of the law are wider than the Gaussian's, by less than two per cent in deviation"
     )
     skip = evidence(
-        "ours-shrinkage-repair",
-        "law-with-skip-connection-has-the-sample's-deviation",
-        tolerance=1e-6,
-        form="ours",
-        why="quadrature",
-    )
-    smaller = evidence(
-        "ours-shrinkage-repair",
-        "law-for-beta-20-has-the-sample's-deviation",
-        tolerance=0.05,
-        form="ours",
-        why="the shrinkage 20/500 that is left, and noise in the data",
+        "ours-shrinkage-repair", "law-with-skip-connection-has-the-sample's-deviation", 1e-6
+    ).because("quadrature")
+    smaller = evidence("ours-shrinkage-repair", "law-for-beta-20-has-the-sample's-deviation", 0.05).because(
+        "the shrinkage 20/500 that is left, and noise in the data"
     )
     for seed in range(5):
         x = np.random.default_rng(seed).normal(size=500)
@@ -748,14 +650,10 @@ def test_repairs_of_the_shrinkage(evidence):
         smaller.holds(abs(deviation(score_matching(x, 20.0)) / x.std() - 1))
 
 
-def test_scale_of_the_score_at_any_weight_decay(evidence):
+def test_scale_of_the_score_at_any_weight_decay(evidence: Evidence):
     """The dual constraint of the hinge at the smallest point: |slope v + 1| <= beta / n."""
-    seen = evidence(
-        "ours-shrinkage-repair",
-        "least-squares-slope-within-beta-over-n",
-        tolerance=1e-4,
-        form="ours",
-        why="how far |slope v + 1| exceeds beta/n; " + SOLVED,
+    seen = evidence("ours-shrinkage-repair", "least-squares-slope-within-beta-over-n", 1e-4).because(
+        "how far |slope v + 1| exceeds beta/n; " + SOLVED
     )
     for seed in range(5):
         rng = np.random.default_rng(seed)
@@ -774,27 +672,15 @@ def slopes_of(fit: LargeWeightDecay, x: FloatArray) -> FloatArray:
     return np.diff(values) / wide
 
 
-def test_log_concavity(evidence):
-    relu = evidence(
-        "rem-relu-log-concave", "slopes-lie-between-minus-rho-and-zero", tolerance=1e-9, why=ROUNDING
-    )
-    absolute = evidence(
-        "rem-abs-log-concave", "largest-slope-is-twice-the-size-of-t", tolerance=1e-9, why=ROUNDING
-    )
+def test_log_concavity(evidence: Evidence):
+    relu = evidence("rem-relu-log-concave", "slopes-lie-between-minus-rho-and-zero", 1e-9).because(ROUNDING)
+    absolute = evidence("rem-abs-log-concave", "largest-slope-is-twice-the-size-of-t", 1e-9).because(ROUNDING)
     score = evidence(
-        "err-score-not-concave",
-        "the-score's-slope-grows-at-the-largest-point",
-        at_least=0.001,
-        form="printed",
-        why="by rho/2 + t, in units of 1/v",
-    )
-    integral = evidence("err-score-not-concave", "the-integral-is-concave", tolerance=1e-9, why=ROUNDING)
-    sign = evidence(
-        "err-score-not-concave",
-        "the-printed-slopes-have-the-other-sign",
-        at_least=0.01,
-        form="printed",
-        why="the printed least slope is 0, the true one is -rho, in units of 1/v",
+        "err-score-not-concave", "the-score's-slope-grows-at-the-largest-point", at_least=0.001
+    ).because("by rho/2 + t, in units of 1/v")
+    integral = evidence("err-score-not-concave", "the-integral-is-concave", 1e-9).because(ROUNDING)
+    sign = evidence("err-score-not-concave", "the-printed-slopes-have-the-other-sign", at_least=0.01).because(
+        "the printed least slope is 0, the true one is -rho, in units of 1/v"
     )
     for seed in range(25):
         x = distinct_sample(seed)
@@ -813,14 +699,10 @@ def test_log_concavity(evidence):
                 assert one.log_concave == (one.t == 0)
 
 
-def test_abs_without_density(evidence):
+def test_abs_without_density(evidence: Evidence):
     seen = evidence(
-        "ours-abs-not-normalisable",
-        "log-density-grows-like-t-times-distance-squared",
-        tolerance=1e-3,
-        form="ours",
-        why="the terms of lower order, ten thousand spreads away",
-    )
+        "ours-abs-not-normalisable", "log-density-grows-like-t-times-distance-squared", 1e-3
+    ).because("the terms of lower order, ten thousand spreads away")
     for seed in range(20):
         x = distinct_sample(seed, least=3)
         beta = decays(x, "abs")[0]
@@ -836,11 +718,11 @@ def test_abs_without_density(evidence):
                 fit.log_density(x)
 
 
-def test_least_norm(evidence):
-    seen = evidence(
-        "rem-min-norm-t", "squared-norm-is-that-at-zero-plus-two-t-squared", tolerance=1e-12, why=ROUNDING
+def test_least_norm(evidence: Evidence):
+    seen = evidence("rem-min-norm-t", "squared-norm-is-that-at-zero-plus-two-t-squared", 1e-12).because(
+        ROUNDING
     )
-    price = evidence("rem-min-norm-t", "weight-decay-charges-every-t-alike", tolerance=1e-12, why=ROUNDING)
+    price = evidence("rem-min-norm-t", "weight-decay-charges-every-t-alike", 1e-12).because(ROUNDING)
     for seed in range(20):
         x = distinct_sample(seed)
         for activation in ("relu", "abs"):
@@ -855,25 +737,19 @@ def test_least_norm(evidence):
                 price.holds(abs(y.total_weight - least.total_weight) / half)
 
 
-def test_skip_closed_forms(evidence):
-    relu = evidence(
-        "eq-large-decay-relu-skip", "fitted-gaussian-equals-the-solver's-score", tolerance=1e-4, why=SOLVED
+def test_skip_closed_forms(evidence: Evidence):
+    relu = evidence("eq-large-decay-relu-skip", "fitted-gaussian-equals-the-solver's-score", 1e-4).because(
+        SOLVED
     )
-    absolute = evidence(
-        "eq-large-decay-abs-skip", "fitted-gaussian-equals-the-solver's-score", tolerance=1e-4, why=SOLVED
+    absolute = evidence("eq-large-decay-abs-skip", "fitted-gaussian-equals-the-solver's-score", 1e-4).because(
+        SOLVED
     )
     relu_turn = evidence(
-        "eq-large-decay-relu-skip",
-        "certificate-turns-at-half-the-largest-entry-of-b",
-        tolerance=1e-7,
-        why="the certificate forgives a violation of 1e-9 n",
-    )
+        "eq-large-decay-relu-skip", "certificate-turns-at-half-the-largest-entry-of-b", 1e-7
+    ).because("the certificate forgives a violation of 1e-9 n")
     abs_turn = evidence(
-        "eq-large-decay-abs-skip",
-        "certificate-turns-at-the-largest-entry-of-b",
-        tolerance=1e-7,
-        why="the certificate forgives a violation of 1e-9 n",
-    )
+        "eq-large-decay-abs-skip", "certificate-turns-at-the-largest-entry-of-b", 1e-7
+    ).because("the certificate forgives a violation of 1e-9 n")
     for seed in range(20):
         x = distinct_sample(seed)
         gaussian = -(x - x.mean()) / x.var()
@@ -899,19 +775,12 @@ def twin(x: FloatArray, rng: np.random.Generator) -> FloatArray:
             return np.sort(np.concatenate([x[[0, -1]], other]))
 
 
-def test_mean_and_variance(evidence):
+def test_mean_and_variance(evidence: Evidence):
     right = evidence(
-        "rem-mean-and-variance",
-        "same-mean-variance-and-ends-give-the-same-score",
-        tolerance=1e-4,
-        why=SOLVED,
-    )
-    printed = evidence(
-        "rem-mean-and-variance",
-        "same-mean-and-variance-alone-do-not",
-        at_least=0.1,
-        form="printed",
-        why="relative difference of the scores at 6.5, beyond the end of one of the samples",
+        "rem-mean-and-variance", "same-mean-variance-and-ends-give-the-same-score", 1e-4
+    ).because(SOLVED)
+    printed = evidence("rem-mean-and-variance", "same-mean-and-variance-alone-do-not", at_least=0.1).because(
+        "relative difference of the scores at 6.5, beyond the end of one of the samples"
     )
     for seed in range(20):
         rng = np.random.default_rng(seed)
@@ -929,12 +798,9 @@ def test_mean_and_variance(evidence):
         printed.fails(abs(here - there) / abs(here))
 
 
-def test_figure(evidence):
-    seen = evidence(
-        "fig-score-and-integral",
-        "log-density-is-the-integral-of-the-network",
-        tolerance=1e-6,
-        why="trapezoidal rule on pieces that are linear, so rounding",
+def test_figure(evidence: Evidence):
+    seen = evidence("fig-score-and-integral", "log-density-is-the-integral-of-the-network", 1e-6).because(
+        "trapezoidal rule on pieces that are linear, so rounding"
     )
     for seed in range(10):
         x = distinct_sample(seed)
@@ -950,15 +816,12 @@ def test_figure(evidence):
                 seen.holds(np.max(np.abs(exact - exact[0] - np.append(0.0, steps))) / np.ptp(exact))
 
 
-def test_log_density_is_piecewise_quadratic(evidence):
+def test_log_density_is_piecewise_quadratic(evidence: Evidence):
     third = evidence(
-        "rem-log-density-quadratic",
-        "third-differences-vanish-between-breakpoints",
-        tolerance=1e-8,
-        why=ROUNDING,
-    )
-    places = evidence(
-        "rem-log-density-quadratic", "breakpoints-are-data-points", tolerance=0.0, why="the same numbers"
+        "rem-log-density-quadratic", "third-differences-vanish-between-breakpoints", 1e-8
+    ).because(ROUNDING)
+    places = evidence("rem-log-density-quadratic", "breakpoints-are-data-points", 0.0).because(
+        "the same numbers"
     )
     for seed in range(20):
         x = distinct_sample(seed)

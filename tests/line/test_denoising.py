@@ -9,9 +9,10 @@ import cvxpy as cp
 import numpy as np
 import pytest
 import torch
-from claims_witness import Witness
+from claims_witness import Evidence, Witness
 from hypothesis import given
 from hypothesis import strategies as st
+from routes import GENERAL_SOLVER, POLISHED, RECONSTRUCTION
 from strategies import checked, data_sets, every_network, random_network
 
 from convexdiff_lib import TwoLayerNetwork, UnivariateScore, denoising_loss, denoising_score_matching
@@ -27,7 +28,6 @@ from convexdiff_lib.paper.univariate_programs import (
 )
 from convexdiff_lib.sampling.langevin import annealed_langevin_dynamics
 
-GENERAL_SOLVER = "the general-purpose solver stops at relative gaps near 1e-8 on the worst-scaled data"
 EXACTLY = {"tol_gap_abs": 1e-11, "tol_gap_rel": 1e-11, "tol_feas": 1e-11}
 # Three points, one of them out of line: what tells the absolute value from ReLU hinges.
 HAT = np.array([-1.0, 0.0, 1.0]), np.array([1.0, -2.0, 1.0])
@@ -81,45 +81,26 @@ def distances_between_routes(activation: Activation, skip: bool) -> Iterator[flo
         yield float(np.ptp(values)) / loss_of_the_mean(targets)
 
 
-def test_relu_program_fast_route_and_network_agree(evidence):
-    seen = evidence(
-        "thm-denoising-relu", "literal-program-equals-trained-network", tolerance=1e-6, why=GENERAL_SOLVER
-    )
-    for distance in distances_between_routes("relu", False):
-        seen.holds(distance)
+def test_relu_program_fast_route_and_network_agree(evidence: Evidence):
+    seen = evidence("thm-denoising-relu", "literal-program-equals-trained-network", 1e-6)
+    seen.because(GENERAL_SOLVER).all_hold(distances_between_routes("relu", False))
 
 
-def test_abs_program_fast_route_and_network_agree(evidence):
-    seen = evidence(
-        "thm-denoising-abs", "literal-program-equals-trained-network", tolerance=1e-6, why=GENERAL_SOLVER
-    )
-    for distance in distances_between_routes("abs", False):
-        seen.holds(distance)
+def test_abs_program_fast_route_and_network_agree(evidence: Evidence):
+    seen = evidence("thm-denoising-abs", "literal-program-equals-trained-network", 1e-6)
+    seen.because(GENERAL_SOLVER).all_hold(distances_between_routes("abs", False))
 
 
-def test_relu_skip_program_fast_route_and_network_agree(evidence):
-    seen = evidence(
-        "thm-denoising-relu-skip",
-        "literal-program-equals-trained-network",
-        tolerance=1e-6,
-        why=GENERAL_SOLVER,
-    )
-    for distance in distances_between_routes("relu", True):
-        seen.holds(distance)
+def test_relu_skip_program_fast_route_and_network_agree(evidence: Evidence):
+    seen = evidence("thm-denoising-relu-skip", "literal-program-equals-trained-network", 1e-6)
+    seen.because(GENERAL_SOLVER).all_hold(distances_between_routes("relu", True))
 
 
-def test_abs_skip_program_fast_route_and_network_agree(evidence):
-    seen = evidence(
-        "thm-denoising-abs-skip",
-        "literal-program-equals-trained-network",
-        tolerance=1e-6,
-        why=GENERAL_SOLVER,
-    )
-    for distance in distances_between_routes("abs", True):
-        seen.holds(distance)
+def test_abs_skip_program_fast_route_and_network_agree(evidence: Evidence):
+    seen = evidence("thm-denoising-abs-skip", "literal-program-equals-trained-network", 1e-6)
+    seen.because(GENERAL_SOLVER).all_hold(distances_between_routes("abs", True))
 
 
-CERTIFICATE = "the certificate's own tolerance; the polished optimum is usually exact to rounding"
 TRAINING = "rounding of a sum; the residual is how far the best trained network is below the lower bound"
 
 
@@ -148,27 +129,27 @@ def certify_and_train(gaps: Witness, below: Witness, activation: Activation, ski
         below.holds(max(0.0, fit.certificate.dual - float(runs.losses.min())) / loss_of_the_mean(targets))
 
 
-def test_relu_certified_and_never_beaten(evidence):
-    gaps = evidence("thm-denoising-relu", "certified-duality-gap", tolerance=1e-8, why=CERTIFICATE)
-    below = evidence("thm-denoising-relu", "no-trained-network-is-below", tolerance=1e-9, why=TRAINING)
+def test_relu_certified_and_never_beaten(evidence: Evidence):
+    gaps = evidence("thm-denoising-relu", "certified-duality-gap", 1e-8).because(POLISHED)
+    below = evidence("thm-denoising-relu", "no-trained-network-is-below", 1e-9).because(TRAINING)
     certify_and_train(gaps, below, "relu", False)
 
 
-def test_abs_certified_and_never_beaten(evidence):
-    gaps = evidence("thm-denoising-abs", "certified-duality-gap", tolerance=1e-8, why=CERTIFICATE)
-    below = evidence("thm-denoising-abs", "no-trained-network-is-below", tolerance=1e-9, why=TRAINING)
+def test_abs_certified_and_never_beaten(evidence: Evidence):
+    gaps = evidence("thm-denoising-abs", "certified-duality-gap", 1e-8).because(POLISHED)
+    below = evidence("thm-denoising-abs", "no-trained-network-is-below", 1e-9).because(TRAINING)
     certify_and_train(gaps, below, "abs", False)
 
 
-def test_relu_skip_certified_and_never_beaten(evidence):
-    gaps = evidence("thm-denoising-relu-skip", "certified-duality-gap", tolerance=1e-8, why=CERTIFICATE)
-    below = evidence("thm-denoising-relu-skip", "no-trained-network-is-below", tolerance=1e-9, why=TRAINING)
+def test_relu_skip_certified_and_never_beaten(evidence: Evidence):
+    gaps = evidence("thm-denoising-relu-skip", "certified-duality-gap", 1e-8).because(POLISHED)
+    below = evidence("thm-denoising-relu-skip", "no-trained-network-is-below", 1e-9).because(TRAINING)
     certify_and_train(gaps, below, "relu", True)
 
 
-def test_abs_skip_certified_and_never_beaten(evidence):
-    gaps = evidence("thm-denoising-abs-skip", "certified-duality-gap", tolerance=1e-8, why=CERTIFICATE)
-    below = evidence("thm-denoising-abs-skip", "no-trained-network-is-below", tolerance=1e-9, why=TRAINING)
+def test_abs_skip_certified_and_never_beaten(evidence: Evidence):
+    gaps = evidence("thm-denoising-abs-skip", "certified-duality-gap", 1e-8).because(POLISHED)
+    below = evidence("thm-denoising-abs-skip", "no-trained-network-is-below", 1e-9).because(TRAINING)
     certify_and_train(gaps, below, "abs", True)
 
 
@@ -191,13 +172,8 @@ def test_the_width_of_the_theorem_is_enough(activation: Activation, skip: bool) 
         assert fit.network().width <= program.A.shape[1]
 
 
-def test_loss_is_the_displayed_sum(evidence):
-    seen = evidence(
-        "def-denoising-loss",
-        "loss-is-the-displayed-sum",
-        tolerance=1e-12,
-        why="rounding of a sum",
-    )
+def test_loss_is_the_displayed_sum(evidence: Evidence):
+    seen = evidence("def-denoising-loss", "loss-is-the-displayed-sum", 1e-12).because("rounding of a sum")
     for seed in range(20):
         rng = np.random.default_rng(seed)
         net = random_network(rng, ("relu", "abs")[seed % 2])
@@ -223,27 +199,13 @@ def tube_violation(x: FloatArray, z: FloatArray, beta: float, activation: Activa
 
 
 @every_network
-def test_beam_equals_printed_dual(evidence, activation: Activation, skip: bool):
-    values = evidence(
-        "ours-denoising-beam",
-        "beam-value-equals-printed-dual",
-        tolerance=1e-6,
-        form="ours",
-        why=GENERAL_SOLVER,
+def test_beam_equals_printed_dual(evidence: Evidence, activation: Activation, skip: bool):
+    values = evidence("ours-denoising-beam", "beam-value-equals-printed-dual", 1e-6).because(GENERAL_SOLVER)
+    vectors = evidence("ours-denoising-beam", "beam-vector-equals-printed-dual-vector", 1e-4).because(
+        "a dual value correct to 1e-8 fixes its strongly concave maximiser to the square root"
     )
-    vectors = evidence(
-        "ours-denoising-beam",
-        "beam-vector-equals-printed-dual-vector",
-        tolerance=1e-4,
-        form="ours",
-        why="a dual value correct to 1e-8 fixes its strongly concave maximiser to the square root",
-    )
-    inside = evidence(
-        "ours-denoising-beam",
-        "beam-stays-in-the-straight-tube",
-        tolerance=1e-6,
-        form="ours",
-        why="rounding of the heights, over beta; the smallest beta is a hundred-thousandth of the heights",
+    inside = evidence("ours-denoising-beam", "beam-stays-in-the-straight-tube", 1e-6).because(
+        "rounding of the heights, over beta; the smallest beta is a hundred-thousandth of the heights"
     )
     for seed in range(20):
         x, targets = noisy_sample(seed)
@@ -284,39 +246,25 @@ def test_certificate_rejects_what_is_not_optimal(activation: Activation, skip: b
 # --- Reconstruction and predictor ------------------------------------------------------------------------
 
 
-def test_relu_rule_signed_attains_and_printed_misses(evidence):
-    right = evidence(
-        "rule-denoising-relu-reconstruction",
-        "signed-rule-attains-optimum",
-        tolerance=1e-6,
-        why="the neurons carry the solver's error in y",
+def test_relu_rule_signed_attains_and_printed_misses(evidence: Evidence):
+    right = evidence("rule-denoising-relu-reconstruction", "signed-rule-attains-optimum", 1e-6).because(
+        RECONSTRUCTION
     )
     printed = evidence(
-        "rule-denoising-relu-reconstruction",
-        "printed-rule-misses-optimum",
-        at_least=0.1,
-        form="printed",
-        why="in units of the loss of the best constant",
-    )
+        "rule-denoising-relu-reconstruction", "printed-rule-misses-optimum", at_least=0.1
+    ).because("in units of the loss of the best constant")
     for signed, unsigned in losses_of_the_rules("relu"):
         right.holds(abs(signed))
         printed.fails(unsigned)
 
 
-def test_abs_rule_signed_attains_and_printed_misses(evidence):
+def test_abs_rule_signed_attains_and_printed_misses(evidence: Evidence):
     right = evidence(
-        "rule-denoising-abs-reconstruction",
-        "signed-rule-with-n-entries-attains-optimum",
-        tolerance=1e-6,
-        why="the neurons carry the solver's error in y",
-    )
+        "rule-denoising-abs-reconstruction", "signed-rule-with-n-entries-attains-optimum", 1e-6
+    ).because(RECONSTRUCTION)
     printed = evidence(
-        "rule-denoising-abs-reconstruction",
-        "printed-rule-misses-optimum",
-        at_least=0.1,
-        form="printed",
-        why="its first n lines, in units of the loss of the best constant",
-    )
+        "rule-denoising-abs-reconstruction", "printed-rule-misses-optimum", at_least=0.1
+    ).because("its first n lines, in units of the loss of the best constant")
     for signed, unsigned in losses_of_the_rules("abs"):
         right.holds(abs(signed))
         printed.fails(unsigned)
@@ -362,18 +310,12 @@ def displayed_prediction(x: FloatArray, targets: FloatArray, y: FloatArray, at: 
     return out
 
 
-def test_predictor_is_the_fitted_score(evidence):
+def test_predictor_is_the_fitted_score(evidence: Evidence):
     seen = evidence(
-        "disp-denoising-predictor",
-        "displayed-sum-is-the-fitted-score-at-the-data",
-        tolerance=1e-4,
-        why="y is the general-purpose solver's: a value correct to 1e-8 fixes the fit to the square root",
-    )
-    new = evidence(
-        "disp-denoising-predictor",
-        "displayed-sum-is-the-network-at-new-points",
-        tolerance=1e-9,
-        why="rounding of a sum of hinges",
+        "disp-denoising-predictor", "displayed-sum-is-the-fitted-score-at-the-data", 1e-4
+    ).because("y is the general-purpose solver's: a value correct to 1e-8 fixes the fit to the square root")
+    new = evidence("disp-denoising-predictor", "displayed-sum-is-the-network-at-new-points", 1e-9).because(
+        "rounding of a sum of hinges"
     )
     for seed in range(20):
         x, targets = noisy_sample(seed)
@@ -395,20 +337,13 @@ def hinge_dual(x: FloatArray, targets: FloatArray, beta: float, columns: list[Fl
     return float(problem.solve(solver=cp.CLARABEL, **EXACTLY))
 
 
-def test_relu_hinges_in_the_abs_proof_give_another_optimum(evidence):
-    right = evidence(
-        "rule-denoising-abs-reconstruction",
-        "dual-with-distances-is-the-optimum",
-        tolerance=1e-6,
-        why=GENERAL_SOLVER,
+def test_relu_hinges_in_the_abs_proof_give_another_optimum(evidence: Evidence):
+    right = evidence("rule-denoising-abs-reconstruction", "dual-with-distances-is-the-optimum", 1e-6).because(
+        GENERAL_SOLVER
     )
     printed = evidence(
-        "rule-denoising-abs-reconstruction",
-        "dual-with-relu-hinges-misses",
-        at_least=0.005,
-        form="printed",
-        why="in units of the loss of the best constant",
-    )
+        "rule-denoising-abs-reconstruction", "dual-with-relu-hinges-misses", at_least=0.005
+    ).because("in units of the loss of the best constant")
     cases = [HAT] + [perturb(np.linspace(-2, 2, 4 + k), 0.5, np.random.default_rng(k)) for k in range(12)]
     for x, targets in cases:
         beta = 0.3 * natural_scale(x, targets)
@@ -466,20 +401,10 @@ def trend_filter(x: FloatArray, targets: FloatArray, weight: float) -> tuple[flo
 
 
 @pytest.mark.parametrize("activation", ["relu", "abs"])
-def test_skip_is_trend_filtering(evidence, activation: Activation):
-    values = evidence(
-        "ours-trend-filtering",
-        "value-equals-trend-filtering",
-        tolerance=1e-6,
-        form="ours",
-        why=GENERAL_SOLVER,
-    )
-    fits = evidence(
-        "ours-trend-filtering",
-        "fit-equals-trend-filtering",
-        tolerance=1e-4,
-        form="ours",
-        why="a value correct to 1e-8 fixes its strongly convex minimiser to the square root",
+def test_skip_is_trend_filtering(evidence: Evidence, activation: Activation):
+    values = evidence("ours-trend-filtering", "value-equals-trend-filtering", 1e-6).because(GENERAL_SOLVER)
+    fits = evidence("ours-trend-filtering", "fit-equals-trend-filtering", 1e-4).because(
+        "a value correct to 1e-8 fixes its strongly convex minimiser to the square root"
     )
     for seed in range(50):
         x, targets = noisy_sample(seed)
@@ -521,12 +446,9 @@ def small_decay_form(
 
 
 @pytest.mark.parametrize("activation", ["relu", "abs"])
-def test_small_decay_has_a_closed_form(evidence, activation: Activation):
-    seen = evidence(
-        "rem-denoising-finite",
-        "value-follows-its-closed-form-to-zero-decay",
-        tolerance=1e-8,
-        why="the certificate's own tolerance, in units of the loss of the best constant",
+def test_small_decay_has_a_closed_form(evidence: Evidence, activation: Activation):
+    seen = evidence("rem-denoising-finite", "value-follows-its-closed-form-to-zero-decay", 1e-8).because(
+        "the certificate's own tolerance, in units of the loss of the best constant"
     )
     for seed in range(16):
         x, targets = noisy_sample(seed)
@@ -549,13 +471,10 @@ def polygon(x: FloatArray, targets: FloatArray) -> TwoLayerNetwork:
     return TwoLayerNetwork.univariate(root, -root * points[:-1], np.sign(weights) * root, means[0])
 
 
-def test_no_decay_at_all_is_finite_and_attained(evidence):
+def test_no_decay_at_all_is_finite_and_attained(evidence: Evidence):
     seen = evidence(
-        "rem-denoising-finite",
-        "a-polygon-attains-the-smallest-loss-without-decay",
-        tolerance=1e-9,
-        why="rounding; the loss is compared with the squares that ties make unavoidable",
-    )
+        "rem-denoising-finite", "a-polygon-attains-the-smallest-loss-without-decay", 1e-9
+    ).because("rounding; the loss is compared with the squares that ties make unavoidable")
     for seed in range(40):
         x, targets = noisy_sample(seed)
         excess = denoising_loss(polygon(x, targets), x, targets, 0.0) - by_point(x, targets)[3]
@@ -570,20 +489,12 @@ def reach(x: FloatArray, rest: FloatArray, activation: Activation) -> float:
 
 
 @every_network
-def test_the_two_ends_in_beta(evidence, activation: Activation, skip: bool):
+def test_the_two_ends_in_beta(evidence: Evidence, activation: Activation, skip: bool):
     large = evidence(
-        "ours-denoising-ends",
-        "from-the-threshold-on-the-fit-is-a-constant-or-a-line",
-        tolerance=1e-8,
-        form="ours",
-        why="the certificate's own tolerance, in units of the loss of the best constant",
-    )
-    small = evidence(
-        "ours-denoising-ends",
-        "small-decay-interpolates-the-mean-targets",
-        tolerance=1e-2,
-        form="ours",
-        why="the fit is off by at most beta over the square of the smallest gap, here times a thousandth",
+        "ours-denoising-ends", "from-the-threshold-on-the-fit-is-a-constant-or-a-line", 1e-8
+    ).because("the certificate's own tolerance, in units of the loss of the best constant")
+    small = evidence("ours-denoising-ends", "small-decay-interpolates-the-mean-targets", 1e-2).because(
+        "the fit is off by at most beta over the square of the smallest gap, here times a thousandth"
     )
     for seed in range(25):
         x, targets = noisy_sample(seed)
@@ -619,26 +530,16 @@ def mean_noise(law: GaussianMixture, sigma: float, x_noisy: FloatArray) -> Float
     return weight @ delta / weight.sum(axis=1)
 
 
-def test_regression_on_the_target_is_the_smoothed_score(evidence):
-    right = evidence(
-        "eq-denoising-equivalence",
-        "mean-of-minus-noise-is-the-smoothed-score",
-        tolerance=1e-9,
-        why="the trapezoidal rule on Gaussians is exact to rounding; over the largest score",
+def test_regression_on_the_target_is_the_smoothed_score(evidence: Evidence):
+    right = evidence("eq-denoising-equivalence", "mean-of-minus-noise-is-the-smoothed-score", 1e-9).because(
+        "the trapezoidal rule on Gaussians is exact to rounding; over the largest score"
     )
     printed = evidence(
-        "eq-denoising-equivalence",
-        "mean-of-plus-noise-is-minus-the-score",
-        at_least=0.5,
-        form="printed",
-        why="distance to the score, over the largest score",
-    )
+        "eq-denoising-equivalence", "mean-of-plus-noise-is-minus-the-score", at_least=0.5
+    ).because("distance to the score, over the largest score")
     tweedie = evidence(
-        "rem-denoising-perturbed",
-        "denoised-point-is-the-mean-of-the-clean-one",
-        tolerance=1e-9,
-        why="the trapezoidal rule on Gaussians is exact to rounding; in units of the scale",
-    )
+        "rem-denoising-perturbed", "denoised-point-is-the-mean-of-the-clean-one", 1e-9
+    ).because("the trapezoidal rule on Gaussians is exact to rounding; in units of the scale")
     for law in LAWS:
         for sigma in (0.1, 0.5, 2.0):
             smooth = law.smoothed(sigma)
@@ -659,12 +560,9 @@ def drift(law: GaussianMixture, x: FloatArray, h: float) -> FloatArray:
     return (law.score(x + h) - law.score(x - h)) / (2 * h) + law.score(x) ** 2
 
 
-def test_smoothed_score_is_near_the_score_only_for_small_noise(evidence):
-    near = evidence(
-        "rem-denoising-perturbed",
-        "distance-is-of-order-sigma-squared",
-        tolerance=0.5,
-        why="the heat equation: the leading term is sigma^2/2 times (s' + s^2)'; the rest over the term",
+def test_smoothed_score_is_near_the_score_only_for_small_noise(evidence: Evidence):
+    near = evidence("rem-denoising-perturbed", "distance-is-of-order-sigma-squared", 0.5).because(
+        "the heat equation: the leading term is sigma^2/2 times (s' + s^2)'; the rest over the term"
     )
     h = 1e-3
     for law in LAWS:
@@ -677,12 +575,9 @@ def test_smoothed_score_is_near_the_score_only_for_small_noise(evidence):
     assert abs(standard_normal().smoothed(1.0).score([1.0])[0] + 0.5) <= 1e-15
 
 
-def test_the_network_learns_the_perturbed_law(evidence):
-    seen = evidence(
-        "rem-denoising-perturbed",
-        "fit-is-nearer-to-the-smoothed-score",
-        tolerance=0.5,
-        why="mean distance to the smoothed score over that to the score of the data, at noise of size one",
+def test_the_network_learns_the_perturbed_law(evidence: Evidence):
+    seen = evidence("rem-denoising-perturbed", "fit-is-nearer-to-the-smoothed-score", 0.5).because(
+        "mean distance to the smoothed score over that to the score of the data, at noise of size one"
     )
     for seed in range(3):
         rng = np.random.default_rng(seed)
@@ -701,27 +596,15 @@ def paper_fits(seed: int, sign: float) -> tuple[list[UnivariateScore], FloatArra
     return [denoising_score_matching(x, sign * targets, 0.5) for x, targets in pairs], sigmas
 
 
-def test_the_printed_target_runs_away(evidence):
-    mirrored = evidence(
-        "ours-denoising-sign",
-        "printed-target-fits-minus-the-score",
-        tolerance=1e-6,
-        form="ours",
-        why="two certified solves; in units of the largest target",
+def test_the_printed_target_runs_away(evidence: Evidence):
+    mirrored = evidence("ours-denoising-sign", "printed-target-fits-minus-the-score", 1e-6).because(
+        "two certified solves; in units of the largest target"
     )
-    stays = evidence(
-        "ours-denoising-sign",
-        "right-sign-stays-with-the-data",
-        tolerance=0.1,
-        form="ours",
-        why="share of samples farther than four standard deviations from the mean of the data",
+    stays = evidence("ours-denoising-sign", "right-sign-stays-with-the-data", 0.1).because(
+        "share of samples farther than four standard deviations from the mean of the data"
     )
-    leaves = evidence(
-        "ours-denoising-sign",
-        "printed-sign-leaves-the-data",
-        tolerance=0.5,
-        form="ours",
-        why="share of samples that are still within four standard deviations",
+    leaves = evidence("ours-denoising-sign", "printed-sign-leaves-the-data", 0.5).because(
+        "share of samples that are still within four standard deviations"
     )
     for seed in range(5):
         far = {}
@@ -755,12 +638,9 @@ def linear_law(start: float, eta: float, sigmas: FloatArray, steps: int) -> tupl
     return mean, variance
 
 
-def test_annealing_follows_the_linear_recursion(evidence):
-    seen = evidence(
-        "alg-annealed-langevin",
-        "moments-are-those-of-the-linear-recursion",
-        tolerance=7.0,
-        why="standard errors of a mean and of a variance: beyond seven with probability below 1e-11",
+def test_annealing_follows_the_linear_recursion(evidence: Evidence):
+    seen = evidence("alg-annealed-langevin", "moments-are-those-of-the-linear-recursion", 7.0).because(
+        "standard errors of a mean and of a variance: beyond seven with probability below 1e-11"
     )
     n, sigmas = 50_000, np.linspace(1.0, 0.1, 10)
     scores = [standard_normal().smoothed(sigma).score for sigma in sigmas]

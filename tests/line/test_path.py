@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from claims_witness import Evidence
 from hypothesis import given
 from hypothesis import strategies as st
+from routes import GENERAL_SOLVER
 from strategies import FAMILIES, NETWORKS, checked, data_sets, every_network, threshold, ugly
 
 import convexdiff_lib.line.path as path_module
@@ -16,7 +19,7 @@ from convexdiff_lib import NotCertifiedError, denoising_score_matching, score_ma
 from convexdiff_lib._validation import Activation, FloatArray
 from convexdiff_lib.datasets import GaussianMixture
 from convexdiff_lib.line.closed_forms import large_weight_decay_threshold
-from convexdiff_lib.line.path import SolutionPath, denoising_path, solution_path
+from convexdiff_lib.line.path import Piece, SolutionPath, denoising_path, solution_path
 from convexdiff_lib.line.piecewise_linear import PiecewiseLinearScore
 from convexdiff_lib.line.problem import LineProblem, SplineClaim
 from convexdiff_lib.line.selection import score_error
@@ -41,13 +44,9 @@ def weight_decays_between(low: float, high: float, seed: int, count: int = 6) ->
     return low + (high - low) * np.random.default_rng(seed).random(count) ** 3
 
 
-def test_path_equals_single_fits(evidence):
-    seen = evidence(
-        "ours-solution-path",
-        "path-equals-single-fits",
-        tolerance=1e-9,
-        form="ours",
-        why="rounding; the residual is the largest difference of the scores at the data, relative to them",
+def test_path_equals_single_fits(evidence: Evidence):
+    seen = evidence("ours-solution-path", "path-equals-single-fits", 1e-9).because(
+        "rounding; the residual is the largest difference of the scores at the data, relative to them"
     )
     for seed in range(28):
         x = sample(seed)
@@ -59,13 +58,9 @@ def test_path_equals_single_fits(evidence):
                 seen.holds(difference(path(beta), one, float(np.std(x))))
 
 
-def test_first_event_is_the_threshold_of_the_closed_form(evidence):
-    seen = evidence(
-        "ours-solution-path",
-        "first-event-is-the-closed-form-threshold",
-        tolerance=1e-9,
-        form="ours",
-        why="rounding, relative to the threshold",
+def test_first_event_is_the_threshold_of_the_closed_form(evidence: Evidence):
+    seen = evidence("ours-solution-path", "first-event-is-the-closed-form-threshold", 1e-9).because(
+        "rounding, relative to the threshold"
     )
     for seed in range(28):
         x = sample(seed)
@@ -80,14 +75,8 @@ def test_first_event_is_the_threshold_of_the_closed_form(evidence):
             seen.holds(abs(path.betas[0 if skip else 1] - end) / end)
 
 
-def test_path_equals_the_printed_programs(evidence):
-    seen = evidence(
-        "ours-solution-path",
-        "path-equals-the-printed-programs",
-        tolerance=1e-6,
-        form="ours",
-        why="the general-purpose solver stops at relative gaps near 1e-8 on the worst-scaled data",
-    )
+def test_path_equals_the_printed_programs(evidence: Evidence):
+    seen = evidence("ours-solution-path", "path-equals-the-printed-programs", 1e-6).because(GENERAL_SOLVER)
     for seed in (0, 7, 14):
         x = np.random.default_rng(seed).normal(size=12)
         for activation, skip in NETWORKS:
@@ -99,52 +88,43 @@ def test_path_equals_the_printed_programs(evidence):
                 seen.holds(abs(printed.value - value) / max(abs(value), 12 / (2 * np.var(x))))
 
 
-def test_score_is_affine_between_events(evidence):
-    seen = evidence(
-        "ours-solution-path",
-        "affine-between-events",
-        tolerance=1e-9,
-        form="ours",
-        why="rounding; three single fits inside one piece, which know nothing of the path",
-    )
+def paths() -> Iterator[tuple[FloatArray, SolutionPath]]:
     for seed in (0, 1, 3, 4):
         x = sample(seed)
         for activation, skip in NETWORKS:
-            path = solution_path(
-                x, down_to=1.5 * threshold(x, activation, skip), activation=activation, skip=skip
-            )
-            wide = [p for p in path.pieces[1:] if p.high - p.low >= 1e-3 * p.high]
-            for piece in wide[:8]:
-                betas = piece.low + (piece.high - piece.low) * np.array([0.1, 0.4, 0.9])
-                a, b, c = (score_matching(x, beta, activation=activation, skip=skip).z for beta in betas)
-                size = max(np.abs(a).max(), 1 / np.std(x))
-                seen.holds(float(np.abs(b - (a * 5 + c * 3) / 8).max() / size))
+            stop = 1.5 * threshold(x, activation, skip)
+            yield x, solution_path(x, down_to=stop, activation=activation, skip=skip)
 
 
-def test_value_is_concave_and_its_slope_is_the_total_weight(evidence):
-    seen = evidence(
-        "ours-solution-path",
-        "slope-of-the-value-is-the-total-weight",
-        tolerance=1e-8,
-        form="ours",
-        why="rounding of a difference quotient, exact for a quadratic; relative to the value over beta",
+def wide_pieces(path: SolutionPath, width: float) -> list[Piece]:
+    return [p for p in path.pieces[1:] if p.high - p.low >= width * p.high][:8]
+
+
+def test_score_is_affine_between_events(evidence: Evidence):
+    seen = evidence("ours-solution-path", "affine-between-events", 1e-9).because(
+        "rounding; three single fits inside one piece, which know nothing of the path"
     )
-    for seed in (0, 1, 3, 4):
-        x = sample(seed)
-        for activation, skip in NETWORKS:
-            path = solution_path(
-                x, down_to=1.5 * threshold(x, activation, skip), activation=activation, skip=skip
-            )
-            total = [path(beta).kink_network.total_weight for beta in path.betas]
-            assert np.min(np.diff(total)) >= -1e-9 * max(total)  # rounding: it grows as beta falls
-            wide = [p for p in path.pieces[1:] if p.high - p.low >= 1e-2 * p.high]
-            for piece in wide[:8]:
-                high, middle, low = (
-                    path(beta) for beta in (piece.high, (piece.high + piece.low) / 2, piece.low)
-                )
-                slope = (high.value - low.value) / (piece.high - piece.low)
-                gap = abs(slope - middle.kink_network.total_weight)
-                seen.holds(gap / max(abs(low.value) / piece.low, 1e-300))
+    for x, path in paths():
+        kind = {key: path._facts()[key] for key in ("activation", "skip")}
+        for piece in wide_pieces(path, 1e-3):
+            betas = piece.low + (piece.high - piece.low) * np.array([0.1, 0.4, 0.9])
+            a, b, c = (score_matching(x, beta, **kind).z for beta in betas)
+            size = max(np.abs(a).max(), 1 / np.std(x))
+            seen.holds(float(np.abs(b - (a * 5 + c * 3) / 8).max() / size))
+
+
+def test_value_is_concave_and_its_slope_is_the_total_weight(evidence: Evidence):
+    seen = evidence("ours-solution-path", "slope-of-the-value-is-the-total-weight", 1e-8).because(
+        "rounding of a difference quotient, exact for a quadratic; relative to the value over beta"
+    )
+    for _, path in paths():
+        total = [path(beta).kink_network.total_weight for beta in path.betas]
+        assert np.min(np.diff(total)) >= -1e-9 * max(total)  # rounding: it grows as beta falls
+        for piece in wide_pieces(path, 1e-2):
+            high, middle, low = map(path, (piece.high, (piece.high + piece.low) / 2, piece.low))
+            slope = (high.value - low.value) / (piece.high - piece.low)
+            gap = abs(slope - middle.kink_network.total_weight)
+            seen.holds(gap / max(abs(low.value) / piece.low, 1e-300))
 
 
 @checked
@@ -309,12 +289,9 @@ def summed_slopes(t: float, x: FloatArray, activation: Activation, facing: float
     return float(facing * (on.sum() if activation == "relu" else 2.0 * on.sum() - len(x)))
 
 
-def test_no_neuron_between_neighbours(evidence):
-    seen = evidence(
-        "rem-piecewise-linear",
-        "constraints-have-room-between-neighbours",
-        tolerance=1e-9,
-        why="the certificate's own tolerance; how far the room falls short of that in the proof, over n",
+def test_no_neuron_between_neighbours(evidence: Evidence):
+    seen = evidence("rem-piecewise-linear", "constraints-have-room-between-neighbours", 1e-9).because(
+        "the certificate's own tolerance; how far the room falls short of that in the proof, over n"
     )
     for seed in range(28):
         x = sample(seed)
@@ -337,12 +314,9 @@ def test_no_neuron_between_neighbours(evidence):
             seen.holds(shortage / len(x))
 
 
-def test_score_is_linear_between_neighbours(evidence):
-    seen = evidence(
-        "rem-piecewise-linear",
-        "second-differences-vanish-between-neighbours",
-        tolerance=1e-9,
-        why="rounding of the score between two neighbours, relative to its largest value",
+def test_score_is_linear_between_neighbours(evidence: Evidence):
+    seen = evidence("rem-piecewise-linear", "second-differences-vanish-between-neighbours", 1e-9).because(
+        "rounding of the score between two neighbours, relative to its largest value"
     )
     for seed in range(28):
         x = sample(seed)
@@ -370,32 +344,18 @@ def zeros_of(score: PiecewiseLinearScore) -> list[tuple[float, float]]:
     return found
 
 
-def test_well_separated_data(evidence):
-    centres = evidence(
-        "rem-separated-mixture",
-        "falling-zeros-are-the-centres",
-        tolerance=0.1,
-        why="an empirical bound, a tenth of a standard deviation, between a zero and its component's mean",
+def test_well_separated_data(evidence: Evidence):
+    centres = evidence("rem-separated-mixture", "falling-zeros-are-the-centres", 0.1).because(
+        "an empirical bound, a tenth of a standard deviation, between a zero and its component's mean"
     )
-    near = evidence(
-        "rem-separated-mixture",
-        "score-is-near-that-of-the-mixture",
-        tolerance=0.2,
-        why="an empirical bound on the root-mean-square error, on scores of mean square one",
+    near = evidence("rem-separated-mixture", "score-is-near-that-of-the-mixture", 0.2).because(
+        "an empirical bound on the root-mean-square error, on scores of mean square one"
     )
-    rising = evidence(
-        "rem-separated-mixture",
-        "a-zero-that-is-no-centre",
-        at_least=5.0,
-        form="printed",
-        why="standard deviations between the rising zero and the nearest mean",
+    rising = evidence("rem-separated-mixture", "a-zero-that-is-no-centre", at_least=5.0).because(
+        "standard deviations between the rising zero and the nearest mean"
     )
-    inside = evidence(
-        "rem-separated-mixture",
-        "a-breakpoint-inside-a-component",
-        at_least=0.25,
-        form="printed",
-        why="the share of the component's points on the smaller side of the breakpoint; at most a half",
+    inside = evidence("rem-separated-mixture", "a-breakpoint-inside-a-component", at_least=0.25).because(
+        "the share of the component's points on the smaller side of the breakpoint; at most a half"
     )
     for separation in (10.0, 20.0, 40.0):
         law = GaussianMixture((-separation, separation))

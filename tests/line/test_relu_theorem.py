@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import cvxpy as cp
 import numpy as np
 import pytest
-import torch
-from strategies import decay_between
+from claims_witness import Evidence
+from routes import (
+    BOTH_GENERAL,
+    CERTIFICATE,
+    EXPLICIT_POINT,
+    GENERAL_SOLVER,
+    IN_UNITS_OF_THE_LOSS,
+    LINEAR_SOLVER,
+    POLISHED,
+    RECONSTRUCTION,
+    TRAINING,
+    certified_gaps,
+    disagreements,
+    duality_gaps,
+    mixed_sample,
+    scale_of,
+    undercuts,
+)
+from strategies import EXACTLY, decay_between
 
 from convexdiff_lib import TwoLayerNetwork, score_matching, score_matching_loss
 from convexdiff_lib.line.network_certificates import dual_violation
-from convexdiff_lib.paper.nonconvex import train_score_matching
 from convexdiff_lib.paper.univariate_programs import (
     LassoProgram,
     network_from_program,
@@ -21,7 +39,6 @@ from convexdiff_lib.paper.univariate_programs import (
 
 # Three points that show the subtleties of the ReLU program: one neuron must sit just beyond its data point.
 SUBTLE, SUBTLE_BETA = np.array([0.0, 1.0, 11.0]), 1.2
-EXACTLY = {"tol_gap_abs": 1e-10, "tol_gap_rel": 1e-10, "tol_feas": 1e-10}
 
 
 def solve_relu_program(x: np.ndarray, beta: float) -> LassoProgram:
@@ -29,17 +46,7 @@ def solve_relu_program(x: np.ndarray, beta: float) -> LassoProgram:
 
 
 def distinct_sample(seed: int) -> np.ndarray:
-    """Normal, uniform, heavy-tailed, two-cluster and nearly tied data, 2 to 40 points, unsorted."""
-    rng = np.random.default_rng(seed)
-    n = int(rng.integers(2, 41))
-    draws = (
-        rng.normal(size=n),
-        rng.uniform(size=n),
-        rng.standard_cauchy(size=n),
-        rng.normal(size=n) + 20.0 * rng.integers(0, 2, size=n),
-        np.round(rng.normal(size=n), 1) + 0.013 * rng.permutation(n),
-    )
-    return draws[seed % len(draws)]
+    return mixed_sample(seed, ties=False)
 
 
 def decay_for(x: np.ndarray, seed: int) -> float:
@@ -47,69 +54,30 @@ def decay_for(x: np.ndarray, seed: int) -> float:
     return decay_between(1.0, 2.0 * len(x), seed)
 
 
-def printed_loss_scale(x: np.ndarray, value: float) -> float:
-    """What differences are compared with: the optimum, or the loss of the fitted Gaussian if larger."""
-    return max(abs(value), len(x) / (2 * np.var(x)))
-
-
-def test_program_beam_and_network_agree(evidence):
-    seen = evidence(
-        "thm-univariate-relu",
-        "literal-program-equals-trained-network",
-        tolerance=1e-6,
-        why="the general-purpose solver stops at relative gaps near 1e-8 on the worst-scaled data",
-    )
-    for seed in range(50):
+def problems(n: int, more: float = 0.0) -> Iterator[tuple[np.ndarray, float]]:
+    for seed in range(n):
         x = distinct_sample(seed)
-        beta = decay_for(x, seed)
-        fit = score_matching(x, beta)
-        values = [solve_relu_program(x, beta).value, fit.value, score_matching_loss(fit.network(), x, beta)]
-        seen.holds(float(np.ptp(values)) / printed_loss_scale(x, fit.value))
+        yield x, decay_for(x, seed) + more
 
 
-def test_program_equals_its_dual(evidence):
-    seen = evidence(
-        "thm-univariate-relu",
-        "strong-duality-of-the-printed-pair",
-        tolerance=1e-6,
-        why="both sides come from the general-purpose solver",
-    )
-    for seed in range(20):
-        x = distinct_sample(seed)
-        beta = decay_for(x, seed) + 0.01
-        primal = solve_relu_program(x, beta).value
-        seen.holds(abs(primal - score_matching_dual(x, beta)[1]) / printed_loss_scale(x, primal))
+def test_program_beam_and_network_agree(evidence: Evidence):
+    seen = evidence("thm-univariate-relu", "literal-program-equals-trained-network", 1e-6)
+    seen.because(GENERAL_SOLVER).all_hold(disagreements(problems(50), "relu"))
 
 
-def test_certificate_closes(evidence):
-    seen = evidence(
-        "thm-univariate-relu",
-        "certified-duality-gap",
-        tolerance=1e-8,
-        why="the certificate's own tolerance; the polished optimum is usually exact to rounding",
-    )
-    for seed in range(200):
-        x = distinct_sample(seed)
-        certificate = score_matching(x, decay_for(x, seed)).certificate
-        assert certificate.infeasibility <= 1e-9  # the certificate's own tolerance
-        seen.holds(certificate.relative_gap)
+def test_program_equals_its_dual(evidence: Evidence):
+    seen = evidence("thm-univariate-relu", "strong-duality-of-the-printed-pair", 1e-6)
+    seen.because(BOTH_GENERAL).all_hold(duality_gaps(problems(20, 0.01), "relu"))
 
 
-def test_adam_is_never_below(evidence):
-    seen = evidence(
-        "thm-univariate-relu",
-        "no-trained-network-is-below",
-        tolerance=1e-9,
-        why="rounding of a sum; the residual is how far the best trained network is below the optimum",
-    )
-    for seed in range(4):
-        rng = np.random.default_rng(seed)
-        x = rng.normal(size=15)
-        beta = (1.5, 3.0, 6.0, 12.0)[seed]
-        fit = score_matching(x, beta)
-        generator = torch.Generator().manual_seed(seed)
-        runs = train_score_matching(x, beta, width=20, n_trials=10, n_epochs=300, generator=generator)
-        seen.holds(max(0.0, fit.certificate.dual - float(runs.losses.min())) / fit.certificate.scale)
+def test_certificate_closes(evidence: Evidence):
+    seen = evidence("thm-univariate-relu", "certified-duality-gap", 1e-8).because(POLISHED)
+    seen.all_hold(certified_gaps(problems(200), "relu"))
+
+
+def test_adam_is_never_below(evidence: Evidence):
+    seen = evidence("thm-univariate-relu", "no-trained-network-is-below", 1e-9).because(TRAINING)
+    seen.all_hold(undercuts((1.5, 3.0, 6.0, 12.0), "relu"))
 
 
 def test_an_underestimate_would_be_noticed():
@@ -127,13 +95,8 @@ def lemma_point(x: np.ndarray) -> np.ndarray:
     return np.diff(np.concatenate([[0.0], slopes, [0.0]]))
 
 
-def test_lemma_point_is_strictly_feasible_above_one(evidence):
-    seen = evidence(
-        "lem-relu-feasible",
-        "explicit-point-meets-every-bound",
-        tolerance=1e-8,
-        why="rounding: z is as large as one over the smallest gap",
-    )
+def test_lemma_point_is_strictly_feasible_above_one(evidence: Evidence):
+    seen = evidence("lem-relu-feasible", "explicit-point-meets-every-bound", 1e-8).because(EXPLICIT_POINT)
     for seed in range(40):
         x = np.sort(distinct_sample(seed))
         # At every beta >= 1 the point is feasible, so for beta > 1 it is strictly so.
@@ -150,30 +113,16 @@ def smallest_feasible_decay(x: np.ndarray) -> float:
     return float(problem.solve(solver=cp.CLARABEL, **EXACTLY))
 
 
-def test_nothing_is_feasible_below_one(evidence):
-    seen = evidence(
-        "lem-relu-feasible",
-        "smallest-feasible-decay-is-one",
-        tolerance=1e-6,
-        why="tolerance of the linear-programming solver",
-    )
+def test_nothing_is_feasible_below_one(evidence: Evidence):
+    seen = evidence("lem-relu-feasible", "smallest-feasible-decay-is-one", 1e-6).because(LINEAR_SOLVER)
     for seed in range(0, 40, 2):
         seen.holds(abs(smallest_feasible_decay(distinct_sample(seed)) - 1.0))
 
 
-def test_signed_rule_attains_and_printed_rule_misses(evidence):
-    right = evidence(
-        "rule-relu-reconstruction",
-        "signed-rule-attains-optimum",
-        tolerance=1e-6,
-        why="the neurons carry the solver's error in y",
-    )
-    printed = evidence(
-        "rule-relu-reconstruction",
-        "printed-rule-misses-optimum",
-        at_least=0.1,
-        form="printed",
-        why="in units of the larger of the optimum and the loss of the fitted Gaussian",
+def test_signed_rule_attains_and_printed_rule_misses(evidence: Evidence):
+    right = evidence("rule-relu-reconstruction", "signed-rule-attains-optimum", 1e-6).because(RECONSTRUCTION)
+    printed = evidence("rule-relu-reconstruction", "printed-rule-misses-optimum", at_least=0.1).because(
+        IN_UNITS_OF_THE_LOSS
     )
     for seed in range(20):
         rng = np.random.default_rng(seed)
@@ -182,7 +131,7 @@ def test_signed_rule_attains_and_printed_rule_misses(evidence):
             x
         )  # an optimum with a negative weight; where all are positive the printed rule is right
         solution = solve_relu_program(x, beta)
-        scale = printed_loss_scale(x, solution.value)
+        scale = scale_of(x, solution.value)
         losses = {
             rule: score_matching_loss(network_from_program(x, solution.y, rule=rule), x, beta)
             for rule in ("signed", "printed")
@@ -191,19 +140,12 @@ def test_signed_rule_attains_and_printed_rule_misses(evidence):
         printed.fails((losses["printed"] - solution.value) / scale)
 
 
-def test_printed_predictor_loses_the_signs(evidence):
-    right = evidence(
-        "disp-univariate-predictor",
-        "signed-sum-is-the-score",
-        tolerance=1e-9,
-        why="rounding of a sum of hinges",
+def test_printed_predictor_loses_the_signs(evidence: Evidence):
+    right = evidence("disp-univariate-predictor", "signed-sum-is-the-score", 1e-9).because(
+        "rounding of a sum of hinges"
     )
-    printed = evidence(
-        "disp-univariate-predictor",
-        "printed-sum-is-not",
-        at_least=0.1,
-        form="printed",
-        why="largest error at the data, over the largest score there",
+    printed = evidence("disp-univariate-predictor", "printed-sum-is-not", at_least=0.1).because(
+        "largest error at the data, over the largest score there"
     )
     for seed in range(20):
         x = np.random.default_rng(seed).normal(size=2 + seed)
@@ -241,26 +183,17 @@ def loss_at_offset(x: np.ndarray, beta: float, y: np.ndarray, epsilon: float) ->
     return score_matching_loss(net, x, beta)
 
 
-def test_optimum_is_approached_but_not_attained_in_the_limit(evidence):
-    approach = evidence(
-        "rem-infimum",
-        "loss-approaches-optimum",
-        tolerance=1e-5,
-        why="the error is proportional to epsilon, here 1e-7, times a score of order one at each point",
+def test_optimum_is_approached_but_not_attained_in_the_limit(evidence: Evidence):
+    approach = evidence("rem-infimum", "loss-approaches-optimum", 1e-5).because(
+        "the error is proportional to epsilon, here 1e-7, times a score of order one at each point"
     )
-    limit = evidence(
-        "rem-infimum",
-        "printed-limit-misses-optimum",
-        at_least=0.001,
-        form="printed",
-        why="the jump is the weight of the neuron that must sit beyond its point",
+    limit = evidence("rem-infimum", "printed-limit-misses-optimum", at_least=0.001).because(
+        "the jump is the weight of the neuron that must sit beyond its point"
     )
     for x, beta in subtle_cases():
         solution = solve_relu_program(x, beta)
         y = np.where(np.abs(solution.y) > 1e-6, solution.y, 0.0)
-        approach.holds(
-            abs(loss_at_offset(x, beta, y, 1e-7) - solution.value) / printed_loss_scale(x, solution.value)
-        )
+        approach.holds(abs(loss_at_offset(x, beta, y, 1e-7) - solution.value) / scale_of(x, solution.value))
         limit.fails(loss_at_offset(x, beta, y, 0.0) - solution.value)
 
 
@@ -285,40 +218,29 @@ def dual_value(x: np.ndarray, beta: float, *, printed: bool) -> float:
     return float(cp.Problem(cp.Maximize(-0.5 * cp.sum_squares(z)), rows).solve(solver=cp.CLARABEL, **EXACTLY))
 
 
-def test_weak_rows_change_the_optimum(evidence):
-    right = evidence(
-        "err-dual-strictness",
-        "strict-rows-give-the-optimum",
-        tolerance=1e-6,
-        why="tolerance of the general-purpose solver",
+def test_weak_rows_change_the_optimum(evidence: Evidence):
+    right = evidence("err-dual-strictness", "strict-rows-give-the-optimum", 1e-6).because(
+        "tolerance of the general-purpose solver"
     )
-    printed = evidence(
-        "err-dual-strictness",
-        "printed-rows-change-the-optimum",
-        at_least=0.001,
-        form="printed",
-        why="a wider tube lets the dual rise above the optimum",
+    printed = evidence("err-dual-strictness", "printed-rows-change-the-optimum", at_least=0.001).because(
+        "a wider tube lets the dual rise above the optimum"
     )
     for x, beta in subtle_cases():
         optimum = score_matching(x, beta).value
-        right.holds(abs(dual_value(x, beta, printed=False) - optimum) / printed_loss_scale(x, optimum))
+        right.holds(abs(dual_value(x, beta, printed=False) - optimum) / scale_of(x, optimum))
         printed.fails(dual_value(x, beta, printed=True) - optimum)
 
 
-def test_beam_equals_printed_dual(evidence):
-    seen = evidence(
-        "ours-beam-relu",
-        "beam-vector-equals-printed-dual-vector",
-        tolerance=1e-4,
-        form="ours",
-        why="a dual value correct to 1e-9 fixes its strongly concave maximiser to about the square root",
+def test_beam_equals_printed_dual(evidence: Evidence):
+    seen = evidence("ours-beam-relu", "beam-vector-equals-printed-dual-vector", 1e-4).because(
+        "a dual value correct to 1e-9 fixes its strongly concave maximiser to about the square root"
     )
     for seed in range(50):
         x = distinct_sample(seed)
         beta = decay_for(x, seed) + 0.01
         fit = score_matching(x, beta)
         z, _ = score_matching_dual(x, beta)
-        seen.holds(float(np.linalg.norm(z - fit.z) / np.sqrt(2 * printed_loss_scale(x, fit.value))))
+        seen.holds(float(np.linalg.norm(z - fit.z) / np.sqrt(2 * scale_of(x, fit.value))))
 
 
 def falling_network(x: np.ndarray, weight: float) -> TwoLayerNetwork:
@@ -327,13 +249,9 @@ def falling_network(x: np.ndarray, weight: float) -> TwoLayerNetwork:
     return TwoLayerNetwork.univariate([root], [-root * x.max()], [-root])
 
 
-def test_loss_falls_without_bound_below_the_threshold(evidence):
-    seen = evidence(
-        "ours-below-threshold",
-        "losses-fall-without-bound",
-        tolerance=1e-9,
-        form="ours",
-        why="rounding; the loss is compared with (beta - 1) times the weight, which has no lower bound",
+def test_loss_falls_without_bound_below_the_threshold(evidence: Evidence):
+    seen = evidence("ours-below-threshold", "losses-fall-without-bound", 1e-9).because(
+        "rounding; the loss is compared with (beta - 1) times the weight, which has no lower bound"
     )
     for seed in range(30):
         x = distinct_sample(seed)
@@ -355,20 +273,12 @@ def tied_sample(seed: int) -> tuple[np.ndarray, float]:
     return rng.permutation(np.repeat(points, counts)), float(threshold)
 
 
-def test_threshold_with_ties(evidence):
-    linear = evidence(
-        "ours-threshold-ties",
-        "smallest-feasible-decay-is-the-threshold",
-        tolerance=1e-6,
-        form="ours",
-        why="tolerance of the linear-programming solver",
+def test_threshold_with_ties(evidence: Evidence):
+    linear = evidence("ours-threshold-ties", "smallest-feasible-decay-is-the-threshold", 1e-6).because(
+        LINEAR_SOLVER
     )
-    attained = evidence(
-        "ours-threshold-ties",
-        "certified-optimum-at-the-threshold",
-        tolerance=1e-8,
-        form="ours",
-        why="the certificate's own tolerance",
+    attained = evidence("ours-threshold-ties", "certified-optimum-at-the-threshold", 1e-8).because(
+        CERTIFICATE
     )
     for seed in range(30):
         x, threshold = tied_sample(seed)

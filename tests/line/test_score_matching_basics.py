@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import pytest
 import torch
+from claims_witness import Evidence
 from numpy.typing import NDArray
 from scipy.integrate import quad
 
@@ -15,7 +16,6 @@ from convexdiff_lib.datasets import GaussianMixture, Uniform, paper_mixture, sta
 
 Activation = Literal["relu", "abs"]
 FloatArray = NDArray[np.float64]
-Evidence = Callable[..., Any]
 ACTIVATIONS: tuple[Activation, Activation] = ("relu", "abs")
 QUADRATURE = (
     "values up to 1e2, by adaptive quadrature to 1e-12 on each of at most 40 pieces between the kinks"
@@ -77,7 +77,7 @@ def two_sides(
 
 @pytest.mark.parametrize("name", LAWS)
 def test_identity(name: str, evidence: Evidence) -> None:
-    seen = evidence("eq-hyvarinen", "identity-by-quadrature", tolerance=1e-9, why=QUADRATURE)
+    seen = evidence("eq-hyvarinen", "identity-by-quadrature", 1e-9).because(QUADRATURE)
     for activation in ACTIVATIONS:
         for seed in range(3):
             error, objective = two_sides(random_network(seed, activation), *LAWS[name])
@@ -86,7 +86,7 @@ def test_identity(name: str, evidence: Evidence) -> None:
 
 def test_identity_by_hand(evidence: Evidence) -> None:
     why = "the two sides were worked out on paper"
-    seen = evidence("eq-hyvarinen", "one-neuron-by-hand", tolerance=1e-9, why=why)
+    seen = evidence("eq-hyvarinen", "one-neuron-by-hand", 1e-9).because(why)
     neuron = TwoLayerNetwork.univariate([1.0], [0.0], [-1.0], activation="relu")
     for name, value in (("normal", 1 / 4), ("corner", 1 / 2)):
         for side in two_sides(neuron, *LAWS[name]):
@@ -100,9 +100,7 @@ def test_identity_needs_the_half() -> None:
 
 
 def test_hard_edge_adds_the_boundary_term(evidence: Evidence) -> None:
-    seen = evidence(
-        "eq-hyvarinen", "hard-edge-adds-the-boundary-term", tolerance=1e-9, form="ours", why=QUADRATURE
-    )
+    seen = evidence("eq-hyvarinen", "hard-edge-adds-the-boundary-term", 1e-9, form="ours").because(QUADRATURE)
     for activation in ACTIVATIONS:
         for seed in range(3):
             s = random_network(seed, activation)
@@ -141,7 +139,7 @@ def loss_by_steps(s: TwoLayerNetwork, x: FloatArray, beta: float, *, facing: boo
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_loss_is_the_displayed_sum(activation: Activation, evidence: Evidence) -> None:
-    seen = evidence("def-training-loss", "loss-equals-finite-differences", tolerance=1e-12, why=EXACT)
+    seen = evidence("def-training-loss", "loss-equals-finite-differences", 1e-12).because(EXACT)
     rng = np.random.default_rng(0)
     for beta in (0.0, 0.5, 3.0):
         for n in (1, 2, 7):
@@ -152,7 +150,7 @@ def test_loss_is_the_displayed_sum(activation: Activation, evidence: Evidence) -
 
 def test_loss_by_hand(evidence: Evidence) -> None:
     why = "whole numbers and halves, worked out on paper"
-    seen = evidence("def-training-loss", "two-points-by-hand", tolerance=1e-12, why=why)
+    seen = evidence("def-training-loss", "two-points-by-hand", 1e-12).because(why)
     neuron = TwoLayerNetwork.univariate([1.0], [0.0], [-1.0], b0=1.0, activation="relu")
     for beta in (0.0, 0.5, 3.0):
         seen.holds(abs(score_matching_loss(neuron, [0.0, 2.0], beta) - (beta - 1)))
@@ -174,7 +172,7 @@ def loss_by_autograd(s: TwoLayerNetwork, x: FloatArray, beta: float) -> float:
 
 def test_loss_agrees_with_automatic_differentiation_off_the_kinks(evidence: Evidence) -> None:
     why = "two ways to add up 20 samples in double precision"
-    seen = evidence("def-training-loss", "loss-equals-autograd-off-the-kinks", tolerance=1e-9, why=why)
+    seen = evidence("def-training-loss", "loss-equals-autograd-off-the-kinks", 1e-9).because(why)
     for d in (1, 2, 3):
         rng = np.random.default_rng(d)
         x = rng.normal(size=(20, d))
@@ -213,9 +211,7 @@ def on_the_curve(w: float, beta: float) -> TwoLayerNetwork:
 
 def test_loss_along_the_printed_curve(evidence: Evidence) -> None:
     why = "the residual is divided by w squared; w + b is right to 1e-16 w, and w goes up to 1e5"
-    seen = evidence(
-        "rem-unbounded-one-point", "loss-is-beta-minus-one-half-w-squared", tolerance=1e-10, why=why
-    )
+    seen = evidence("rem-unbounded-one-point", "loss-is-beta-minus-one-half-w-squared", 1e-10).because(why)
     for beta in (0.0, 0.1, 0.5, 0.9, 0.99):
         for w in (0.1, 1.0, 10.0, 1e3, 1e5):
             loss = score_matching_loss(on_the_curve(w, beta), [1.0], beta)
@@ -225,8 +221,8 @@ def test_loss_along_the_printed_curve(evidence: Evidence) -> None:
 def test_cheaper_curve(evidence: Evidence) -> None:
     why = "the residual is divided by w squared, the size of the terms that cancel: rounding is left"
     seen = evidence(
-        "rem-unbounded-one-point", "cheaper-curve-falls-twice-as-fast", tolerance=1e-12, form="ours", why=why
-    )
+        "rem-unbounded-one-point", "cheaper-curve-falls-twice-as-fast", 1e-12, form="ours"
+    ).because(why)
     samples = np.random.default_rng(0).normal(size=50)
     for x in (np.array([1.0]), samples):
         for beta in (0.0, 0.5, 1.0, 1.5):
@@ -237,9 +233,7 @@ def test_cheaper_curve(evidence: Evidence) -> None:
 
 def test_from_one_on_a_single_neuron_cannot_dive(evidence: Evidence) -> None:
     why = "a bound, so nothing but rounding may be on the wrong side"
-    seen = evidence(
-        "rem-unbounded-one-point", "bounded-from-threshold-on", tolerance=1e-10, form="ours", why=why
-    )
+    seen = evidence("rem-unbounded-one-point", "bounded-from-threshold-on", 1e-10, form="ours").because(why)
     rng = np.random.default_rng(0)
     for beta in (1.0, 1.5, 4.0):
         for _ in range(100):

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from claims_witness import Evidence
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import quad
@@ -206,13 +207,9 @@ LAWS: list[tuple[GaussianMixture, tuple[float, float]]] = [
 ]
 
 
-def test_held_out_choice_is_near_the_best_in_hindsight(evidence):
-    seen = evidence(
-        "ours-held-out-choice",
-        "error-over-least-error",
-        tolerance=3.0,
-        form="ours",
-        why="an empirical bound on the error of the cautious choice over the least error on the grid",
+def test_held_out_choice_is_near_the_best_in_hindsight(evidence: Evidence):
+    seen = evidence("ours-held-out-choice", "error-over-least-error", 3.0).because(
+        "an empirical bound on the error of the cautious choice over the least error on the grid"
     )
     ratios = []
     for law, interval in LAWS:
@@ -234,13 +231,9 @@ def expected_loss(score: PiecewiseLinearScore, law: GaussianMixture, interval: t
     return float(np.sum(width * np.exp(law.log_density(middle)) * pointwise_loss(score, middle)))
 
 
-def test_expected_held_out_loss_is_half_the_squared_error(evidence):
-    seen = evidence(
-        "ours-held-out-choice",
-        "expected-loss-is-half-the-squared-error",
-        tolerance=1e-5,
-        form="ours",
-        why="the midpoint rule on cells of a thousandth of the interval",
+def test_expected_held_out_loss_is_half_the_squared_error(evidence: Evidence):
+    seen = evidence("ours-held-out-choice", "expected-loss-is-half-the-squared-error", 1e-5).because(
+        "the midpoint rule on cells of a thousandth of the interval"
     )
     for law, interval in LAWS:
         zero_loss = (
@@ -260,13 +253,9 @@ def averaged_minus_counted(x: FloatArray, beta: float, activation: Activation, s
     return float(pointwise_loss(fit.score, x).sum()) - counted
 
 
-def test_one_sided_slopes_are_worth_a_fixed_price_per_kink(evidence):
-    seen = evidence(
-        "ours-one-sided-derivative",
-        "price-per-kink",
-        tolerance=1e-8,
-        form="ours",
-        why="rounding of the slopes, relative to the loss",
+def test_one_sided_slopes_are_worth_a_fixed_price_per_kink(evidence: Evidence):
+    seen = evidence("ours-one-sided-derivative", "price-per-kink", 1e-8).because(
+        "rounding of the slopes, relative to the loss"
     )
     for activation, skip in (("relu", False), ("relu", True), ("abs", False), ("abs", True)):
         for seed, family in enumerate(("normal", "clusters", "cauchy", "rounded", "heavy tie", "tied ends")):
@@ -281,13 +270,9 @@ def test_one_sided_slopes_are_worth_a_fixed_price_per_kink(evidence):
             seen.holds(abs(gap - price) / (abs(fit.value) + 30 / (2 * np.var(x))))
 
 
-def test_one_sided_slopes_matter_more_as_weight_decay_falls(evidence):
-    seen = evidence(
-        "ours-one-sided-derivative",
-        "grows-as-weight-decay-falls",
-        tolerance=1e-8,
-        form="ours",
-        why="rounding of the slopes; the residual is the largest rise with beta over the largest value",
+def test_one_sided_slopes_matter_more_as_weight_decay_falls(evidence: Evidence):
+    seen = evidence("ours-one-sided-derivative", "grows-as-weight-decay-falls", 1e-8).because(
+        "rounding of the slopes; the residual is the largest rise with beta over the largest value"
     )
     for activation, skip in (("relu", False), ("relu", True), ("abs", False), ("abs", True)):
         for seed, family in enumerate(("normal", "clusters", "cauchy")):
@@ -298,20 +283,12 @@ def test_one_sided_slopes_matter_more_as_weight_decay_falls(evidence):
             assert gaps[0] >= 10 * gaps[betas > 20].max()  # it is no small effect
 
 
-def test_error_of_the_score_is_u_shaped(evidence):
-    low = evidence(
-        "ours-error-in-beta",
-        "least-error-over-errors-at-the-ends",
-        tolerance=0.1,
-        form="ours",
-        why="an empirical bound on a ratio; the shape is unmistakable",
+def test_error_of_the_score_is_u_shaped(evidence: Evidence):
+    low = evidence("ours-error-in-beta", "least-error-over-errors-at-the-ends", 0.1).because(
+        "an empirical bound on a ratio; the shape is unmistakable"
     )
-    shrunk = evidence(
-        "ours-error-in-beta",
-        "error-equals-shrinkage-for-large-weight-decay",
-        tolerance=0.02,
-        form="ours",
-        why="an empirical bound: 5000 points fix mean and variance to about 0.02",
+    shrunk = evidence("ours-error-in-beta", "error-equals-shrinkage-for-large-weight-decay", 0.02).because(
+        "an empirical bound: 5000 points fix mean and variance to about 0.02"
     )
     law, n = standard_normal(), 5000
     for seed in range(4):

@@ -7,13 +7,29 @@ from collections.abc import Iterator
 import cvxpy as cp
 import numpy as np
 import pytest
-import torch
+from claims_witness import Evidence, Witness
+from routes import (
+    BOTH_GENERAL,
+    CERTIFICATE,
+    EXPLICIT_POINT,
+    IN_UNITS_OF_THE_LOSS,
+    LINEAR_SOLVER,
+    POLISHED,
+    RECONSTRUCTION,
+    TRAINING,
+    TWO_CERTIFICATES,
+    certified_gaps,
+    disagreements,
+    duality_gaps,
+    gaussian_loss,
+    scale_of,
+    undercuts,
+)
 from strategies import every_activation, random_network, threshold, tube_for
 
 from convexdiff_lib import TwoLayerNetwork, score_matching, score_matching_loss
 from convexdiff_lib._validation import Activation, FloatArray
 from convexdiff_lib.line.network_certificates import certify_score_matching, dual_violation
-from convexdiff_lib.paper.nonconvex import train_score_matching
 from convexdiff_lib.paper.univariate_programs import (
     network_from_program,
     score_matching_dual,
@@ -47,133 +63,42 @@ def decay_for(x: FloatArray, activation: Activation, seed: int) -> float:
     return low + (max(2.0 * len(x), low) - low) * np.random.default_rng(seed + 1000).uniform() ** 2
 
 
-def gaussian_loss(x: FloatArray) -> float:
-    """What the straight line of the fitted Gaussian gains, n/(2v): minus the constant c of the program."""
-    return float(len(x) / (2 * np.var(x)))
-
-
-def scale(x: FloatArray, value: float) -> float:
-    return max(abs(value), gaussian_loss(x))
-
-
-def disagreements(activation: Activation) -> Iterator[float]:
-    """Relative spread of printed program, fast route and the loss of its network, on 60 data sets."""
-    for seed in range(60):
+def problems(activation: Activation, n: int, more: float = 0.0) -> Iterator[tuple[FloatArray, float]]:
+    for seed in range(n):
         x = sample(seed)
-        beta = decay_for(x, activation, seed)
-        printed = solve_program(score_matching_program(x, beta, activation=activation, skip=True))
-        fit = score_matching(x, beta, activation=activation, skip=True)
-        values = [printed.value, fit.value, score_matching_loss(fit.network(), x, beta)]
-        yield float(np.ptp(values)) / scale(x, fit.value)
+        yield x, decay_for(x, activation, seed) + more
 
 
-def certified_gaps(activation: Activation) -> Iterator[float]:
-    """Relative duality gaps on 200 data sets, every dual vector feasible."""
-    for seed in range(200):
-        x = sample(seed)
-        fit = score_matching(x, decay_for(x, activation, seed), activation=activation, skip=True)
-        assert fit.certificate.infeasibility <= 1e-9  # the certificate's own tolerance
-        yield fit.certificate.relative_gap
+FAR_CLUSTERS = "the general solver has an absolute tolerance, coarse where far clusters make the loss small"
 
 
-def duality_gaps(activation: Activation) -> Iterator[float]:
-    """Relative difference of the printed program and the printed dual, both from the general solver."""
-    for seed in range(20):
-        x = sample(seed)
-        beta = decay_for(x, activation, seed) + 0.01
-        primal = solve_program(score_matching_program(x, beta, activation=activation, skip=True)).value
-        _, dual = score_matching_dual(x, beta, activation=activation, skip=True)
-        yield abs(primal - dual) / scale(x, primal)
+def try_all_routes(
+    activation: Activation, literal: Witness, dual: Witness, certified: Witness, adam: Witness
+) -> None:
+    literal.because(FAR_CLUSTERS).all_hold(disagreements(problems(activation, 60), activation, True))
+    dual.because(BOTH_GENERAL).all_hold(duality_gaps(problems(activation, 20, 0.01), activation, True))
+    certified.because(POLISHED).all_hold(certified_gaps(problems(activation, 200), activation, True))
+    adam.because(TRAINING).all_hold(undercuts((2.5, 4.0, 8.0, 16.0), activation, True))
 
 
-def undercuts(activation: Activation) -> Iterator[float]:
-    """How far the best network that Adam meets is below the certified optimum, relative."""
-    for seed in range(4):
-        x = np.random.default_rng(seed).normal(size=15)
-        beta = (2.5, 4.0, 8.0, 16.0)[seed]
-        fit = score_matching(x, beta, activation=activation, skip=True)
-        generator = torch.Generator().manual_seed(seed)
-        runs = train_score_matching(
-            x,
-            beta,
-            activation=activation,
-            skip=True,
-            width=20,
-            n_trials=10,
-            n_epochs=300,
-            generator=generator,
-        )
-        yield max(0.0, fit.certificate.dual - float(runs.losses.min())) / fit.certificate.scale
-
-
-def test_theorem_8(evidence):
-    literal = evidence(
-        "thm-univariate-abs-skip",
-        "literal-program-equals-trained-network",
-        tolerance=1e-5,
-        why="the general solver has an absolute tolerance, coarse where far clusters make the loss small",
+def test_theorem_8(evidence: Evidence):
+    try_all_routes(
+        "abs",
+        literal=evidence("thm-univariate-abs-skip", "literal-program-equals-trained-network", 1e-5),
+        dual=evidence("thm-univariate-abs-skip", "strong-duality-of-the-printed-pair", 1e-6),
+        certified=evidence("thm-univariate-abs-skip", "certified-duality-gap", 1e-8),
+        adam=evidence("thm-univariate-abs-skip", "no-trained-network-is-below", 1e-9),
     )
-    dual = evidence(
-        "thm-univariate-abs-skip",
-        "strong-duality-of-the-printed-pair",
-        tolerance=1e-6,
-        why="both sides come from the general-purpose solver",
-    )
-    certified = evidence(
-        "thm-univariate-abs-skip",
-        "certified-duality-gap",
-        tolerance=1e-8,
-        why="the certificate's own tolerance; the polished optimum is usually exact to rounding",
-    )
-    adam = evidence(
-        "thm-univariate-abs-skip",
-        "no-trained-network-is-below",
-        tolerance=1e-9,
-        why="rounding of a sum; the residual is how far the best trained network is below the optimum",
-    )
-    for seen, residuals in (
-        (literal, disagreements("abs")),
-        (dual, duality_gaps("abs")),
-        (certified, certified_gaps("abs")),
-        (adam, undercuts("abs")),
-    ):
-        for residual in residuals:
-            seen.holds(residual)
 
 
-def test_theorem_7(evidence):
-    literal = evidence(
-        "thm-univariate-relu-skip",
-        "literal-program-equals-trained-network",
-        tolerance=1e-5,
-        why="the general solver has an absolute tolerance, coarse where far clusters make the loss small",
+def test_theorem_7(evidence: Evidence):
+    try_all_routes(
+        "relu",
+        literal=evidence("thm-univariate-relu-skip", "literal-program-equals-trained-network", 1e-5),
+        dual=evidence("thm-univariate-relu-skip", "strong-duality-of-the-printed-pair", 1e-6),
+        certified=evidence("thm-univariate-relu-skip", "certified-duality-gap", 1e-8),
+        adam=evidence("thm-univariate-relu-skip", "no-trained-network-is-below", 1e-9),
     )
-    dual = evidence(
-        "thm-univariate-relu-skip",
-        "strong-duality-of-the-printed-pair",
-        tolerance=1e-6,
-        why="both sides come from the general-purpose solver",
-    )
-    certified = evidence(
-        "thm-univariate-relu-skip",
-        "certified-duality-gap",
-        tolerance=1e-8,
-        why="the certificate's own tolerance; the polished optimum is usually exact to rounding",
-    )
-    adam = evidence(
-        "thm-univariate-relu-skip",
-        "no-trained-network-is-below",
-        tolerance=1e-9,
-        why="rounding of a sum; the residual is how far the best trained network is below the optimum",
-    )
-    for seen, residuals in (
-        (literal, disagreements("relu")),
-        (dual, duality_gaps("relu")),
-        (certified, certified_gaps("relu")),
-        (adam, undercuts("relu")),
-    ):
-        for residual in residuals:
-            seen.holds(residual)
 
 
 @every_activation
@@ -197,19 +122,13 @@ def network_with_kinks_on(x: FloatArray, rng: np.random.Generator, activation: A
     )
 
 
-def test_the_map_keeps_the_loss_and_changes_the_decay_as_stated(evidence):
-    fit_term = evidence(
-        "thm-univariate-relu-skip",
-        "map-keeps-the-loss-without-decay",
-        tolerance=1e-12,
-        why="rounding of sums; the kinks are at data points, where a wrong convention costs order one",
+def test_the_map_keeps_the_loss_and_changes_the_decay_as_stated(evidence: Evidence):
+    fit_term = evidence("thm-univariate-relu-skip", "map-keeps-the-loss-without-decay", 1e-12).because(
+        "rounding of sums; the kinks are at data points, where a wrong convention costs order one"
     )
     decay_term = evidence(
-        "thm-univariate-relu-skip",
-        "map-turns-the-decay-into-w2-plus-4-alpha2",
-        tolerance=1e-12,
-        why="rounding of sums of squares",
-    )
+        "thm-univariate-relu-skip", "map-turns-the-decay-into-w2-plus-4-alpha2", 1e-12
+    ).because("rounding of sums of squares")
     for seed in range(50):
         rng = np.random.default_rng(seed)
         x = np.round(rng.normal(size=12), 1)
@@ -224,19 +143,13 @@ def test_the_map_keeps_the_loss_and_changes_the_decay_as_stated(evidence):
             decay_term.holds(abs(printed - beta / 2 * r.squared_norm) / printed)
 
 
-def test_twice_the_decay(evidence):
-    seen = evidence(
-        "thm-univariate-relu-skip",
-        "relu-at-beta-equals-abs-at-two-beta",
-        tolerance=1e-8,
-        why="two certified optima, each to the certificate's tolerance",
+def test_twice_the_decay(evidence: Evidence):
+    seen = evidence("thm-univariate-relu-skip", "relu-at-beta-equals-abs-at-two-beta", 1e-8).because(
+        TWO_CERTIFICATES
     )
     mapped = evidence(
-        "thm-univariate-relu-skip",
-        "mapped-optimum-passes-the-other-certificate",
-        tolerance=1e-8,
-        why="the certificate's own tolerance",
-    )
+        "thm-univariate-relu-skip", "mapped-optimum-passes-the-other-certificate", 1e-8
+    ).because(CERTIFICATE)
     for seed in range(100):
         x = sample(seed)
         beta = decay_for(x, "relu", seed)
@@ -272,19 +185,12 @@ def test_the_mapped_optimum_is_not_balanced():
 # The displays
 
 
-def test_constant(evidence):
-    right = evidence(
-        "disp-abs-skip-constant",
-        "with-the-constant-it-is-the-optimum",
-        tolerance=1e-5,
-        why="the general solver has an absolute tolerance, coarse where far clusters make the loss small",
+def test_constant(evidence: Evidence):
+    right = evidence("disp-abs-skip-constant", "with-the-constant-it-is-the-optimum", 1e-5).because(
+        "the general solver has an absolute tolerance, coarse where far clusters make the loss small"
     )
-    printed = evidence(
-        "disp-abs-skip-constant",
-        "without-it-a-network-is-below",
-        at_least=0.999,
-        form="printed",
-        why="in units of n/(2v), the missing constant; the network that is below is the optimal one",
+    printed = evidence("disp-abs-skip-constant", "without-it-a-network-is-below", at_least=0.999).because(
+        "in units of n/(2v), the missing constant; the network that is below is the optimal one"
     )
     cases = [(np.array([-1.0, 1.0]), 2.0)]
     cases += [(sample(seed), decay_for(sample(seed), "abs", seed)) for seed in range(20)]
@@ -293,7 +199,7 @@ def test_constant(evidence):
         solution = solve_program(program)
         fit = score_matching(x, beta, activation="abs", skip=True)
         loss = score_matching_loss(fit.network(), x, beta)
-        right.holds(abs(solution.value - loss) / scale(x, loss))
+        right.holds(abs(solution.value - loss) / scale_of(x, loss))
         without_constant = solution.value - program.constant
         printed.fails((without_constant - loss) / gaussian_loss(x))
 
@@ -332,26 +238,19 @@ class Display16:
         return problem.status, float(problem.value)
 
 
-def test_penalty(evidence):
-    right = evidence(
-        "disp-abs-skip-penalty",
-        "penalty-on-the-neurons-gives-the-optimum",
-        tolerance=1e-6,
-        why="the general-purpose solver",
+def test_penalty(evidence: Evidence):
+    right = evidence("disp-abs-skip-penalty", "penalty-on-the-neurons-gives-the-optimum", 1e-6).because(
+        "the general-purpose solver"
     )
     printed = evidence(
-        "disp-abs-skip-penalty",
-        "printed-objective-falls-without-bound",
-        at_least=1.999,
-        form="printed",
-        why="the fall per unit of y_0 along one direction, at weights 1, 1000 and 1000000",
-    )
+        "disp-abs-skip-penalty", "printed-objective-falls-without-bound", at_least=1.999
+    ).because("the fall per unit of y_0 along one direction, at weights 1, 1000 and 1000000")
     cases = [(np.array([0.0, 1.0]), 2.0)]
     cases += [(sample(seed), 0.5 + decay_for(sample(seed), "abs", seed)) for seed in range(15)]
     for x, beta in cases:
         unit = (x - x.mean()) / x.std()  # the slip has no unit, and the solver likes order one
         optimum = score_matching(unit, beta, activation="abs", skip=True).value
-        right.holds(abs(Display16(unit, beta, (0, 1)).minimum()[1] - optimum) / scale(unit, optimum))
+        right.holds(abs(Display16(unit, beta, (0, 1)).minimum()[1] - optimum) / scale_of(unit, optimum))
         display = Display16(x, beta, (1, 2))
         ends = np.zeros(len(x))
         ends[[np.argmin(x), np.argmax(x)]] = -1.0
@@ -390,55 +289,34 @@ def rule_cases(activation: Activation) -> Iterator[tuple[float, float]]:
             )
             for rule in ("signed", "printed")
         ]
-        unit = scale(x, optimum)
+        unit = scale_of(x, optimum)
         yield abs(losses[0] - optimum) / unit, (losses[1] - optimum) / unit
 
 
-def test_abs_rule(evidence):
-    right = evidence(
-        "rule-abs-skip-reconstruction",
-        "signed-rule-attains-optimum",
-        tolerance=1e-6,
-        why="the neurons carry the solver's error in y",
-    )
-    printed = evidence(
-        "rule-abs-skip-reconstruction",
-        "printed-rule-misses-optimum",
-        at_least=0.1,
-        form="printed",
-        why="in units of the larger of the optimum and the loss of the fitted Gaussian",
-    )
-    for excess, miss in rule_cases("abs"):
+def try_both_rules(activation: Activation, right: Witness, printed: Witness) -> None:
+    right.because(RECONSTRUCTION)
+    printed.because(IN_UNITS_OF_THE_LOSS)
+    for excess, miss in rule_cases(activation):
         right.holds(excess)
         printed.fails(miss)
 
 
-def test_relu_rule(evidence):
-    right = evidence(
-        "rule-relu-skip-reconstruction",
-        "signed-rule-attains-optimum",
-        tolerance=1e-6,
-        why="the neurons carry the solver's error in y",
-    )
-    printed = evidence(
-        "rule-relu-skip-reconstruction",
-        "printed-rule-misses-optimum",
-        at_least=0.1,
-        form="printed",
-        why="in units of the larger of the optimum and the loss of the fitted Gaussian",
-    )
-    for excess, miss in rule_cases("relu"):
-        right.holds(excess)
-        printed.fails(miss)
+def test_abs_rule(evidence: Evidence):
+    right = evidence("rule-abs-skip-reconstruction", "signed-rule-attains-optimum", 1e-6)
+    printed = evidence("rule-abs-skip-reconstruction", "printed-rule-misses-optimum", at_least=0.1)
+    try_both_rules("abs", right, printed)
 
 
-def test_printed_scalings_are_the_cheapest(evidence):
+def test_relu_rule(evidence: Evidence):
+    right = evidence("rule-relu-skip-reconstruction", "signed-rule-attains-optimum", 1e-6)
+    printed = evidence("rule-relu-skip-reconstruction", "printed-rule-misses-optimum", at_least=0.1)
+    try_both_rules("relu", right, printed)
+
+
+def test_printed_scalings_are_the_cheapest(evidence: Evidence):
     seen = evidence(
-        "rule-relu-skip-reconstruction",
-        "intermediate-scalings-attain-the-minimum",
-        tolerance=1e-12,
-        why="rounding of square roots; the other scalings cost visibly more",
-    )
+        "rule-relu-skip-reconstruction", "intermediate-scalings-attain-the-minimum", 1e-12
+    ).because("rounding of square roots; the other scalings cost visibly more")
     for seed in range(20):
         rng = np.random.default_rng(seed)
         y, beta = rng.normal(size=10), rng.uniform(1, 5)
@@ -490,19 +368,11 @@ def smallest_feasible_decay(x: FloatArray, activation: Activation, *, skip: bool
     return float(bound.value) / program.penalty
 
 
-def test_lemma_6(evidence):
-    point = evidence(
-        "lem-abs-skip-feasible",
-        "explicit-point-meets-every-bound-at-two",
-        tolerance=1e-8,
-        why="rounding: z is as large as one over the smallest gap",
+def test_lemma_6(evidence: Evidence):
+    point = evidence("lem-abs-skip-feasible", "explicit-point-meets-every-bound-at-two", 1e-8).because(
+        EXPLICIT_POINT
     )
-    linear = evidence(
-        "lem-abs-skip-feasible",
-        "smallest-feasible-decay-is-two",
-        tolerance=1e-6,
-        why="tolerance of the linear-programming solver",
-    )
+    linear = evidence("lem-abs-skip-feasible", "smallest-feasible-decay-is-two", 1e-6).because(LINEAR_SOLVER)
     for seed in range(40):
         x = distinct(seed)
         # Feasible at 2, so strictly feasible above.
@@ -519,21 +389,15 @@ def beam_distances(activation: Activation) -> Iterator[tuple[float, float]]:
         tube = tube_for(x, beta, activation, True)
         first = [int(np.flatnonzero(x == point)[0]) for point in tube.points]
         end = tube.heights(fit.z[first] * tube.unit)[0]
-        unit = np.sqrt(2 * scale(x, fit.value))
+        unit = np.sqrt(2 * scale_of(x, fit.value))
         yield float(np.linalg.norm(z - fit.z) / unit), abs(end / len(x) - 1)
 
 
-def test_clamped_beam(evidence):
-    vector = evidence(
-        "ours-beam-skip",
-        "beam-vector-equals-printed-dual-vector",
-        tolerance=1e-4,
-        form="ours",
-        why="a dual value correct to 1e-9 fixes its strongly concave maximiser to about the square root",
+def test_clamped_beam(evidence: Evidence):
+    vector = evidence("ours-beam-skip", "beam-vector-equals-printed-dual-vector", 1e-4).because(
+        "a dual value correct to 1e-9 fixes its strongly concave maximiser to about the square root"
     )
-    end = evidence(
-        "ours-beam-skip", "end-is-at-height-n", tolerance=1e-9, form="ours", why="rounding of two sums"
-    )
+    end = evidence("ours-beam-skip", "end-is-at-height-n", 1e-9).because("rounding of two sums")
     for activation in ("abs", "relu"):
         for distance, height in beam_distances(activation):
             vector.holds(distance)
@@ -548,20 +412,12 @@ def needs_no_skip(x: FloatArray, beta: float) -> float:
     return min(slopes[0] + up, down - slopes[0])
 
 
-def test_relu_needs_no_skip_connection(evidence):
-    value = evidence(
-        "ours-relu-skip-equal",
-        "one-value-when-the-bends-carry-the-first-slope",
-        tolerance=1e-8,
-        form="ours",
-        why="two certified optima, each to the certificate's tolerance",
+def test_relu_needs_no_skip_connection(evidence: Evidence):
+    value = evidence("ours-relu-skip-equal", "one-value-when-the-bends-carry-the-first-slope", 1e-8).because(
+        TWO_CERTIFICATES
     )
-    score = evidence(
-        "ours-relu-skip-equal",
-        "one-score-when-the-bends-carry-the-first-slope",
-        tolerance=1e-6,
-        form="ours",
-        why="the same strongly convex problem, solved twice",
+    score = evidence("ours-relu-skip-equal", "one-score-when-the-bends-carry-the-first-slope", 1e-6).because(
+        "the same strongly convex problem, solved twice"
     )
     needed = 0
     for seed in range(24):
@@ -619,13 +475,9 @@ def vanishing_at_a_tie(t, a, activation) -> tuple[TwoLayerNetwork, int]:
     return neurons([t, t], [1.0, -1.0], [-a, a], "abs"), 2
 
 
-def test_losses_fall_without_bound_below_the_thresholds(evidence):
-    seen = evidence(
-        "ours-threshold-ties-abs",
-        "losses-fall-without-bound",
-        tolerance=1e-9,
-        form="ours",
-        why="rounding; each loss is compared with a negative multiple of the weight, which has no bound",
+def test_losses_fall_without_bound_below_the_thresholds(evidence: Evidence):
+    seen = evidence("ours-threshold-ties-abs", "losses-fall-without-bound", 1e-9).because(
+        "rounding; each loss is compared with a negative multiple of the weight, which has no bound"
     )
     for seed in range(30):
         x = tied_sample(seed)
@@ -656,20 +508,12 @@ def test_one_place_gives_a_skip_connection_nothing_to_hold_on_to(activation):
             score_matching(x, 10.0, activation=activation, skip=True)
 
 
-def test_thresholds_with_ties(evidence):
-    linear = evidence(
-        "ours-threshold-ties-abs",
-        "smallest-feasible-decay-is-the-threshold",
-        tolerance=1e-6,
-        form="ours",
-        why="tolerance of the linear-programming solver",
+def test_thresholds_with_ties(evidence: Evidence):
+    linear = evidence("ours-threshold-ties-abs", "smallest-feasible-decay-is-the-threshold", 1e-6).because(
+        LINEAR_SOLVER
     )
-    attained = evidence(
-        "ours-threshold-ties-abs",
-        "certified-optimum-at-the-threshold",
-        tolerance=1e-8,
-        form="ours",
-        why="the certificate's own tolerance",
+    attained = evidence("ours-threshold-ties-abs", "certified-optimum-at-the-threshold", 1e-8).because(
+        CERTIFICATE
     )
     for seed in range(30):
         x = tied_sample(seed)

@@ -8,6 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from claims_witness import Evidence
 from exact import exact_scores
 from strategies import FAMILIES, NETWORKS, every_network, threshold, ugly
 from zoo import samples
@@ -94,31 +95,21 @@ def ratios_to_the_bound(x: FloatArray, activation: Activation, skip: bool, seed:
         yield float(np.max(errors)) / examine(problem, off, exactly=True).error
 
 
-def test_bounds_the_distance_from_the_optimum(evidence):
-    seen = evidence(
-        "ours-score-bound",
-        "error-over-bound",
-        tolerance=1 + 1e-9,
-        form="ours",
-        why="the inequality itself, but for the rounding of its two sides; a ratio",
+def test_bounds_the_distance_from_the_optimum(evidence: Evidence):
+    seen = evidence("ours-score-bound", "error-over-bound", 1 + 1e-9).because(
+        "the inequality itself, but for the rounding of its two sides; a ratio"
     )
     for family in FAMILIES:
         for seed in range(4):
             activation, skip = NETWORKS[seed]
             x = ugly(family, 7, np.random.default_rng(seed))
             if len(np.unique(x)) >= 3:
-                for ratio in ratios_to_the_bound(x, activation, skip, seed):
-                    seen.holds(ratio)
+                seen.all_hold(ratios_to_the_bound(x, activation, skip, seed))
 
 
-def test_bounds_the_distance_on_structured_data(evidence):
-    seen = evidence(
-        "ours-score-bound",
-        "error-over-bound-on-structured-data",
-        tolerance=1 + 1e-9,
-        form="ours",
-        structured=True,
-        why="the inequality itself, but for the rounding of its two sides; a ratio",
+def test_bounds_the_distance_on_structured_data(on_zoo: Evidence):
+    seen = on_zoo("ours-score-bound", "error-over-bound-on-structured-data", 1 + 1e-9).because(
+        "the inequality itself, but for the rounding of its two sides; a ratio"
     )
     for name, x in samples(distinct=2):
         for seed, (activation, skip) in enumerate(NETWORKS):

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +11,8 @@ import test_closed_forms as closed
 import test_exact_law as exact
 import test_langevin_theorem as langevin
 import torch
+from claims_witness import Evidence
+from routes import CERTIFICATE
 from strategies import NETWORKS, threshold
 from test_denoising_experiments import reach
 from zoo import samples, targets
@@ -28,9 +29,6 @@ from convexdiff_lib.line.network_certificates import certify_score_matching
 from convexdiff_lib.paper.nonconvex import train_denoising
 from convexdiff_lib.sampling.exact_law import GridLaw, langevin_laws, propagate
 
-Evidence = Callable[..., Any]
-ROUNDING = "rounding of sums over the data"
-CERTIFICATE = "the certificate's own tolerance"
 SHARES = (-1.0, 0.0, 0.6, 1.0)
 
 
@@ -64,22 +62,13 @@ def excess_of_another_hinge(x: FloatArray, beta: float, activation: Activation) 
     return float(1 - np.max(np.delete(entries, copies), initial=0.0) / beta)
 
 
-def test_closed_forms(evidence: Evidence) -> None:
+def test_closed_forms(on_zoo: Evidence) -> None:
     """With ties the two hinges have copies in the program, one for every copy of the point: left out."""
-    relu = evidence(
-        "eq-large-decay-relu", "optimal-on-structured-data", tolerance=1e-8, structured=True, why=CERTIFICATE
-    )
-    absolute = evidence(
-        "eq-large-decay-abs", "optimal-on-structured-data", tolerance=1e-8, structured=True, why=CERTIFICATE
-    )
-    alone = evidence(
-        "eq-large-decay-relu",
-        "no-other-hinge-on-structured-data",
-        at_least=1e-5,
-        form="ours",
-        structured=True,
-        why="what a unit of weight on another hinge adds to the loss, over beta, above the threshold",
-    )
+    relu = on_zoo("eq-large-decay-relu", "optimal-on-structured-data", 1e-8).because(CERTIFICATE)
+    absolute = on_zoo("eq-large-decay-abs", "optimal-on-structured-data", 1e-8).because(CERTIFICATE)
+    alone = on_zoo(
+        "eq-large-decay-relu", "no-other-hinge-on-structured-data", at_least=1e-5, form="ours"
+    ).because("what a unit of weight on another hinge adds to the loss, over beta, above the threshold")
     for seen, activation in ((relu, "relu"), (absolute, "abs")):
         for name, x, beta in optimal_cases(activation):
             seen.holds(closed_form_residual(x, beta, activation), on=name)
@@ -87,14 +76,9 @@ def test_closed_forms(evidence: Evidence) -> None:
                 alone.fails(excess_of_another_hinge(x, beta, "relu"), on=name)
 
 
-def test_explicit_threshold(evidence: Evidence) -> None:
-    seen = evidence(
-        "ours-beta-one-explicit",
-        "certificate-turns-on-structured-data",
-        tolerance=1e-5,
-        form="ours",
-        structured=True,
-        why=closed.CERTIFIED,
+def test_explicit_threshold(on_zoo: Evidence) -> None:
+    seen = on_zoo("ours-beta-one-explicit", "certificate-turns-on-structured-data", 1e-5).because(
+        closed.CERTIFIED
     )
     for name, x in samples(distinct=2):
         found = large_weight_decay_threshold(x)
@@ -102,29 +86,16 @@ def test_explicit_threshold(evidence: Evidence) -> None:
             seen.holds(abs(found - closed.threshold_by_bisection(x, activation, False)) / len(x), on=name)
 
 
-def test_zero_score(evidence: Evidence) -> None:
-    zero = evidence(
-        "eq-zero-score",
-        "zero-is-certified-on-structured-data",
-        tolerance=1e-12,
-        structured=True,
-        why="nothing is computed",
+def test_zero_score(on_zoo: Evidence) -> None:
+    zero = on_zoo("eq-zero-score", "zero-is-certified-on-structured-data", 1e-12).because(
+        "nothing is computed"
     )
-    solved = evidence(
-        "eq-zero-score",
-        "solver-returns-zero-on-structured-data",
-        tolerance=1e-9,
-        structured=True,
-        why="the score around the data, in natural units",
+    solved = on_zoo("eq-zero-score", "solver-returns-zero-on-structured-data", 1e-9).because(
+        "the score around the data, in natural units"
     )
-    other = evidence(
-        "eq-zero-score",
-        "a-dead-hinge-is-as-good-where-all-points-are-equal",
-        tolerance=1e-12,
-        form="ours",
-        structured=True,
-        why="rounding: at weight decay n the price of the hinge is what its slopes earn",
-    )
+    other = on_zoo(
+        "eq-zero-score", "a-dead-hinge-is-as-good-where-all-points-are-equal", 1e-12, form="ours"
+    ).because("rounding: at weight decay n the price of the hinge is what its slopes earn")
     none = np.zeros(0)
     for name, x in samples():
         n = len(x)
@@ -143,15 +114,8 @@ def test_zero_score(evidence: Evidence) -> None:
             other.holds(max(verdict.relative_gap, verdict.infeasibility), on=name)
 
 
-def test_kinks_outside(evidence: Evidence) -> None:
-    seen = evidence(
-        "ours-kinks-outside",
-        "kinks-beyond-structured-data",
-        tolerance=1e-8,
-        form="ours",
-        structured=True,
-        why=CERTIFICATE,
-    )
+def test_kinks_outside(on_zoo: Evidence) -> None:
+    seen = on_zoo("ours-kinks-outside", "kinks-beyond-structured-data", 1e-8).because(CERTIFICATE)
     for activation in ("relu", "abs"):
         for name, x, beta in optimal_cases(activation):
             net = closed.candidate(x, beta, activation, False)
@@ -163,28 +127,10 @@ def test_kinks_outside(evidence: Evidence) -> None:
                 seen.holds(max(verdict.relative_gap, verdict.infeasibility), on=name)
 
 
-def test_slopes_and_norms(evidence: Evidence) -> None:
-    concave = evidence(
-        "rem-relu-log-concave",
-        "slopes-on-structured-data",
-        tolerance=1e-9,
-        structured=True,
-        why=ROUNDING,
-    )
-    largest = evidence(
-        "rem-abs-log-concave",
-        "largest-slope-on-structured-data",
-        tolerance=1e-9,
-        structured=True,
-        why=ROUNDING,
-    )
-    norm = evidence(
-        "rem-min-norm-t",
-        "norms-on-structured-data",
-        tolerance=1e-9,
-        structured=True,
-        why=ROUNDING,
-    )
+def test_slopes_and_norms(on_zoo: Evidence) -> None:
+    concave = on_zoo("rem-relu-log-concave", "slopes-on-structured-data", 1e-9).because(closed.ROUNDING)
+    largest = on_zoo("rem-abs-log-concave", "largest-slope-on-structured-data", 1e-9).because(closed.ROUNDING)
+    norm = on_zoo("rem-min-norm-t", "norms-on-structured-data", 1e-9).because(closed.ROUNDING)
     for name, x, beta in optimal_cases("relu"):
         rho, v = closed.slope_inside(x, beta), x.var()
         for share in SHARES:
@@ -198,20 +144,12 @@ def test_slopes_and_norms(evidence: Evidence) -> None:
             norm.holds(abs(squares - rho**2 / 2 - 2 * t**2) * v**2, on=name)
 
 
-def test_pieces(evidence: Evidence) -> None:
-    places = evidence(
-        "rem-log-density-quadratic",
-        "breakpoints-on-structured-data",
-        tolerance=0.0,
-        structured=True,
-        why="the same numbers",
+def test_pieces(on_zoo: Evidence) -> None:
+    places = on_zoo("rem-log-density-quadratic", "breakpoints-on-structured-data", 0.0).because(
+        "the same numbers"
     )
-    between = evidence(
-        "rem-piecewise-linear",
-        "second-differences-on-structured-data",
-        tolerance=1e-9,
-        structured=True,
-        why="rounding of the score between two neighbours, relative to its largest value",
+    between = on_zoo("rem-piecewise-linear", "second-differences-on-structured-data", 1e-9).because(
+        "rounding of the score between two neighbours, relative to its largest value"
     )
     for name, x in samples(distinct=2):
         values = np.unique(x)
@@ -224,14 +162,9 @@ def test_pieces(evidence: Evidence) -> None:
             between.holds(float(np.abs(fit(left + 0.3 * (right - left)) - chord).max()) / size, on=name)
 
 
-def test_no_law(evidence: Evidence) -> None:
-    seen = evidence(
-        "ours-abs-not-normalisable",
-        "log-density-grows-on-structured-data",
-        tolerance=1e-3,
-        form="ours",
-        structured=True,
-        why="the terms of lower order, ten thousand spreads away",
+def test_no_law(on_zoo: Evidence) -> None:
+    seen = on_zoo("ours-abs-not-normalisable", "log-density-grows-on-structured-data", 1e-3).because(
+        "the terms of lower order, ten thousand spreads away"
     )
     for name, x, beta in optimal_cases("abs"):
         if beta == len(x):
@@ -246,20 +179,10 @@ def test_no_law(evidence: Evidence) -> None:
                 fit.log_density(x)
 
 
-def test_skip_closed_forms(evidence: Evidence) -> None:
-    relu = evidence(
-        "eq-large-decay-relu-skip",
-        "fitted-gaussian-on-structured-data",
-        tolerance=1e-8,
-        structured=True,
-        why=CERTIFICATE,
-    )
-    absolute = evidence(
-        "eq-large-decay-abs-skip",
-        "fitted-gaussian-on-structured-data",
-        tolerance=1e-8,
-        structured=True,
-        why=CERTIFICATE,
+def test_skip_closed_forms(on_zoo: Evidence) -> None:
+    relu = on_zoo("eq-large-decay-relu-skip", "fitted-gaussian-on-structured-data", 1e-8).because(CERTIFICATE)
+    absolute = on_zoo("eq-large-decay-abs-skip", "fitted-gaussian-on-structured-data", 1e-8).because(
+        CERTIFICATE
     )
     for seen, activation, share in ((relu, "relu", 0.5), (absolute, "abs", 1.0)):
         for name, x in samples(distinct=2):
@@ -277,22 +200,12 @@ def test_skip_closed_forms(evidence: Evidence) -> None:
                 )
 
 
-def test_shrinkage(evidence: Evidence) -> None:
-    law = evidence(
-        "ours-shrinkage",
-        "log-density-on-structured-data",
-        tolerance=1e-9,
-        form="ours",
-        structured=True,
-        why="rounding, in units of the Gaussian's own log-density over the data",
+def test_shrinkage(on_zoo: Evidence) -> None:
+    law = on_zoo("ours-shrinkage", "log-density-on-structured-data", 1e-9).because(
+        "rounding, in units of the Gaussian's own log-density over the data"
     )
-    repair = evidence(
-        "ours-shrinkage-repair",
-        "three-repairs-on-structured-data",
-        tolerance=1e-6,
-        form="ours",
-        structured=True,
-        why="certified optima; the rescaling magnifies their error",
+    repair = on_zoo("ours-shrinkage-repair", "three-repairs-on-structured-data", 1e-6).because(
+        "certified optima; the rescaling magnifies their error"
     )
     for activation in ("relu", "abs"):
         for name, x, beta in optimal_cases(activation):
@@ -329,13 +242,9 @@ def relu_scores(*, share: float = 0.4) -> Iterator[tuple[str, LargeWeightDecay]]
         yield name, large_weight_decay(x, beta, t=(0.0, 0.7, -1.0)[i % 3] * limit)
 
 
-def test_target_density(evidence: Evidence) -> None:
-    seen = evidence(
-        "disp-target-density",
-        "printed-exponents-on-structured-data",
-        tolerance=1e-9,
-        structured=True,
-        why="rounding: jumps at both ends, derivative against the score, difference to the log-density",
+def test_target_density(on_zoo: Evidence) -> None:
+    seen = on_zoo("disp-target-density", "printed-exponents-on-structured-data", 1e-9).because(
+        "rounding: jumps at both ends, derivative against the score, difference to the log-density"
     )
     for name, x in samples(distinct=2):
         near = x - x[0] if np.ptp(x) < 1e-3 * abs(x[0]) else x  # squares of an offset drown what is tested
@@ -348,22 +257,12 @@ def test_target_density(evidence: Evidence) -> None:
                 seen.holds(langevin.display_residual(near, beta, t, pieces), on=name)
 
 
-def test_exact_law(evidence: Evidence) -> None:
-    seen = evidence(
-        "ours-exact-law",
-        "one-step-on-structured-data",
-        tolerance=1e-4,
-        form="ours",
-        structured=True,
-        why="distribution functions; the grid's error is of second order in the spacing",
+def test_exact_law(on_zoo: Evidence) -> None:
+    seen = on_zoo("ours-exact-law", "one-step-on-structured-data", 1e-4).because(
+        "distribution functions; the grid's error is of second order in the spacing"
     )
-    mass = evidence(
-        "ours-exact-law",
-        "mass-on-structured-data",
-        tolerance=1e-12,
-        form="ours",
-        structured=True,
-        why="rounding, also where the map folds",
+    mass = on_zoo("ours-exact-law", "mass-on-structured-data", 1e-12).because(
+        "rounding, also where the map folds"
     )
     for name, fit in relu_scores():
         score, unit = fit.score, 1 / np.sqrt(langevin.smoothness(fit))
@@ -381,20 +280,12 @@ def test_exact_law(evidence: Evidence) -> None:
             mass.holds(abs(float(later.mass.sum()) + later.lost - 1), on=name)
 
 
-def test_langevin_bounds(evidence: Evidence) -> None:
-    relu = evidence(
-        "thm-langevin-relu",
-        "bound-on-structured-data",
-        tolerance=1e-9,
-        structured=True,
-        why="how far the divergence exceeds the bound, over every T up to 12 and every single step; rounding",
+def test_langevin_bounds(on_zoo: Evidence) -> None:
+    relu = on_zoo("thm-langevin-relu", "bound-on-structured-data", 1e-9).because(
+        "how far the divergence exceeds the bound, over every T up to 12 and every single step; rounding"
     )
-    absolute = evidence(
-        "thm-langevin-abs",
-        "bound-on-structured-data",
-        tolerance=1e-9,
-        structured=True,
-        why="how far the divergence exceeds the bound, over every T up to 12 and every single step; rounding",
+    absolute = on_zoo("thm-langevin-abs", "bound-on-structured-data", 1e-9).because(
+        "how far the divergence exceeds the bound, over every T up to 12 and every single step; rounding"
     )
     for name, fit in relu_scores():
         start = next(langevin.starts(fit))
@@ -406,15 +297,10 @@ def test_langevin_bounds(evidence: Evidence) -> None:
         absolute.holds(max(0.0, langevin.excess_over_bound(fit, start, 1.0, n_steps=12)), on=name)
 
 
-def test_largest_step(evidence: Evidence) -> None:
-    seen = evidence(
-        "ours-largest-step",
-        "two-steps-on-structured-data",
-        tolerance=0.05,
-        form="ours",
-        structured=True,
-        why="growth of the width against (eta a_1 - 1)(eta a_2 - 1), over the larger of it and one; noise "
-        "is 1/150 of the width",
+def test_largest_step(on_zoo: Evidence) -> None:
+    seen = on_zoo("ours-largest-step", "two-steps-on-structured-data", 0.05).because(
+        "growth of the width against (eta a_1 - 1)(eta a_2 - 1), over the larger of it and one; noise "
+        "is 1/150 of the width"
     )
     for name, fit in relu_scores():
         if abs(fit.t) == fit.t_limit:
@@ -433,23 +319,13 @@ def test_largest_step(evidence: Evidence) -> None:
                 assert (growth - 1) * (factor - 1) > 0, name
 
 
-def test_average_iterate(evidence: Evidence) -> None:
-    line = evidence(
-        "ours-averaged-law",
-        "growth-on-structured-data",
-        tolerance=0.05,
-        form="ours",
-        structured=True,
-        why="|growth of the divergence per factor 4 in T - log(2)|, for the fitted Gaussian's score, from a "
-        "point, from the target itself and from far away",
+def test_average_iterate(on_zoo: Evidence) -> None:
+    line = on_zoo("ours-averaged-law", "growth-on-structured-data", 0.05).because(
+        "|growth of the divergence per factor 4 in T - log(2)|, for the fitted Gaussian's score, from a "
+        "point, from the target itself and from far away"
     )
-    bound = evidence(
-        "ours-averaged-law",
-        "variance-bound-on-structured-data",
-        tolerance=1.0,
-        form="ours",
-        structured=True,
-        why="the recursion's variance over the 2 / (eta a^2 T) + V_0 / (eta a T)^2 of the proof",
+    bound = on_zoo("ours-averaged-law", "variance-bound-on-structured-data", 1.0).because(
+        "the recursion's variance over the 2 / (eta a^2 T) + V_0 / (eta a T)^2 of the proof"
     )
     for name, x in samples(distinct=2):
         mu, a = float(x.mean()), 1 / float(x.var())
@@ -467,14 +343,9 @@ def test_average_iterate(evidence: Evidence) -> None:
 # --- Chapter 14 ------------------------------------------------------------------------------------------
 
 
-def test_reach_of_adam(evidence: Evidence) -> None:
-    seen = evidence(
-        "ours-adam-reach",
-        "largest-move-on-structured-data",
-        tolerance=1.0,
-        form="ours",
-        structured=True,
-        why="an inequality; the move of any parameter over the reach",
+def test_reach_of_adam(on_zoo: Evidence) -> None:
+    seen = on_zoo("ours-adam-reach", "largest-move-on-structured-data", 1.0).because(
+        "an inequality; the move of any parameter over the reach"
     )
     for i, (name, x) in enumerate(samples()):
         aims = list(targets(len(x)).values())[i % 5]

@@ -5,12 +5,13 @@ As for score matching, the printed programs are not solved: network and dual vec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 import test_denoising as line
+from claims_witness import Evidence
+from routes import OPTIMAL
 from strategies import NETWORKS, threshold
 from test_path import difference
 from test_selection import averaged_minus_counted, expected_loss
@@ -25,41 +26,20 @@ from convexdiff_lib.line.piecewise_linear import PiecewiseLinearScore
 from convexdiff_lib.line.selection import score_error
 from convexdiff_lib.paper.univariate_programs import denoising_network_from_program, denoising_program
 
-Evidence = Callable[..., Any]
-OPTIMAL = (
-    "a network and a dual vector, handed to the printed program and its printed dual: the gap, the violation "
-    "and the distance to the plain loss, each to the certificate's tolerance"
-)
-
 # --- Chapter 7 -------------------------------------------------------------------------------------------
 
 
-def test_path(evidence: Evidence) -> None:
+def test_path(on_zoo: Evidence) -> None:
     """At the events, between them, and above the first; events coincide where data are symmetric or tied."""
-    fits = evidence(
-        "ours-solution-path",
-        "single-fits-on-structured-data",
-        tolerance=1e-7,
-        form="ours",
-        structured=True,
-        why="rounding, and at an event what its own rounding moves",
+    fits = on_zoo("ours-solution-path", "single-fits-on-structured-data", 1e-7).because(
+        "rounding, and at an event what its own rounding moves"
     )
-    concave = evidence(
-        "ours-solution-path",
-        "value-is-concave-on-structured-data",
-        tolerance=1e-8,
-        form="ours",
-        structured=True,
-        why="the certificate's tolerance; how far the value in the middle of two events is below the chord",
+    concave = on_zoo("ours-solution-path", "value-is-concave-on-structured-data", 1e-8).because(
+        "the certificate's tolerance; how far the value in the middle of two events is below the chord"
     )
-    slope = evidence(
-        "ours-solution-path",
-        "slope-of-the-value-on-structured-data",
-        tolerance=1e-6,
-        form="ours",
-        structured=True,
-        why="a difference quotient, exact for a quadratic, against the total weight, over value over beta; "
-        "distinct points",
+    slope = on_zoo("ours-solution-path", "slope-of-the-value-on-structured-data", 1e-6).because(
+        "a difference quotient, exact for a quadratic, against the total weight, over value over beta; "
+        "distinct points"
     )
     for name, x in samples(distinct=2):
         for activation, skip in NETWORKS:
@@ -81,14 +61,9 @@ def test_path(evidence: Evidence) -> None:
                     slope.holds(abs(gap) / (size / c), on=name)
 
 
-def test_held_out_loss(evidence: Evidence) -> None:
-    seen = evidence(
-        "ours-held-out-choice",
-        "expected-loss-on-structured-data",
-        tolerance=1e-5,
-        form="ours",
-        structured=True,
-        why="the midpoint rule on cells of a thousandth of the interval",
+def test_held_out_loss(on_zoo: Evidence) -> None:
+    seen = on_zoo("ours-held-out-choice", "expected-loss-on-structured-data", 1e-5).because(
+        "the midpoint rule on cells of a thousandth of the interval"
     )
     zero = PiecewiseLinearScore(np.zeros(1), np.zeros(1), 0.0, 0.0)
     for name, x in samples():
@@ -100,23 +75,13 @@ def test_held_out_loss(evidence: Evidence) -> None:
         seen.holds(abs(expected_loss(fit, law, interval) - (half + constant)) / (1 + half), on=name)
 
 
-def test_one_sided_slopes(evidence: Evidence) -> None:
-    seen = evidence(
-        "ours-one-sided-derivative",
-        "price-per-kink-on-structured-data",
-        tolerance=1e-8,
-        form="ours",
-        structured=True,
-        why="rounding of the slopes, relative to the loss",
+def test_one_sided_slopes(on_zoo: Evidence) -> None:
+    seen = on_zoo("ours-one-sided-derivative", "price-per-kink-on-structured-data", 1e-8).because(
+        "rounding of the slopes, relative to the loss"
     )
-    grows = evidence(
-        "ours-one-sided-derivative",
-        "grows-as-weight-decay-falls-on-structured-data",
-        tolerance=1e-8,
-        form="ours",
-        structured=True,
-        why="the largest rise with beta over the loss",
-    )
+    grows = on_zoo(
+        "ours-one-sided-derivative", "grows-as-weight-decay-falls-on-structured-data", 1e-8
+    ).because("the largest rise with beta over the loss")
     for name, x in samples(ties=False):
         for activation, skip in NETWORKS:
             if skip and len(x) < 2:
@@ -178,36 +143,28 @@ def far_from_optimal(
     return max(max(distances) / size_of(aims), violation)
 
 
-def test_relu_program(evidence: Evidence) -> None:
-    seen = evidence(
-        "thm-denoising-relu", "optimal-on-structured-data", tolerance=2e-8, structured=True, why=OPTIMAL
-    )
+def test_relu_program(on_zoo: Evidence) -> None:
+    seen = on_zoo("thm-denoising-relu", "optimal-on-structured-data", 2e-8).because(OPTIMAL)
     for name, x, aims, beta in tasks(False):
         seen.holds(far_from_optimal(x, aims, denoising_score_matching(x, aims, beta), "relu", False), on=name)
 
 
-def test_abs_program(evidence: Evidence) -> None:
-    seen = evidence(
-        "thm-denoising-abs", "optimal-on-structured-data", tolerance=2e-8, structured=True, why=OPTIMAL
-    )
+def test_abs_program(on_zoo: Evidence) -> None:
+    seen = on_zoo("thm-denoising-abs", "optimal-on-structured-data", 2e-8).because(OPTIMAL)
     for name, x, aims, beta in tasks(False):
         fit = denoising_score_matching(x, aims, beta, activation="abs")
         seen.holds(far_from_optimal(x, aims, fit, "abs", False), on=name)
 
 
-def test_relu_skip_program(evidence: Evidence) -> None:
-    seen = evidence(
-        "thm-denoising-relu-skip", "optimal-on-structured-data", tolerance=2e-8, structured=True, why=OPTIMAL
-    )
+def test_relu_skip_program(on_zoo: Evidence) -> None:
+    seen = on_zoo("thm-denoising-relu-skip", "optimal-on-structured-data", 2e-8).because(OPTIMAL)
     for name, x, aims, beta in tasks(True):
         fit = denoising_score_matching(x, aims, beta, skip=True)
         seen.holds(far_from_optimal(x, aims, fit, "relu", True), on=name)
 
 
-def test_abs_skip_program(evidence: Evidence) -> None:
-    seen = evidence(
-        "thm-denoising-abs-skip", "optimal-on-structured-data", tolerance=2e-8, structured=True, why=OPTIMAL
-    )
+def test_abs_skip_program(on_zoo: Evidence) -> None:
+    seen = on_zoo("thm-denoising-abs-skip", "optimal-on-structured-data", 2e-8).because(OPTIMAL)
     for name, x, aims, beta in tasks(True):
         fit = denoising_score_matching(x, aims, beta, activation="abs", skip=True)
         seen.holds(far_from_optimal(x, aims, fit, "abs", True), on=name)
@@ -216,30 +173,15 @@ def test_abs_skip_program(evidence: Evidence) -> None:
             denoising_program([2.0, 2.0], [1.0, 0.0], 1.0, activation=kind, skip=True)
 
 
-def test_beam(evidence: Evidence) -> None:
-    inside = evidence(
-        "ours-denoising-beam",
-        "beam-in-the-tube-on-structured-data",
-        tolerance=1e-7,
-        form="ours",
-        structured=True,
-        why="rounding of the heights, over beta",
+def test_beam(on_zoo: Evidence) -> None:
+    inside = on_zoo("ours-denoising-beam", "beam-in-the-tube-on-structured-data", 1e-7).because(
+        "rounding of the heights, over beta"
     )
-    score = evidence(
-        "ours-denoising-beam",
-        "fit-is-target-minus-curvature-on-structured-data",
-        tolerance=1e-7,
-        form="ours",
-        structured=True,
-        why="a certified optimum, in units of the largest target",
+    score = on_zoo("ours-denoising-beam", "fit-is-target-minus-curvature-on-structured-data", 1e-7).because(
+        "a certified optimum, in units of the largest target"
     )
-    touch = evidence(
-        "ours-denoising-beam",
-        "kinks-touch-the-tube-on-structured-data",
-        tolerance=1e-6,
-        form="ours",
-        structured=True,
-        why="how far the beam is from the nearest bound where the fit bends, over beta",
+    touch = on_zoo("ours-denoising-beam", "kinks-touch-the-tube-on-structured-data", 1e-6).because(
+        "how far the beam is from the nearest bound where the fit bends, over beta"
     )
     for activation, skip in NETWORKS:
         for name, x, aims, beta in tasks(skip):
@@ -263,14 +205,9 @@ def total_variation(points: FloatArray, values: FloatArray) -> float:
     return float(np.abs(np.diff(np.diff(values) / np.diff(points))).sum())
 
 
-def test_trend_filter(evidence: Evidence) -> None:
-    seen = evidence(
-        "ours-trend-filtering",
-        "objective-and-dual-on-structured-data",
-        tolerance=1e-7,
-        form="ours",
-        structured=True,
-        why="the filter's objective at the fit and its dual at z, each to the certificate's tolerance",
+def test_trend_filter(on_zoo: Evidence) -> None:
+    seen = on_zoo("ours-trend-filtering", "objective-and-dual-on-structured-data", 1e-7).because(
+        "the filter's objective at the fit and its dual at z, each to the certificate's tolerance"
     )
     for activation in ("relu", "abs"):
         for name, x, aims, beta in tasks(True):
@@ -281,30 +218,15 @@ def test_trend_filter(evidence: Evidence) -> None:
             seen.holds(max(abs(objective - fit.value) / size_of(aims), violation), on=name)
 
 
-def test_two_ends(evidence: Evidence) -> None:
-    large = evidence(
-        "ours-denoising-ends",
-        "constant-or-line-on-structured-data",
-        tolerance=1e-8,
-        form="ours",
-        structured=True,
-        why="the certificate's tolerance, in losses of the zero network",
+def test_two_ends(on_zoo: Evidence) -> None:
+    large = on_zoo("ours-denoising-ends", "constant-or-line-on-structured-data", 1e-8).because(
+        "the certificate's tolerance, in losses of the zero network"
     )
-    below = evidence(
-        "ours-denoising-ends",
-        "not-below-the-threshold-on-structured-data",
-        at_least=1e-9,
-        form="ours",
-        structured=True,
-        why="what a tenth less weight decay gains over the constant or the line",
-    )
-    small = evidence(
-        "ours-denoising-ends",
-        "interpolation-on-structured-data",
-        tolerance=1e-2,
-        form="ours",
-        structured=True,
-        why="the fit is off by at most beta over the square of the smallest gap, here times a thousandth",
+    below = on_zoo(
+        "ours-denoising-ends", "not-below-the-threshold-on-structured-data", at_least=1e-9, form="ours"
+    ).because("what a tenth less weight decay gains over the constant or the line")
+    small = on_zoo("ours-denoising-ends", "interpolation-on-structured-data", 1e-2).because(
+        "the fit is off by at most beta over the square of the smallest gap, here times a thousandth"
     )
     for activation, skip in NETWORKS:
         for name, x, aims in denoising_tasks(distinct=2 if skip else 1):
@@ -325,33 +247,21 @@ def test_two_ends(evidence: Evidence) -> None:
             small.holds(float(np.max(np.abs(fit(points) - means))) / (np.abs(aims).max() or 1.0), on=name)
 
 
-def test_no_decay(evidence: Evidence) -> None:
-    seen = evidence(
-        "rem-denoising-finite",
-        "a-polygon-on-structured-data",
-        tolerance=1e-9,
-        structured=True,
-        why="rounding; the loss without weight decay against the squares that ties make unavoidable",
+def test_no_decay(on_zoo: Evidence) -> None:
+    seen = on_zoo("rem-denoising-finite", "a-polygon-on-structured-data", 1e-9).because(
+        "rounding; the loss without weight decay against the squares that ties make unavoidable"
     )
     for name, x, aims in denoising_tasks():
         floor = line.by_point(x, aims)[3]
         seen.holds(abs(denoising_loss(line.polygon(x, aims), x, aims, 0.0) - floor) / size_of(aims), on=name)
 
 
-def test_rules(evidence: Evidence) -> None:
-    relu = evidence(
-        "rule-denoising-relu-reconstruction",
-        "signed-rule-on-structured-data",
-        tolerance=1e-7,
-        structured=True,
-        why="rounding, in losses of the zero network",
+def test_rules(on_zoo: Evidence) -> None:
+    relu = on_zoo("rule-denoising-relu-reconstruction", "signed-rule-on-structured-data", 1e-7).because(
+        "rounding, in losses of the zero network"
     )
-    absolute = evidence(
-        "rule-denoising-abs-reconstruction",
-        "signed-rule-on-structured-data",
-        tolerance=1e-7,
-        structured=True,
-        why="rounding, in losses of the zero network",
+    absolute = on_zoo("rule-denoising-abs-reconstruction", "signed-rule-on-structured-data", 1e-7).because(
+        "rounding, in losses of the zero network"
     )
     for seen, activation in ((relu, "relu"), (absolute, "abs")):
         for name, x, aims, beta in tasks(False):
@@ -361,13 +271,9 @@ def test_rules(evidence: Evidence) -> None:
             seen.holds(abs(denoising_loss(net, x, aims, beta) - fit.value) / size_of(aims), on=name)
 
 
-def test_predictor(evidence: Evidence) -> None:
-    seen = evidence(
-        "disp-denoising-predictor",
-        "displayed-sum-on-structured-data",
-        tolerance=1e-7,
-        structured=True,
-        why="rounding of a sum of hinges, over the largest value",
+def test_predictor(on_zoo: Evidence) -> None:
+    seen = on_zoo("disp-denoising-predictor", "displayed-sum-on-structured-data", 1e-7).because(
+        "rounding of a sum of hinges, over the largest value"
     )
     for name, x, aims, beta in tasks(False):
         fit = denoising_score_matching(x, aims, beta)
@@ -377,15 +283,10 @@ def test_predictor(evidence: Evidence) -> None:
         seen.holds(float(np.max(np.abs(shown - fit(at)))) / (1 + np.max(np.abs(fit(at)))), on=name)
 
 
-def test_sign(evidence: Evidence) -> None:
-    mirrored = evidence(
-        "ours-denoising-sign",
-        "other-sign-fits-minus-the-score-on-structured-data",
-        tolerance=1e-7,
-        form="ours",
-        structured=True,
-        why="two certified solves; values at the data, in units of the largest target",
-    )
+def test_sign(on_zoo: Evidence) -> None:
+    mirrored = on_zoo(
+        "ours-denoising-sign", "other-sign-fits-minus-the-score-on-structured-data", 1e-7
+    ).because("two certified solves; values at the data, in units of the largest target")
     for activation, skip in NETWORKS:
         for name, x, aims, beta in tasks(skip):
             right, wrong = (
@@ -396,13 +297,9 @@ def test_sign(evidence: Evidence) -> None:
             mirrored.holds(max(off, abs(right.value - wrong.value) / size_of(aims)), on=name)
 
 
-def test_smoothed_score(evidence: Evidence) -> None:
-    seen = evidence(
-        "eq-denoising-equivalence",
-        "mean-noise-around-structured-data",
-        tolerance=1e-9,
-        structured=True,
-        why="the trapezoidal rule on Gaussians is exact to rounding; over the largest score",
+def test_smoothed_score(on_zoo: Evidence) -> None:
+    seen = on_zoo("eq-denoising-equivalence", "mean-noise-around-structured-data", 1e-9).because(
+        "the trapezoidal rule on Gaussians is exact to rounding; over the largest score"
     )
     for name, x in samples():
         near = (x - x.mean()) / (np.std(x) or 1.0)

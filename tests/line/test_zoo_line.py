@@ -7,15 +7,16 @@ rounding for gaps of any ratio, where a general-purpose solver stops early.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
 import test_absolute_value as by_abs
 import test_relu_theorem as by_relu
 import test_skip_connections as by_skip
+from claims_witness import Evidence
+from routes import CERTIFICATE, EXPLICIT_POINT, LINEAR_SOLVER, OPTIMAL, TWO_CERTIFICATES, scale_of
 from strategies import NETWORKS, threshold, two_sided_rows
 from zoo import samples
 
@@ -30,13 +31,7 @@ from convexdiff_lib.paper.univariate_programs import (
     score_matching_program,
 )
 
-Evidence = Callable[..., Any]
 ROUNDING = "rounding, relative to the size of the terms"
-CERTIFICATE = "the certificate's own tolerance"
-OPTIMAL = (
-    "a network and a dual vector, handed to the printed program and its printed dual: the gap, the violation "
-    "and the distance to the plain loss, each to the certificate's tolerance"
-)
 
 
 def decays(x: FloatArray, activation: Activation, skip: bool = False) -> Iterator[float]:
@@ -82,7 +77,7 @@ def far_from_optimal(x: FloatArray, fit: UnivariateScore, activation: Activation
     loss = score_matching_loss(fit.network(), x, fit.beta)
     violation = float(np.max(np.abs(program.A.T @ fit.z - program.b))) - program.penalty
     distances = abs(value + 0.5 * float(fit.z @ fit.z)), abs(value - fit.value), abs(value - loss)
-    return max(max(distances) / by_abs.scale_of(x, value), violation / len(x))
+    return max(max(distances) / scale_of(x, value), violation / len(x))
 
 
 def trial_vectors(x: FloatArray) -> Iterator[FloatArray]:
@@ -112,14 +107,10 @@ def two_sides(net: TwoLayerNetwork, law: GaussianMixture, cuts: FloatArray) -> t
     return float(error), float(mass @ (values**2 / 2 + net.divergence(at) + true**2 / 2))
 
 
-def test_hyvarinens_identity(evidence: Evidence) -> None:
+def test_hyvarinens_identity(on_zoo: Evidence) -> None:
     """Laws around the points of the zoo, networks whose kinks are the centres, and the zero network."""
-    seen = evidence(
-        "eq-hyvarinen",
-        "identity-around-structured-data",
-        tolerance=1e-9,
-        structured=True,
-        why="Gauss's rule between the kinks, exact to rounding, relative to the two sides",
+    seen = on_zoo("eq-hyvarinen", "identity-around-structured-data", 1e-9).because(
+        "Gauss's rule between the kinks, exact to rounding, relative to the two sides"
     )
     for i, (name, x) in enumerate(samples()):
         spread = float(np.std(x)) or 1.0
@@ -138,10 +129,8 @@ def test_hyvarinens_identity(evidence: Evidence) -> None:
 # --- Chapter 2 -------------------------------------------------------------------------------------------
 
 
-def test_relu_program(evidence: Evidence) -> None:
-    seen = evidence(
-        "thm-univariate-relu", "optimal-on-structured-data", tolerance=2e-8, structured=True, why=OPTIMAL
-    )
+def test_relu_program(on_zoo: Evidence) -> None:
+    seen = on_zoo("thm-univariate-relu", "optimal-on-structured-data", 2e-8).because(OPTIMAL)
     for name, x, beta in with_decays("relu", ties=False):
         seen.holds(far_from_optimal(x, score_matching(x, beta), "relu", False), on=name)
 
@@ -155,20 +144,10 @@ def least_decay(x: FloatArray, activation: Activation) -> float:
     return max(needed, default=0.0)
 
 
-def test_relu_feasibility(evidence: Evidence) -> None:
-    point = evidence(
-        "lem-relu-feasible",
-        "explicit-point-on-structured-data",
-        tolerance=1e-8,
-        structured=True,
-        why="rounding: z is as large as one over the smallest gap",
-    )
-    needed = evidence(
-        "lem-relu-feasible",
-        "least-decay-on-structured-data",
-        tolerance=0.0,
-        structured=True,
-        why="counts: a hinge that is zero at all data has the constraint |1| <= beta",
+def test_relu_feasibility(on_zoo: Evidence) -> None:
+    point = on_zoo("lem-relu-feasible", "explicit-point-on-structured-data", 1e-8).because(EXPLICIT_POINT)
+    needed = on_zoo("lem-relu-feasible", "least-decay-on-structured-data", 0.0).because(
+        "counts: a hinge that is zero at all data has the constraint |1| <= beta"
     )
     for name, x in samples(ties=False):
         z = by_relu.lemma_point(x) if len(x) > 1 else np.zeros(1)
@@ -176,22 +155,12 @@ def test_relu_feasibility(evidence: Evidence) -> None:
         needed.holds(abs(least_decay(x, "relu") - 1.0), on=name)
 
 
-def test_relu_beam(evidence: Evidence) -> None:
-    same = evidence(
-        "ours-beam-relu",
-        "tubes-and-printed-constraints-on-structured-data",
-        tolerance=1e-9,
-        form="ours",
-        structured=True,
-        why=ROUNDING,
+def test_relu_beam(on_zoo: Evidence) -> None:
+    same = on_zoo("ours-beam-relu", "tubes-and-printed-constraints-on-structured-data", 1e-9).because(
+        ROUNDING
     )
-    touch = evidence(
-        "ours-beam-relu",
-        "kinks-touch-the-tube-on-structured-data",
-        tolerance=1e-6,
-        form="ours",
-        structured=True,
-        why="how far the beam is from the nearest bound where the score bends, over n",
+    touch = on_zoo("ours-beam-relu", "kinks-touch-the-tube-on-structured-data", 1e-6).because(
+        "how far the beam is from the nearest bound where the score bends, over n"
     )
     for name, x in samples(ties=False):
         n, i = len(x), np.arange(1, len(x) + 1)
@@ -217,29 +186,17 @@ def rule_error(x: FloatArray, beta: float, activation: Activation, skip: bool) -
     fit = score_matching(x, beta, activation=activation, skip=skip)
     _, y = as_printed(x, fit, activation, skip)
     net = network_from_program(x, y, activation=activation, skip=skip)
-    return abs(score_matching_loss(net, x, beta) - fit.value) / by_abs.scale_of(x, fit.value)
+    return abs(score_matching_loss(net, x, beta) - fit.value) / scale_of(x, fit.value)
 
 
-def test_relu_rule(evidence: Evidence) -> None:
-    seen = evidence(
-        "rule-relu-reconstruction",
-        "signed-rule-on-structured-data",
-        tolerance=1e-7,
-        structured=True,
-        why=ROUNDING,
-    )
+def test_relu_rule(on_zoo: Evidence) -> None:
+    seen = on_zoo("rule-relu-reconstruction", "signed-rule-on-structured-data", 1e-7).because(ROUNDING)
     for name, x, beta in with_decays("relu"):
         seen.holds(rule_error(x, beta, "relu", False), on=name)
 
 
-def test_abs_predictor(evidence: Evidence) -> None:
-    seen = evidence(
-        "disp-univariate-predictor",
-        "signed-sum-on-structured-data",
-        tolerance=1e-9,
-        structured=True,
-        why=ROUNDING,
-    )
+def test_abs_predictor(on_zoo: Evidence) -> None:
+    seen = on_zoo("disp-univariate-predictor", "signed-sum-on-structured-data", 1e-9).because(ROUNDING)
     for name, x, beta in with_decays("abs"):
         fit = score_matching(x, beta, activation="abs")
         _, y = as_printed(x, fit, "abs", False)
@@ -250,14 +207,9 @@ def test_abs_predictor(evidence: Evidence) -> None:
         seen.holds(float(np.max(np.abs(summed - fit(at)))) / (1 / wide + np.max(np.abs(fit(at)))), on=name)
 
 
-def test_below_the_threshold(evidence: Evidence) -> None:
-    seen = evidence(
-        "ours-below-threshold",
-        "losses-fall-on-structured-data",
-        tolerance=1e-9,
-        form="ours",
-        structured=True,
-        why="rounding; the loss is compared with (beta - 1) times the weight, which has no lower bound",
+def test_below_the_threshold(on_zoo: Evidence) -> None:
+    seen = on_zoo("ours-below-threshold", "losses-fall-on-structured-data", 1e-9).because(
+        "rounding; the loss is compared with (beta - 1) times the weight, which has no lower bound"
     )
     for name, x in samples(ties=False):
         for weight in (1.0, 4.0**5, 4.0**10):
@@ -265,22 +217,12 @@ def test_below_the_threshold(evidence: Evidence) -> None:
             seen.holds(abs(loss / (-0.25 * weight) - 1), on=name)
 
 
-def test_relu_threshold_with_ties(evidence: Evidence) -> None:
-    attained = evidence(
-        "ours-threshold-ties",
-        "certified-at-the-threshold-on-structured-data",
-        tolerance=1e-8,
-        form="ours",
-        structured=True,
-        why=CERTIFICATE,
+def test_relu_threshold_with_ties(on_zoo: Evidence) -> None:
+    attained = on_zoo("ours-threshold-ties", "certified-at-the-threshold-on-structured-data", 1e-8).because(
+        CERTIFICATE
     )
-    needed = evidence(
-        "ours-threshold-ties",
-        "least-decay-on-structured-data",
-        tolerance=0.0,
-        form="ours",
-        structured=True,
-        why="counts: two constraints with one left side are half the distance of their counts apart",
+    needed = on_zoo("ours-threshold-ties", "least-decay-on-structured-data", 0.0).because(
+        "counts: two constraints with one left side are half the distance of their counts apart"
     )
     for name, x in samples():
         _, counts = np.unique(x, return_counts=True)
@@ -294,29 +236,17 @@ def test_relu_threshold_with_ties(evidence: Evidence) -> None:
 # --- Chapter 3 -------------------------------------------------------------------------------------------
 
 
-def test_abs_program(evidence: Evidence) -> None:
-    seen = evidence(
-        "thm-univariate-abs", "optimal-on-structured-data", tolerance=2e-8, structured=True, why=OPTIMAL
-    )
+def test_abs_program(on_zoo: Evidence) -> None:
+    seen = on_zoo("thm-univariate-abs", "optimal-on-structured-data", 2e-8).because(OPTIMAL)
     for name, x, beta in with_decays("abs", ties=False):
         seen.holds(far_from_optimal(x, score_matching(x, beta, activation="abs"), "abs", False), on=name)
 
 
-def test_rescaling(evidence: Evidence) -> None:
-    same = evidence(
-        "rem-rescaling",
-        "kinks-on-structured-data-stay",
-        tolerance=0.0,
-        structured=True,
-        why="powers of two: nothing is rounded, and the kinks are at the points",
+def test_rescaling(on_zoo: Evidence) -> None:
+    same = on_zoo("rem-rescaling", "kinks-on-structured-data-stay", 0.0).because(
+        "powers of two: nothing is rounded, and the kinks are at the points"
     )
-    cheapest = evidence(
-        "rem-rescaling",
-        "optimal-networks-pay-the-absolute-value",
-        tolerance=1e-12,
-        structured=True,
-        why=ROUNDING,
-    )
+    cheapest = on_zoo("rem-rescaling", "optimal-networks-pay-the-absolute-value", 1e-12).because(ROUNDING)
     for i, (name, x) in enumerate(samples()):
         activation: Activation = "abs" if i % 2 else "relu"
         signs = (-1.0) ** np.arange(len(x))
@@ -342,13 +272,9 @@ def places_around(x: FloatArray) -> FloatArray:
     )
 
 
-def test_kinks_at_the_data_are_enough(evidence: Evidence) -> None:
-    seen = evidence(
-        "rem-kinks-at-data",
-        "no-kink-elsewhere-on-structured-data",
-        tolerance=1e-12,
-        structured=True,
-        why="rounding; what the tightest of the other kinks adds, over the constraint value",
+def test_kinks_at_the_data_are_enough(on_zoo: Evidence) -> None:
+    seen = on_zoo("rem-kinks-at-data", "no-kink-elsewhere-on-structured-data", 1e-12).because(
+        "rounding; what the tightest of the other kinks adds, over the constraint value"
     )
     for name, x in samples():
         for z in trial_vectors(x):
@@ -359,29 +285,14 @@ def test_kinks_at_the_data_are_enough(evidence: Evidence) -> None:
                 seen.holds(max(0.0, elsewhere - at_data) / at_data, on=name)
 
 
-def test_abs_feasibility(evidence: Evidence) -> None:
-    point = evidence(
-        "lem-abs-feasible",
-        "explicit-point-on-structured-data",
-        tolerance=1e-8,
-        structured=True,
-        why="rounding: z is as large as one over the smallest gap",
+def test_abs_feasibility(on_zoo: Evidence) -> None:
+    point = on_zoo("lem-abs-feasible", "explicit-point-on-structured-data", 1e-8).because(EXPLICIT_POINT)
+    needed = on_zoo("lem-abs-feasible", "least-decay-on-structured-data", 0.0).because(
+        "counts: the two readings of the slope at a point are two apart"
     )
-    needed = evidence(
-        "lem-abs-feasible",
-        "least-decay-on-structured-data",
-        tolerance=0.0,
-        structured=True,
-        why="counts: the two readings of the slope at a point are two apart",
-    )
-    alone = evidence(
-        "lem-abs-feasible",
-        "no-other-point-at-one-on-structured-data",
-        at_least=1e-3,
-        form="ours",
-        structured=True,
-        why="the violation of a point that is a tenth of a unit away, in one of the directions that remain",
-    )
+    alone = on_zoo(
+        "lem-abs-feasible", "no-other-point-at-one-on-structured-data", at_least=1e-3, form="ours"
+    ).because("the violation of a point that is a tenth of a unit away, in one of the directions that remain")
     for name, x in samples(ties=False):
         z = -by_abs.spacing_estimate(x)
         point.holds(dual_violation(x, z, 1.0, activation="abs") / len(x), on=name)
@@ -397,30 +308,13 @@ def merged_weights(x: FloatArray, net: KinkNetwork) -> FloatArray:
     return np.array([net.weights[net.kinks == point].sum() for point in x])
 
 
-def test_spacing_lasso(evidence: Evidence) -> None:
-    term = evidence(
-        "ours-spacing-lasso",
-        "linear-term-on-structured-data",
-        tolerance=1e-12,
-        form="ours",
-        structured=True,
-        why=ROUNDING,
+def test_spacing_lasso(on_zoo: Evidence) -> None:
+    term = on_zoo("ours-spacing-lasso", "linear-term-on-structured-data", 1e-12).because(ROUNDING)
+    value = on_zoo("ours-spacing-lasso", "certified-optimum-in-the-lasso-on-structured-data", 1e-7).because(
+        "the objective is a difference of squares of responses as large as one over the smallest gap"
     )
-    value = evidence(
-        "ours-spacing-lasso",
-        "certified-optimum-in-the-lasso-on-structured-data",
-        tolerance=1e-7,
-        form="ours",
-        structured=True,
-        why="the objective is a difference of squares of responses as large as one over the smallest gap",
-    )
-    ends = evidence(
-        "ours-spacing-lasso",
-        "interpolation-at-one-on-structured-data",
-        tolerance=1e-7,
-        form="ours",
-        structured=True,
-        why="the network's values are sums of hinges as large as one over the smallest gap",
+    ends = on_zoo("ours-spacing-lasso", "interpolation-at-one-on-structured-data", 1e-7).because(
+        "the network's values are sums of hinges as large as one over the smallest gap"
     )
     for name, x in samples(distinct=2, ties=False):
         n, A, r = len(x), by_abs.centred_distances(x), by_abs.spacing_estimate(x)
@@ -429,29 +323,17 @@ def test_spacing_lasso(evidence: Evidence) -> None:
         for beta in decays(x, "abs"):
             fit = score_matching(x, beta, activation="abs")
             t = merged_weights(x, fit.kink_network)
-            size = max(by_abs.scale_of(x, fit.value), float(np.sum(r**2)))
+            size = max(scale_of(x, fit.value), float(np.sum(r**2)))
             value.holds(abs(by_abs.lasso_objective(x, t, beta) - fit.value) / size, on=name)
         fit = score_matching(x, 1.0, activation="abs")
         off = abs(fit.value / (-0.5 * float(r @ r)) - 1)
         ends.holds(max(off, float(np.linalg.norm(fit(x) - r) / np.linalg.norm(r))), on=name)
 
 
-def test_abs_beam(evidence: Evidence) -> None:
-    same = evidence(
-        "ours-beam-abs",
-        "tube-and-printed-constraints-on-structured-data",
-        tolerance=1e-9,
-        form="ours",
-        structured=True,
-        why=ROUNDING,
-    )
-    touch = evidence(
-        "ours-beam-abs",
-        "kinks-touch-the-tube-on-structured-data",
-        tolerance=1e-6,
-        form="ours",
-        structured=True,
-        why="how far the beam is from the nearest bound where the score bends, over n",
+def test_abs_beam(on_zoo: Evidence) -> None:
+    same = on_zoo("ours-beam-abs", "tube-and-printed-constraints-on-structured-data", 1e-9).because(ROUNDING)
+    touch = on_zoo("ours-beam-abs", "kinks-touch-the-tube-on-structured-data", 1e-6).because(
+        "how far the beam is from the nearest bound where the score bends, over n"
     )
     for name, x in samples(ties=False):
         n, i = len(x), np.arange(1, len(x) + 1)
@@ -472,40 +354,19 @@ def test_abs_beam(evidence: Evidence) -> None:
             touch.holds(float(np.max(np.abs(room[bends]), initial=0.0)) / n, on=name)
 
 
-def test_relu_between(evidence: Evidence) -> None:
-    seen = evidence(
-        "ours-relu-between",
-        "relu-lies-between-on-structured-data",
-        tolerance=2e-8,
-        form="ours",
-        structured=True,
-        why="two certified optima, each to the certificate's tolerance",
-    )
+def test_relu_between(on_zoo: Evidence) -> None:
+    seen = on_zoo("ours-relu-between", "relu-lies-between-on-structured-data", 2e-8).because(TWO_CERTIFICATES)
     for name, x, beta in with_decays("relu", ties=False):
         low, middle, high = (
             score_matching(x, b, activation=a).value
             for a, b in (("abs", beta), ("relu", beta), ("abs", 2 * beta))
         )
-        seen.holds(max(0.0, low - middle, middle - high) / by_abs.scale_of(x, low), on=name)
+        seen.holds(max(0.0, low - middle, middle - high) / scale_of(x, low), on=name)
 
 
-def test_abs_tails(evidence: Evidence) -> None:
-    tails = evidence(
-        "ours-abs-tails",
-        "outer-slopes-on-structured-data",
-        tolerance=1e-9,
-        form="ours",
-        structured=True,
-        why=ROUNDING,
-    )
-    free = evidence(
-        "ours-abs-tails",
-        "exchange-at-the-ends-on-structured-data",
-        tolerance=1e-8,
-        form="ours",
-        structured=True,
-        why=CERTIFICATE,
-    )
+def test_abs_tails(on_zoo: Evidence) -> None:
+    tails = on_zoo("ours-abs-tails", "outer-slopes-on-structured-data", 1e-9).because(ROUNDING)
+    free = on_zoo("ours-abs-tails", "exchange-at-the-ends-on-structured-data", 1e-8).because(CERTIFICATE)
     for name, x, beta in with_decays("abs"):
         fit = score_matching(x, beta, activation="abs")
         slopes = fit.score.slopes
@@ -516,22 +377,12 @@ def test_abs_tails(evidence: Evidence) -> None:
             free.holds(verdict.relative_gap, on=name)
 
 
-def test_merged_relu_program(evidence: Evidence) -> None:
-    value = evidence(
-        "ours-merged-relu",
-        "certified-optimum-in-the-merged-program-on-structured-data",
-        tolerance=1e-7,
-        form="ours",
-        structured=True,
-        why=OPTIMAL,
-    )
-    outside = evidence(
-        "ours-merged-relu",
-        "a-cost-of-one-half-on-a-column-of-zeros",
-        tolerance=0.0,
-        form="ours",
-        structured=True,
-        why="an entry of the linear term that no combination of the rows can have",
+def test_merged_relu_program(on_zoo: Evidence) -> None:
+    value = on_zoo(
+        "ours-merged-relu", "certified-optimum-in-the-merged-program-on-structured-data", 1e-7
+    ).because(OPTIMAL)
+    outside = on_zoo("ours-merged-relu", "a-cost-of-one-half-on-a-column-of-zeros", 0.0).because(
+        "an entry of the linear term that no combination of the rows can have"
     )
     for name, x in samples(ties=False):
         n, j = len(x), np.arange(1, len(x) + 1)
@@ -545,19 +396,12 @@ def test_merged_relu_program(evidence: Evidence) -> None:
             tu = np.concatenate([y[0] + y[1], y[2] + y[3]])
             merged = 0.5 * np.sum((A @ tu) ** 2) + costs @ tu + (beta - 0.5) * np.abs(tu).sum()
             violation = float(np.max(np.abs(A.T @ fit.z - costs))) - (beta - 0.5)
-            gap = abs(merged - fit.value) / by_abs.scale_of(x, fit.value)
+            gap = abs(merged - fit.value) / scale_of(x, fit.value)
             value.holds(max(gap, violation / n), on=name)
 
 
-def test_dead_hinges(evidence: Evidence) -> None:
-    seen = evidence(
-        "ours-dead-atom",
-        "without-both-two-thirds-on-structured-data",
-        tolerance=1e-6,
-        form="ours",
-        structured=True,
-        why="tolerance of the linear-programming solver",
-    )
+def test_dead_hinges(on_zoo: Evidence) -> None:
+    seen = on_zoo("ours-dead-atom", "without-both-two-thirds-on-structured-data", 1e-6).because(LINEAR_SOLVER)
     for name, x in samples(distinct=3, ties=False):
         n, j, near = len(x), np.arange(1, len(x) + 1), (x - x.mean()) / x.std()
         columns = np.hstack([np.maximum(sign * (near[:, None] - near), 0.0) for sign in (1, -1)])
@@ -567,14 +411,8 @@ def test_dead_hinges(evidence: Evidence) -> None:
         seen.holds(abs(found - 2 / 3), on=name)
 
 
-def test_abs_rule(evidence: Evidence) -> None:
-    seen = evidence(
-        "rule-abs-reconstruction",
-        "signed-rule-on-structured-data",
-        tolerance=1e-7,
-        structured=True,
-        why=ROUNDING,
-    )
+def test_abs_rule(on_zoo: Evidence) -> None:
+    seen = on_zoo("rule-abs-reconstruction", "signed-rule-on-structured-data", 1e-7).because(ROUNDING)
     for name, x, beta in with_decays("abs"):
         seen.holds(rule_error(x, beta, "abs", False), on=name)
 
@@ -582,25 +420,17 @@ def test_abs_rule(evidence: Evidence) -> None:
 # --- Chapter 4 -------------------------------------------------------------------------------------------
 
 
-def test_abs_skip_program(evidence: Evidence) -> None:
-    seen = evidence(
-        "thm-univariate-abs-skip", "optimal-on-structured-data", tolerance=2e-8, structured=True, why=OPTIMAL
-    )
+def test_abs_skip_program(on_zoo: Evidence) -> None:
+    seen = on_zoo("thm-univariate-abs-skip", "optimal-on-structured-data", 2e-8).because(OPTIMAL)
     for name, x, beta in with_decays("abs", skip=True, ties=False):
         fit = score_matching(x, beta, activation="abs", skip=True)
         seen.holds(far_from_optimal(x, fit, "abs", True), on=name)
 
 
-def test_relu_skip_program(evidence: Evidence) -> None:
-    seen = evidence(
-        "thm-univariate-relu-skip", "optimal-on-structured-data", tolerance=2e-8, structured=True, why=OPTIMAL
-    )
-    twice = evidence(
-        "thm-univariate-relu-skip",
-        "abs-at-twice-the-decay-on-structured-data",
-        tolerance=1e-8,
-        structured=True,
-        why="two certified optima, each to the certificate's tolerance",
+def test_relu_skip_program(on_zoo: Evidence) -> None:
+    seen = on_zoo("thm-univariate-relu-skip", "optimal-on-structured-data", 2e-8).because(OPTIMAL)
+    twice = on_zoo("thm-univariate-relu-skip", "abs-at-twice-the-decay-on-structured-data", 1e-8).because(
+        TWO_CERTIFICATES
     )
     for name, x, beta in with_decays("relu", skip=True, ties=False):
         fit = score_matching(x, beta, skip=True)
@@ -609,20 +439,10 @@ def test_relu_skip_program(evidence: Evidence) -> None:
         twice.holds(abs(fit.value - other.value) / fit.certificate.scale, on=name)
 
 
-def test_skip_feasibility(evidence: Evidence) -> None:
-    point = evidence(
-        "lem-abs-skip-feasible",
-        "explicit-point-on-structured-data",
-        tolerance=1e-8,
-        structured=True,
-        why="rounding: z is as large as one over the smallest gap",
-    )
-    needed = evidence(
-        "lem-abs-skip-feasible",
-        "first-point-needs-two-on-structured-data",
-        tolerance=0.0,
-        structured=True,
-        why="counts: the distances from the first point are a line, whose value for every feasible z is n",
+def test_skip_feasibility(on_zoo: Evidence) -> None:
+    point = on_zoo("lem-abs-skip-feasible", "explicit-point-on-structured-data", 1e-8).because(EXPLICIT_POINT)
+    needed = on_zoo("lem-abs-skip-feasible", "first-point-needs-two-on-structured-data", 0.0).because(
+        "counts: the distances from the first point are a line, whose value for every feasible z is n"
     )
     for name, x in samples(distinct=2, ties=False):
         point.holds(
@@ -633,14 +453,9 @@ def test_skip_feasibility(evidence: Evidence) -> None:
         needed.holds(abs(len(x) - count - 2.0), on=name)
 
 
-def test_skip_beam(evidence: Evidence) -> None:
-    seen = evidence(
-        "ours-beam-skip",
-        "tube-and-printed-constraints-on-structured-data",
-        tolerance=1e-8,
-        form="ours",
-        structured=True,
-        why="rounding, over n; z is as large as one over the smallest gap",
+def test_skip_beam(on_zoo: Evidence) -> None:
+    seen = on_zoo("ours-beam-skip", "tube-and-printed-constraints-on-structured-data", 1e-8).because(
+        "rounding, over n; z is as large as one over the smallest gap"
     )
     for name, x in samples(distinct=2, ties=False):
         n, i = len(x), np.arange(1, len(x) + 1)
@@ -655,23 +470,13 @@ def test_skip_beam(evidence: Evidence) -> None:
                 assert abs(g[0] - n) <= 1e-8 * n  # rounding
 
 
-def test_relu_needs_no_skip(evidence: Evidence) -> None:
-    equal = evidence(
-        "ours-relu-skip-equal",
-        "one-value-and-score-on-structured-data",
-        tolerance=1e-6,
-        form="ours",
-        structured=True,
-        why="the same strongly convex problem, solved twice, where the bends carry the first slope",
+def test_relu_needs_no_skip(on_zoo: Evidence) -> None:
+    equal = on_zoo("ours-relu-skip-equal", "one-value-and-score-on-structured-data", 1e-6).because(
+        "the same strongly convex problem, solved twice, where the bends carry the first slope"
     )
-    lower = evidence(
-        "ours-relu-skip-equal",
-        "skip-is-lower-on-structured-data",
-        at_least=1e-6,
-        form="ours",
-        structured=True,
-        why="the gain, over the certificate's scale, where the bends cannot",
-    )
+    lower = on_zoo(
+        "ours-relu-skip-equal", "skip-is-lower-on-structured-data", at_least=1e-6, form="ours"
+    ).because("the gain, over the certificate's scale, where the bends cannot")
     for name, x in samples(distinct=2, ties=False):
         for beta in (1.1, 2.0, 0.5 * (1 + len(x)), 1.5 * len(x)):
             without, with_skip = score_matching(x, beta), score_matching(x, beta, skip=True)
@@ -685,25 +490,17 @@ def test_relu_needs_no_skip(evidence: Evidence) -> None:
                 lower.fails(gain, on=where)
 
 
-def test_skip_constant_and_penalty(evidence: Evidence) -> None:
-    constant = evidence(
-        "disp-abs-skip-constant",
-        "constant-on-structured-data",
-        tolerance=1e-9,
-        structured=True,
-        why="rounding; the value at the optimal y is the loss only with the constant, over the natural scale",
+def test_skip_constant_and_penalty(on_zoo: Evidence) -> None:
+    constant = on_zoo("disp-abs-skip-constant", "constant-on-structured-data", 1e-9).because(
+        "rounding; the value at the optimal y is the loss only with the constant, over the natural scale"
     )
-    penalty = evidence(
-        "disp-abs-skip-penalty",
-        "uneliminated-program-on-structured-data",
-        tolerance=1e-7,
-        structured=True,
-        why=ROUNDING,
+    penalty = on_zoo("disp-abs-skip-penalty", "uneliminated-program-on-structured-data", 1e-7).because(
+        ROUNDING
     )
     for name, x, beta in with_decays("abs", skip=True, ties=False):
         fit = score_matching(x, beta, activation="abs", skip=True)
         program, y = as_printed(x, fit, "abs", True)
-        size = by_abs.scale_of(x, fit.value)
+        size = scale_of(x, fit.value)
         loss = score_matching_loss(fit.network(), x, beta)
         stated = -(len(x) ** 2) / (2 * np.sum((x - x.mean()) ** 2))
         without = program.value_at(y) - program.constant
@@ -719,42 +516,22 @@ def test_skip_constant_and_penalty(evidence: Evidence) -> None:
         )
 
 
-def test_skip_rules(evidence: Evidence) -> None:
-    absolute = evidence(
-        "rule-abs-skip-reconstruction",
-        "signed-rule-on-structured-data",
-        tolerance=1e-7,
-        structured=True,
-        why=ROUNDING,
+def test_skip_rules(on_zoo: Evidence) -> None:
+    absolute = on_zoo("rule-abs-skip-reconstruction", "signed-rule-on-structured-data", 1e-7).because(
+        ROUNDING
     )
-    relu = evidence(
-        "rule-relu-skip-reconstruction",
-        "signed-rule-on-structured-data",
-        tolerance=1e-7,
-        structured=True,
-        why=ROUNDING,
-    )
+    relu = on_zoo("rule-relu-skip-reconstruction", "signed-rule-on-structured-data", 1e-7).because(ROUNDING)
     for seen, activation in ((absolute, "abs"), (relu, "relu")):
         for name, x, beta in with_decays(activation, skip=True):
             seen.holds(rule_error(x, beta, activation, True), on=name)
 
 
-def test_other_thresholds_with_ties(evidence: Evidence) -> None:
-    attained = evidence(
-        "ours-threshold-ties-abs",
-        "certified-at-the-threshold-on-structured-data",
-        tolerance=1e-8,
-        form="ours",
-        structured=True,
-        why=CERTIFICATE,
-    )
-    falls = evidence(
-        "ours-threshold-ties-abs",
-        "losses-fall-on-structured-data",
-        tolerance=1e-9,
-        form="ours",
-        structured=True,
-        why="rounding; each loss is compared with a negative multiple of the weight, which has no bound",
+def test_other_thresholds_with_ties(on_zoo: Evidence) -> None:
+    attained = on_zoo(
+        "ours-threshold-ties-abs", "certified-at-the-threshold-on-structured-data", 1e-8
+    ).because(CERTIFICATE)
+    falls = on_zoo("ours-threshold-ties-abs", "losses-fall-on-structured-data", 1e-9).because(
+        "rounding; each loss is compared with a negative multiple of the weight, which has no bound"
     )
     for name, x in samples(distinct=2):
         points, counts = np.unique(x, return_counts=True)

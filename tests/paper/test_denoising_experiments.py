@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from claims_witness import Evidence
 from strategies import NETWORKS, every_network, random_network
 
 from convexdiff_lib import UnivariateScore
@@ -63,14 +62,14 @@ def trained(pairs: list[tuple[FloatArray, FloatArray]]) -> dict[tuple[str, float
 def test_no_run_is_below_the_optimum(
     fits: dict[str, list[UnivariateScore]],
     trained: dict[tuple[str, float], list[AdamRuns]],
-    evidence: Callable[..., Any],
+    evidence: Evidence,
 ) -> None:
     why = "the falsifier: ten levels, three learning rates, two trials"
     seen = {
-        "relu": evidence("exp-denoising-relu-loss", "runs-below-the-optimum", tolerance=0.0, why=why),
-        "abs": evidence("exp-denoising-abs", "runs-below-the-optimum", tolerance=0.0, why=why),
-        "relu, skip": evidence("exp-denoising-relu-skip", "runs-below-the-optimum", tolerance=0.0, why=why),
-        "abs, skip": evidence("exp-denoising-abs-skip", "runs-below-the-optimum", tolerance=0.0, why=why),
+        "relu": evidence("exp-denoising-relu-loss", "runs-below-the-optimum", 0.0).because(why),
+        "abs": evidence("exp-denoising-abs", "runs-below-the-optimum", 0.0).because(why),
+        "relu, skip": evidence("exp-denoising-relu-skip", "runs-below-the-optimum", 0.0).because(why),
+        "abs, skip": evidence("exp-denoising-abs-skip", "runs-below-the-optimum", 0.0).because(why),
     }
     for (name, _), runs in trained.items():
         for run, fit in zip(runs, fits[name], strict=True):
@@ -78,39 +77,29 @@ def test_no_run_is_below_the_optimum(
             seen[name].holds(max(0.0, fit.certificate.dual - float(run.losses.min())))
 
 
-def test_samples_of_the_optima(samples: dict[str, AnnealedSamples], evidence: Callable[..., Any]) -> None:
+def test_samples_of_the_optima(samples: dict[str, AnnealedSamples], evidence: Evidence) -> None:
     why = "no probability P(x <= t) of the exact law is off by a tenth"
     seen = {
-        "relu": evidence(
-            "exp-denoising-relu-samples", "worst-error-of-a-probability", tolerance=0.1, why=why
-        ),
-        "abs": evidence("exp-denoising-abs", "worst-error-of-a-probability", tolerance=0.1, why=why),
-        "relu, skip": evidence(
-            "exp-denoising-relu-skip", "worst-error-of-a-probability", tolerance=0.1, why=why
-        ),
-        "abs, skip": evidence(
-            "exp-denoising-abs-skip", "worst-error-of-a-probability", tolerance=0.1, why=why
-        ),
+        "relu": evidence("exp-denoising-relu-samples", "worst-error-of-a-probability", 0.1).because(why),
+        "abs": evidence("exp-denoising-abs", "worst-error-of-a-probability", 0.1).because(why),
+        "relu, skip": evidence("exp-denoising-relu-skip", "worst-error-of-a-probability", 0.1).because(why),
+        "abs, skip": evidence("exp-denoising-abs-skip", "worst-error-of-a-probability", 0.1).because(why),
     }
     for name, found in samples.items():
         seen[name].holds(found.largest_gap)
         if found.exact:
             # Dvoretzky, Kiefer and Wolfowitz: 0.0232 but for one run in a billion; the rest is the grid.
             assert found.sampler_error <= 0.025
-    away = evidence(
-        "exp-denoising-abs-skip",
-        "share-beyond-forty",
-        at_least=1e-4,
-        form="printed",
-        why="a Gaussian has none there",
+    away = evidence("exp-denoising-abs-skip", "share-beyond-forty", at_least=1e-4).because(
+        "a Gaussian has none there"
     )
     away.fails(samples["abs, skip"].outside)
 
 
-def test_ten_data_sets(evidence: Callable[..., Any]) -> None:
+def test_ten_data_sets(evidence: Evidence) -> None:
     why = "at least half of the way from the start to the target, by the exact law"
-    near = evidence("exp-denoising-relu-samples", "distance-over-that-at-the-start", tolerance=0.5, why=why)
-    again = evidence("emp-convex-reliable", "distance-over-that-at-the-start", tolerance=0.5, why=why)
+    near = evidence("exp-denoising-relu-samples", "distance-over-that-at-the-start", 0.5).because(why)
+    again = evidence("emp-convex-reliable", "distance-over-that-at-the-start", 0.5).because(why)
     for record in STORED["data_sets"]:
         fits = PAPER.fits(PAPER.pairs(np.random.default_rng(record["seed"])))
         found = anneal(fits, PAPER, np.random.default_rng(0), 10)
@@ -121,10 +110,10 @@ def test_ten_data_sets(evidence: Callable[..., Any]) -> None:
 
 
 def test_skip_connections_change_nothing_for_relu(
-    fits: dict[str, list[UnivariateScore]], evidence: Callable[..., Any]
+    fits: dict[str, list[UnivariateScore]], evidence: Evidence
 ) -> None:
-    seen = evidence(
-        "exp-denoising-relu-skip", "optimum-minus-that-without-skip", tolerance=1e-8, why="two certificates"
+    seen = evidence("exp-denoising-relu-skip", "optimum-minus-that-without-skip", 1e-8).because(
+        "two certificates"
     )
     for with_skip, without in zip(fits["relu, skip"], fits["relu"], strict=True):
         seen.holds(abs(with_skip.value / without.value - 1))
@@ -144,10 +133,8 @@ def reach(n_steps: int, b1: float = 0.9, b2: float = 0.999) -> float:
     return total
 
 
-def test_the_reach_of_adam(pairs: list[tuple[FloatArray, FloatArray]], evidence: Callable[..., Any]) -> None:
-    seen = evidence(
-        "ours-adam-reach", "largest-move-over-reach", tolerance=1.0, form="ours", why="an inequality"
-    )
+def test_the_reach_of_adam(pairs: list[tuple[FloatArray, FloatArray]], evidence: Evidence) -> None:
+    seen = evidence("ours-adam-reach", "largest-move-over-reach", 1.0).because("an inequality")
     for rate in RATES:
         for level in (0, 9):
             begun, ended = (
@@ -174,19 +161,13 @@ def test_gradients_that_nearly_meet_the_reach() -> None:
     assert moved >= (1 - 1e-9) * reach(200)
 
 
-def test_learning_rates(
-    trained: dict[tuple[str, float], list[AdamRuns]], evidence: Callable[..., Any]
-) -> None:
-    fine = evidence(
-        "emp-learning-rate", "distance-at-0.01-over-that-at-the-start", tolerance=0.5, why="half of the way"
+def test_learning_rates(trained: dict[tuple[str, float], list[AdamRuns]], evidence: Evidence) -> None:
+    fine = evidence("emp-learning-rate", "distance-at-0.01-over-that-at-the-start", 0.5).because(
+        "half of the way"
     )
     rough = evidence(
-        "emp-learning-rate",
-        "distance-at-0.000001-over-that-at-the-start",
-        at_least=2.0,
-        form="printed",
-        why="one would be no nearer than the start",
-    )
+        "emp-learning-rate", "distance-at-0.000001-over-that-at-the-start", at_least=2.0
+    ).because("one would be no nearer than the start")
     for trial in range(2):
         at = {
             rate: anneal(

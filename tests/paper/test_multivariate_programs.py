@@ -5,10 +5,11 @@ from __future__ import annotations
 import cvxpy as cp
 import numpy as np
 import pytest
+from claims_witness import Evidence
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.datasets import load_iris
-from strategies import checked, every_activation
+from strategies import EXACTLY, checked, every_activation
 
 from convexdiff_lib import TwoLayerNetwork, score_matching_loss
 from convexdiff_lib._validation import Activation, FloatArray
@@ -26,7 +27,6 @@ from convexdiff_lib.space.arrangements import enumerate_arrangements, printed_pa
 from convexdiff_lib.space.cones import network_from_blocks
 from convexdiff_lib.space.gated import critical_weight_decay, gated_score_matching
 
-EXACTLY = {"tol_gap_abs": 1e-10, "tol_gap_rel": 1e-10, "tol_feas": 1e-10}
 ACTIVATIONS: tuple[Activation, Activation] = ("relu", "abs")
 
 
@@ -78,28 +78,20 @@ def both_ways(seed: int, activation: Activation) -> tuple[float, float]:
     return there / (1 + abs(loss)), back / (size + made.squared_norm * len(X))
 
 
-def test_networks_and_blocks_have_the_same_losses(evidence):
+def test_networks_and_blocks_have_the_same_losses(evidence: Evidence):
     seen = evidence(
-        "thm-multivariate-relu",
-        "losses-of-networks-and-values-of-the-program-are-the-same-set",
-        tolerance=1e-9,
-        why="rounding: both maps are exact",
-    )
+        "thm-multivariate-relu", "losses-of-networks-and-values-of-the-program-are-the-same-set", 1e-9
+    ).because("rounding: both maps are exact")
     for seed in range(40):
-        for residual in both_ways(seed, "relu"):
-            seen.holds(residual)
+        seen.all_hold(both_ways(seed, "relu"))
 
 
-def test_the_same_with_signs(evidence):
+def test_the_same_with_signs(evidence: Evidence):
     seen = evidence(
-        "rem-multivariate-abs",
-        "losses-of-networks-and-values-of-the-program-are-the-same-set",
-        tolerance=1e-9,
-        why="rounding: both maps are exact",
-    )
+        "rem-multivariate-abs", "losses-of-networks-and-values-of-the-program-are-the-same-set", 1e-9
+    ).because("rounding: both maps are exact")
     for seed in range(40):
-        for residual in both_ways(seed, "abs"):
-            seen.holds(residual)
+        seen.all_hold(both_ways(seed, "abs"))
 
 
 def on_hyperplanes(seed: int) -> tuple[FloatArray, TwoLayerNetwork]:
@@ -115,12 +107,9 @@ def on_hyperplanes(seed: int) -> tuple[FloatArray, TwoLayerNetwork]:
     )
 
 
-def test_program_is_a_lower_bound_without_the_assumption(evidence):
-    seen = evidence(
-        "rem-multivariate-lower-bound",
-        "network-on-flat-cones-minus-its-blocks",
-        tolerance=1e-12,
-        why="small integers: every operation is exact",
+def test_program_is_a_lower_bound_without_the_assumption(evidence: Evidence):
+    seen = evidence("rem-multivariate-lower-bound", "network-on-flat-cones-minus-its-blocks", 1e-12).because(
+        "small integers: every operation is exact"
     )
     for seed in range(30):
         X, net = on_hyperplanes(seed)
@@ -129,19 +118,14 @@ def test_program_is_a_lower_bound_without_the_assumption(evidence):
         seen.holds(abs(program_value(X, patterns, blocks) - score_matching_loss(net, X, 0.0)))
 
 
-def test_printed_solution_is_stationary_only_after_projection(evidence):
+def test_printed_solution_is_stationary_only_after_projection(evidence: Evidence):
     line = evidence(
-        "eq-multivariate-solution",
-        "gradient-at-the-printed-solution-where-finite",
-        tolerance=1e-9,
-        why="rounding of a pseudo-inverse; one dimension, one pattern, or symmetric data with open chambers",
+        "eq-multivariate-solution", "gradient-at-the-printed-solution-where-finite", 1e-9
+    ).because(
+        "rounding of a pseudo-inverse; one dimension, one pattern, or symmetric data with open chambers"
     )
-    plane = evidence(
-        "eq-multivariate-solution",
-        "distance-of-V-from-the-range",
-        at_least=0.1,
-        form="printed",
-        why="the part of V outside the range, relative to V, in two and three dimensions",
+    plane = evidence("eq-multivariate-solution", "distance-of-V-from-the-range", at_least=0.1).because(
+        "the part of V outside the range, relative to V, in two and three dimensions"
     )
     for seed in range(20):
         rng = np.random.default_rng(seed)
@@ -173,19 +157,12 @@ def relative_gradient(X: FloatArray, patterns: FloatArray) -> float:
     return float(np.linalg.norm(X_tilde.T @ (X_tilde @ W) + V_tilde) / np.linalg.norm(V_tilde))
 
 
-def test_one_pattern_gives_n_times_the_inverse(evidence):
-    right = evidence(
-        "disp-one-pattern",
-        "n-times-the-inverse-second-moments",
-        tolerance=1e-9,
-        why="rounding of an inverse",
+def test_one_pattern_gives_n_times_the_inverse(evidence: Evidence):
+    right = evidence("disp-one-pattern", "n-times-the-inverse-second-moments", 1e-9).because(
+        "rounding of an inverse"
     )
-    printed = evidence(
-        "disp-one-pattern",
-        "printed-inverse-without-n",
-        at_least=0.5,
-        form="printed",
-        why="the printed matrix is n times too small",
+    printed = evidence("disp-one-pattern", "printed-inverse-without-n", at_least=0.5).because(
+        "the printed matrix is n times too small"
     )
     tables = [np.random.default_rng(seed).normal(size=(6 + seed, 3)) for seed in range(12)]
     iris = load_iris().data
@@ -199,20 +176,13 @@ def test_one_pattern_gives_n_times_the_inverse(evidence):
         printed.fails(float(np.linalg.norm(solution + inverse) / size))
 
 
-def test_blocks_are_second_moments_but_no_solution(evidence):
-    right = evidence(
-        "rem-piecewise-covariance",
-        "blocks-are-sums-over-shared-points",
-        tolerance=1e-12,
-        why="rounding",
+def test_blocks_are_second_moments_but_no_solution(evidence: Evidence):
+    right = evidence("rem-piecewise-covariance", "blocks-are-sums-over-shared-points", 1e-12).because(
+        "rounding"
     )
     printed = evidence(
-        "rem-piecewise-covariance",
-        "a-lower-value-than-that-of-the-printed-solution",
-        at_least=1.0,
-        form="printed",
-        why="one step along the direction of descent, in units of the printed solution's value",
-    )
+        "rem-piecewise-covariance", "a-lower-value-than-that-of-the-printed-solution", at_least=1.0
+    ).because("one step along the direction of descent, in units of the printed solution's value")
     for seed in range(20):
         X = np.random.default_rng(seed).normal(size=(4 + seed % 3, 2))
         patterns = enumerate_arrangements(X).patterns
@@ -230,14 +200,10 @@ def test_blocks_are_second_moments_but_no_solution(evidence):
 
 
 @every_activation
-def test_losses_fall_without_bound(activation, evidence):
+def test_losses_fall_without_bound(activation, evidence: Evidence):
     seen = evidence(
-        "ours-vacuous-multivariate",
-        "loss-of-two-neurons-against-the-predicted-rate",
-        tolerance=1e-3,
-        form="ours",
-        why="the values at the data add a term of order delta, here 1e-8, in units of the prediction",
-    )
+        "ours-vacuous-multivariate", "loss-of-two-neurons-against-the-predicted-rate", 1e-3
+    ).because("the values at the data add a term of order delta, here 1e-8, in units of the prediction")
     for seed in range(25):
         X = cloud(seed) / (1e8 if seed % 5 == 3 else 1.0)
         jump = jump_of(X) * (1 if activation == "relu" else 2)
@@ -265,13 +231,9 @@ def jump_of(X: FloatArray) -> int:
     return int(np.sum(np.linalg.norm(units - units[0], axis=1) < 1e-12))
 
 
-def test_solver_calls_it_unbounded(evidence):
-    seen = evidence(
-        "ours-vacuous-multivariate",
-        "rank-of-a-difference-of-two-constraints",
-        tolerance=1e-9,
-        form="ours",
-        why="second singular value of a matrix of rank one, where a multiple of I is asked for",
+def test_solver_calls_it_unbounded(evidence: Evidence):
+    seen = evidence("ours-vacuous-multivariate", "rank-of-a-difference-of-two-constraints", 1e-9).because(
+        "second singular value of a matrix of rank one, where a multiple of I is asked for"
     )
     for seed in range(12):
         X = np.random.default_rng(seed).normal(size=(4, 2 + seed % 2))
@@ -291,14 +253,10 @@ def test_solver_calls_it_unbounded(evidence):
         seen.holds(float(np.linalg.svd(change, compute_uv=False)[1]))
 
 
-def test_gated_program_is_the_literal_program_with_nuclear_norms(evidence):
+def test_gated_program_is_the_literal_program_with_nuclear_norms(evidence: Evidence):
     seen = evidence(
-        "ours-multivariate-repair",
-        "literal-program-equals-certified-gated-optimum",
-        tolerance=1e-6,
-        form="ours",
-        why="tolerance of the general-purpose solver",
-    )
+        "ours-multivariate-repair", "literal-program-equals-certified-gated-optimum", 1e-6
+    ).because("tolerance of the general-purpose solver")
     for seed in range(12):
         activation = ACTIVATIONS[seed % 2]
         X = np.random.default_rng(seed).normal(size=(3 + seed % 3, 2 + seed % 2))

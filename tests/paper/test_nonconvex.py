@@ -12,6 +12,7 @@ from convexdiff_lib._validation import Activation
 from convexdiff_lib.paper.nonconvex import (
     AdamRuns,
     _losses,
+    _Parameters,
     train_denoising,
     train_multivariate,
     train_score_matching,
@@ -34,6 +35,16 @@ def runs(
         **settings,  # type: ignore[arg-type]
     )
     return x, beta, trained
+
+
+def column(entries: list[float]) -> torch.Tensor:
+    return torch.tensor(entries, dtype=torch.float64)[:, None]
+
+
+def one_trial(*univariate: torch.Tensor) -> _Parameters:
+    """A network on the line, given as (w, b, alpha, b0, v)."""
+    w, b, alpha, b0, v = (part.reshape(-1) for part in univariate)
+    return _Parameters(w[None, :, None], alpha[None, :, None], b[None], b0[None], v[None, :, None])
 
 
 @every_network
@@ -105,27 +116,27 @@ def test_gradients_are_those_of_the_loss(activation: Activation, skip: bool, den
     """Autograd against central differences, away from kinks, where the loss is smooth."""
     generator = torch.Generator().manual_seed(0)
     m, beta, h = 5, 1.7, 1e-6
-    x = torch.tensor([-1.3, -0.2, 0.4, 0.9, 2.0], dtype=torch.float64)
-    labels = torch.tensor([1.0, -2.0, 0.3, 0.0, 4.0], dtype=torch.float64) if denoising else None
-    parameters = [torch.randn((1, k), generator=generator, dtype=torch.float64) for k in (m, m, m, 1, 1)]
-    w, b = parameters[:2]
-    assert float((x[:, None] * w + b).abs().min()) >= 100 * h
+    x = column([-1.3, -0.2, 0.4, 0.9, 2.0])
+    labels = column([1.0, -2.0, 0.3, 0.0, 4.0]) if denoising else None
+    w, b, alpha, c, v = (torch.randn(k, generator=generator, dtype=torch.float64) for k in (m, m, m, 1, 1))
+    parameters = one_trial(w, b, alpha, c, v)
+    assert float((x * w + b).abs().min()) >= 100 * h
     moving = parameters if skip else parameters[:4]
     for p in moving:
         p.requires_grad_()
-    _losses(parameters, x, beta, activation, labels).sum().backward()
+    _losses(parameters, x, labels, beta, activation).sum().backward()
     for p in moving:
         assert p.grad is not None
-        for i in range(p.shape[1]):
+        flat = p.detach().view(-1)  # the parameter's own memory
+        for i in range(len(flat)):
             values = []
             for step in (h, -h):
-                with torch.no_grad():
-                    p[0, i] += step
-                    values.append(float(_losses(parameters, x, beta, activation, labels)))
-                    p[0, i] -= step
+                flat[i] += step
+                values.append(float(_losses(parameters, x, labels, beta, activation).detach()))
+                flat[i] -= step
             numeric = (values[0] - values[1]) / (2 * h)
             # The loss is a quartic: h^2 times its third derivative, and a cancellation of 1e-16 / h.
-            assert abs(float(p.grad[0, i]) - numeric) <= 1e-7
+            assert abs(float(p.grad.view(-1)[i]) - numeric) <= 1e-7
 
 
 @every_network
@@ -135,13 +146,12 @@ def test_losses_in_torch_are_the_losses(activation: Activation, skip: bool) -> N
 
     data = [-1.0, 0.5, 0.5, 3.0]
     w, b, alpha, b0, v = [2.0, -2.0, 1.0], [-1.0, 1.0, 0.3], [0.7, -1.0, 2.0], 0.25, -0.5 if skip else 0.0
-    parameters = [torch.tensor([p], dtype=torch.float64) for p in (w, b, alpha, [b0], [v])]
-    loss = _losses(parameters, torch.tensor(data, dtype=torch.float64), 1.3, activation)
+    parameters = one_trial(*map(column, (w, b, alpha, [b0], [v])))
+    loss = _losses(parameters, column(data), None, 1.3, activation)
     net = TwoLayerNetwork.univariate(w, b, alpha, b0, v, activation=activation)
     assert abs(float(loss) - score_matching_loss(net, data, 1.3)) <= 1e-12
     targets = [0.5, -1.0, 2.0, 7.0]
-    as_tensor = [torch.tensor(part, dtype=torch.float64) for part in (data, targets)]
-    denoising = _losses(parameters, as_tensor[0], 1.3, activation, as_tensor[1])
+    denoising = _losses(parameters, column(data), column(targets), 1.3, activation)
     assert abs(float(denoising) - denoising_loss(net, data, targets, 1.3)) <= 1e-12
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
+from claims_witness import Evidence
 
 from convexdiff_lib import score_matching
 from convexdiff_lib.book import stored_results
@@ -38,17 +36,14 @@ def component(e: Experiment, sign: int) -> tuple[float, float, float]:
     return share, mean, float(np.sqrt(mass @ (x - mean) ** 2 / share))
 
 
-def test_training(done: dict[str, Experiment], evidence: Callable[..., Any]) -> None:
-    first = evidence("exp-gaussian-loss", "runs-below-the-optimum", tolerance=0.0, why="the falsifier")
-    every = evidence("emp-global-optimum", "runs-below-the-optimum", tolerance=0.0, why="the falsifier")
-    short = evidence(
-        "emp-abs-local-optima",
-        "share-saved-by-the-median-run",
-        tolerance=0.5,
-        why="far from one, of ten runs",
+def test_training(done: dict[str, Experiment], evidence: Evidence) -> None:
+    first = evidence("exp-gaussian-loss", "runs-below-the-optimum", 0.0).because("the falsifier")
+    every = evidence("emp-global-optimum", "runs-below-the-optimum", 0.0).because("the falsifier")
+    short = evidence("emp-abs-local-optima", "share-saved-by-the-median-run", 0.5).because(
+        "far from one, of ten runs"
     )
-    close = evidence(
-        "emp-abs-local-optima", "median-excess-with-skip", tolerance=1e-3, why="close to zero, of ten runs"
+    close = evidence("emp-abs-local-optima", "median-excess-with-skip", 1e-3).because(
+        "close to zero, of ten runs"
     )
     for e in done.values():
         assert e.fit.certificate.holds is True
@@ -74,30 +69,21 @@ def gap_closed(e: Experiment) -> float:
     return float((1 - (runs.losses - e.fit.value) / early).min())
 
 
-def test_slow_or_stuck(done: dict[str, Experiment], evidence: Callable[..., Any]) -> None:
-    local = evidence(
-        "emp-abs-local-optima",
-        "share-of-the-gap-closed-by-more-epochs",
-        at_least=0.99,
-        form="printed",
-        why="a local optimum would not be left",
+def test_slow_or_stuck(done: dict[str, Experiment], evidence: Evidence) -> None:
+    local = evidence("emp-abs-local-optima", "share-of-the-gap-closed-by-more-epochs", at_least=0.99).because(
+        "a local optimum would not be left"
     )
-    mixture = evidence(
-        "emp-abs-local-optima",
-        "share-of-the-gap-of-the-mixture-closed",
-        tolerance=0.5,
-        why="most of the gap stays",
+    mixture = evidence("emp-abs-local-optima", "share-of-the-gap-of-the-mixture-closed", 0.5).because(
+        "most of the gap stays"
     )
     local.fails(gap_closed(done["Gaussian, absolute value"]))
     mixture.holds(max(0.0, gap_closed(done["mixture, ReLU"])))
 
 
-def test_scores(done: dict[str, Experiment], evidence: Callable[..., Any]) -> None:
-    relu = evidence(
-        "exp-gaussian-score", "fit-minus-closed-form", tolerance=1e-8, why="what a certificate leaves"
-    )
-    absolute = evidence(
-        "exp-gaussian-abs", "fit-minus-closed-form", tolerance=1e-8, why="what a certificate leaves"
+def test_scores(done: dict[str, Experiment], evidence: Evidence) -> None:
+    relu = evidence("exp-gaussian-score", "fit-minus-closed-form", 1e-8).because("what a certificate leaves")
+    absolute = evidence("exp-gaussian-abs", "fit-minus-closed-form", 1e-8).because(
+        "what a certificate leaves"
     )
     for name, seen in (("Gaussian, ReLU", relu), ("Gaussian, absolute value", absolute)):
         e = done[name]
@@ -105,11 +91,11 @@ def test_scores(done: dict[str, Experiment], evidence: Callable[..., Any]) -> No
         seen.holds(float(np.abs(e.fit(LOOK) - closed(LOOK)).max() / np.abs(closed(LOOK)).max()))
     lines = {
         "Gaussian, ReLU, skip": evidence(
-            "exp-gaussian-relu-skip", "slope-times-variance-plus-one", tolerance=1e-9, why="rounding"
-        ),
+            "exp-gaussian-relu-skip", "slope-times-variance-plus-one", 1e-9
+        ).because("rounding"),
         "Gaussian, absolute value, skip": evidence(
-            "exp-gaussian-abs-skip", "slope-times-variance-plus-one", tolerance=1e-9, why="rounding"
-        ),
+            "exp-gaussian-abs-skip", "slope-times-variance-plus-one", 1e-9
+        ).because("rounding"),
     }
     for name, seen in lines.items():
         e = done[name]
@@ -117,16 +103,12 @@ def test_scores(done: dict[str, Experiment], evidence: Callable[..., Any]) -> No
         seen.holds(float(np.abs(e.fit.score.slopes * e.x.var() + 1).max()))
 
 
-def test_uniform(done: dict[str, Experiment], evidence: Callable[..., Any]) -> None:
-    right = evidence(
-        "exp-uniform-relu", "slope-over-shrunk-gaussian", tolerance=1e-8, why="what a certificate leaves"
+def test_uniform(done: dict[str, Experiment], evidence: Evidence) -> None:
+    right = evidence("exp-uniform-relu", "slope-over-shrunk-gaussian", 1e-8).because(
+        "what a certificate leaves"
     )
-    wrong = evidence(
-        "exp-uniform-relu",
-        "gaussian-over-slope",
-        at_least=499.0,
-        form="printed",
-        why="n / (n - beta), which is 500 here, up to rounding",
+    wrong = evidence("exp-uniform-relu", "gaussian-over-slope", at_least=499.0).because(
+        "n / (n - beta), which is 500 here, up to rounding"
     )
     e = done["uniform, ReLU"]
     n, v = len(e.x), float(e.x.var())
@@ -136,22 +118,18 @@ def test_uniform(done: dict[str, Experiment], evidence: Callable[..., Any]) -> N
     assert below(e) <= 0
 
 
-def test_samples(done: dict[str, Experiment], evidence: Callable[..., Any]) -> None:
-    wide = evidence(
-        "exp-gaussian-samples",
-        "width-of-the-exact-law",
-        at_least=15.0,
-        form="printed",
-        why="one would be right",
+def test_samples(done: dict[str, Experiment], evidence: Evidence) -> None:
+    wide = evidence("exp-gaussian-samples", "width-of-the-exact-law", at_least=15.0).because(
+        "one would be right"
     )
-    wider = evidence(
-        "exp-gaussian-abs", "width-of-the-exact-law", at_least=15.0, form="printed", why="one would be right"
+    wider = evidence("exp-gaussian-abs", "width-of-the-exact-law", at_least=15.0).because(
+        "one would be right"
     )
-    centres = evidence(
-        "exp-mixture", "centre-of-a-component", tolerance=0.3, why="sampling error of 500 points, shrinkage"
+    centres = evidence("exp-mixture", "centre-of-a-component", 0.3).because(
+        "sampling error of 500 points, shrinkage"
     )
-    widths = evidence(
-        "exp-mixture", "width-of-a-component", tolerance=0.3, why="the step of 1/2 alone makes it 0.15"
+    widths = evidence("exp-mixture", "width-of-a-component", 0.3).because(
+        "the step of 1/2 alone makes it 0.15"
     )
     for e in done.values():
         # Dvoretzky, Kiefer and Wolfowitz: 0.0104 but for one run in a billion; the rest is the grid.
@@ -170,16 +148,16 @@ def test_samples(done: dict[str, Experiment], evidence: Callable[..., Any]) -> N
     assert flat.fit.sample(10_000, np.random.default_rng(0)).std() >= 5 * flat.law.std
 
 
-def test_large_weight_decay_sees_no_mixture(evidence: Callable[..., Any]) -> None:
-    seen = evidence("emp-large-decay-no-mixture", "kinks-inside-the-data", tolerance=0.0, why="a count")
+def test_large_weight_decay_sees_no_mixture(evidence: Evidence) -> None:
+    seen = evidence("emp-large-decay-no-mixture", "kinks-inside-the-data", 0.0).because("a count")
     for seed in range(5):
         x = paper_mixture().sample(400, np.random.default_rng(seed))
         knots = score_matching(x, largest_b(x, "relu", False) - 1).knots
         seen.holds(int(((knots > x.min()) & (knots < x.max())).sum()))
 
 
-def test_true_scores(evidence: Callable[..., Any]) -> None:
-    seen = evidence("fig-separated-scores", "score-minus-slope", tolerance=1e-4, why="a difference quotient")
+def test_true_scores(evidence: Evidence) -> None:
+    seen = evidence("fig-separated-scores", "score-minus-slope", 1e-4).because("a difference quotient")
     law, step = paper_mixture(), 1e-5
     for point in np.linspace(-13.0, 13.0, 27):
         slope = (law.log_density([point + step]) - law.log_density([point - step])) / (2 * step)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from claims_witness import Evidence
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import checked
@@ -118,16 +118,10 @@ def test_likeness() -> None:
 # --- The experiment --------------------------------------------------------------------------------------
 
 
-def test_stored_networks_are_optimal(
-    pairs: list[tuple[FloatArray, FloatArray]], evidence: Callable[..., Any]
-) -> None:
+def test_stored_networks_are_optimal(pairs: list[tuple[FloatArray, FloatArray]], evidence: Evidence) -> None:
     """Certified anew from the data alone: no network is better."""
-    best = evidence(
-        "ours-free-bias-exact",
-        "relative-gap-to-all-networks",
-        tolerance=1e-8,
-        form="ours",
-        why="the tolerance of a certificate",
+    best = evidence("ours-free-bias-exact", "relative-gap-to-all-networks", 1e-8).because(
+        "the tolerance of a certificate"
     )
     for (X, targets), network, Q, record in zip(pairs, NETWORKS, DUALS, STORED["networks"], strict=True):
         found = certify_wedge(X, targets, network, Q, PAPER.lam, bias=True, penalise_bias=False)
@@ -138,14 +132,10 @@ def test_stored_networks_are_optimal(
         assert rejected.relative_gap >= 1e-5
 
 
-def test_the_best_of_all_networks(evidence: Callable[..., Any]) -> None:
+def test_the_best_of_all_networks(evidence: Evidence) -> None:
     """Found live for fewer points; no neuron of a fine net of directions and biases responds too much."""
-    below = evidence(
-        "ours-free-bias-exact",
-        "response-over-weight-decay",
-        tolerance=1 + 1e-7,
-        form="ours",
-        why="where the rounds stop",
+    below = evidence("ours-free-bias-exact", "response-over-weight-decay", 1 + 1e-7).because(
+        "where the rounds stop"
     )
     setting = replace(PAPER, n=40)
     X, targets = setting.pairs(np.random.default_rng(0))[0]
@@ -158,27 +148,15 @@ def test_the_best_of_all_networks(evidence: Callable[..., Any]) -> None:
         below.holds(responses(np.maximum(X @ u.T + bias, 0.0), best.Q, 2).max() / setting.lam)
 
 
-def test_samples(without: list[WedgeScore], evidence: Callable[..., Any]) -> None:
-    printed = evidence(
-        "exp-spiral",
-        "distance-without-biases-over-start",
-        at_least=0.8,
-        form="printed",
-        why="at one, nothing was gained",
+def test_samples(without: list[WedgeScore], evidence: Evidence) -> None:
+    printed = evidence("exp-spiral", "distance-without-biases-over-start", at_least=0.8).because(
+        "at one, nothing was gained"
     )
-    with_biases = evidence(
-        "exp-spiral",
-        "distance-with-biases-over-start",
-        tolerance=0.1,
-        form="corrected",
-        why="a tenth of the way is left",
+    with_biases = evidence("exp-spiral", "distance-with-biases-over-start", 0.1).because(
+        "a tenth of the way is left"
     )
-    covered = evidence(
-        "ours-spiral-bias", "share-of-arcs-missed", tolerance=0.05, form="ours", why="one arc of twenty"
-    )
-    apart = evidence(
-        "ours-spiral-bias", "share-of-samples-apart", tolerance=0.4, form="ours", why="most come near"
-    )
+    covered = evidence("ours-spiral-bias", "share-of-arcs-missed", 0.05).because("one arc of twenty")
+    apart = evidence("ours-spiral-bias", "share-of-samples-apart", 0.4).because("most come near")
     for denoisers, report in ((without, printed), (NETWORKS, with_biases)):
         film = anneal_in_the_plane(denoisers, PAPER, np.random.default_rng(1), 2000)
         begin, end = (likeness(x, PAPER.spiral) for x in (film[0], film[-1]))

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from claims_witness import Evidence
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import ndtr, ndtri
@@ -38,13 +39,9 @@ def log_normal(mean: float, variance: float) -> Callable[[FloatArray], FloatArra
     return lambda x: -((x - mean) ** 2) / (2 * variance) - np.log(2 * np.pi * variance) / 2
 
 
-def test_a_linear_score_keeps_a_gaussian_gaussian(evidence):
-    seen = evidence(
-        "ours-exact-law",
-        "linear-score-obeys-its-recursion",
-        tolerance=1e-10,
-        form="ours",
-        why="rounding: worst error of mean, standard deviation and divergence over 40 steps",
+def test_a_linear_score_keeps_a_gaussian_gaussian(evidence: Evidence):
+    seen = evidence("ours-exact-law", "linear-score-obeys-its-recursion", 1e-10).because(
+        "rounding: worst error of mean, standard deviation and divergence over 40 steps"
     )
     # The map folds where eta a > 1; at eta a = 2.2 the law runs away and the grid is wide enough.
     for eta, a, steps in ((0.02, 1.0, 40), (0.5, 1.0, 40), (0.1, 5.0, 40), (1.0, 1.5, 40), (1.0, 2.2, 6)):
@@ -63,13 +60,9 @@ def test_a_linear_score_keeps_a_gaussian_gaussian(evidence):
             seen.holds(worst)
 
 
-def test_the_stationary_variance_of_a_linear_score(evidence):
-    seen = evidence(
-        "ours-exact-law",
-        "stationary-variance-in-closed-form",
-        tolerance=1e-10,
-        form="ours",
-        why="rounding, after enough steps for (1 - eta a)^T to vanish",
+def test_the_stationary_variance_of_a_linear_score(evidence: Evidence):
+    seen = evidence("ours-exact-law", "stationary-variance-in-closed-form", 1e-10).because(
+        "rounding, after enough steps for (1 - eta a)^T to vanish"
     )
     for eta, a in ((0.1, 1.0), (0.5, 1.0), (1.0, 1.0), (1.6, 1.0), (0.1, 4.0)):
         law = GridLaw.uniform(-3.0, 5.0, nodes=np.linspace(-30, 30, 1201))
@@ -102,13 +95,9 @@ def one_step_cdf(
     return total
 
 
-def test_one_step_from_a_uniform_law_in_closed_form(evidence):
-    seen = evidence(
-        "ours-exact-law",
-        "one-step-in-closed-form",
-        tolerance=1e-4,
-        form="ours",
-        why="distribution functions; the grid's error is of second order in a spacing of 1/80",
+def test_one_step_from_a_uniform_law_in_closed_form(evidence: Evidence):
+    seen = evidence("ours-exact-law", "one-step-in-closed-form", 1e-4).because(
+        "distribution functions; the grid's error is of second order in a spacing of 1/80"
     )
     nodes = np.linspace(-60, 60, 9601)
     edges = (nodes[1:] + nodes[:-1]) / 2
@@ -149,20 +138,12 @@ def error_of_two_steps(score: PiecewiseLinearScore, eta: float, cells: int) -> f
     return float(np.max(np.abs(here - exact)) / np.max(exact))
 
 
-def test_halving_the_cell_divides_the_error_by_four(evidence):
-    small = evidence(
-        "ours-exact-law",
-        "kinked-score-against-quadrature",
-        tolerance=5e-4,
-        form="ours",
-        why="density after two steps, relative; the grid's error of second order at a spacing of 1/20",
+def test_halving_the_cell_divides_the_error_by_four(evidence: Evidence):
+    small = evidence("ours-exact-law", "kinked-score-against-quadrature", 5e-4).because(
+        "density after two steps, relative; the grid's error of second order at a spacing of 1/20"
     )
-    order = evidence(
-        "ours-exact-law",
-        "grid-is-of-second-order",
-        tolerance=0.1,
-        form="ours",
-        why="|order - 2| when the cell is halved and the kinks keep their place relative to the nodes",
+    order = evidence("ours-exact-law", "grid-is-of-second-order", 0.1).because(
+        "|order - 2| when the cell is halved and the kinks keep their place relative to the nodes"
     )
     for score in (KINKED, TWO_MODES):
         for eta in (0.1, 0.5, 1.5):
@@ -201,13 +182,9 @@ def test_a_smooth_map_has_no_grid_error_at_all():
     assert abs(laws[0].std - laws[1].std) <= 1e-9
 
 
-def test_simulation_agrees(evidence):
-    seen = evidence(
-        "ours-exact-law",
-        "simulation-within-its-standard-error",
-        tolerance=6.0,
-        form="ours",
-        why="largest of three z-scores: mean, second moment, and Kolmogorov-Smirnov at sqrt(n)",
+def test_simulation_agrees(evidence: Evidence):
+    seen = evidence("ours-exact-law", "simulation-within-its-standard-error", 6.0).because(
+        "largest of three z-scores: mean, second moment, and Kolmogorov-Smirnov at sqrt(n)"
     )
     n = 100_000
     for seed, (score, eta, steps) in enumerate(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 import numpy as np
+from claims_witness import Evidence
 from scipy.optimize import minimize_scalar
 
 from convexdiff_lib import TwoLayerNetwork, score_matching
@@ -102,18 +103,12 @@ def kl_after_the_steps_of_the_theorem(fit: LargeWeightDecay, start: Law, eps: fl
     return float(np.sqrt(average.kl_to(fit.log_density))) / eps
 
 
-def test_the_bound_holds_for_relu(evidence):
-    bound = evidence(
-        "thm-langevin-relu",
-        "bound-holds-for-the-averaged-law",
-        tolerance=1e-9,
-        why="how far the divergence exceeds the bound, over every T up to 40 and every single step; rounding",
+def test_the_bound_holds_for_relu(evidence: Evidence):
+    bound = evidence("thm-langevin-relu", "bound-holds-for-the-averaged-law", 1e-9).because(
+        "how far the divergence exceeds the bound, over every T up to 40 and every single step; rounding"
     )
-    reached = evidence(
-        "thm-langevin-relu",
-        "epsilon-reached-in-the-stated-steps",
-        tolerance=1.0,
-        why="sqrt KL over epsilon after T = 2 rho W2^2 / epsilon^4 steps, which the theorem puts below one",
+    reached = evidence("thm-langevin-relu", "epsilon-reached-in-the-stated-steps", 1.0).because(
+        "sqrt KL over epsilon after T = 2 rho W2^2 / epsilon^4 steps, which the theorem puts below one"
     )
     for fit in closed_forms():
         for start in starts(fit):
@@ -122,18 +117,12 @@ def test_the_bound_holds_for_relu(evidence):
                 reached.holds(kl_after_the_steps_of_the_theorem(fit, start, eps))
 
 
-def test_the_bound_holds_for_abs(evidence):
-    bound = evidence(
-        "thm-langevin-abs",
-        "bound-holds-for-the-averaged-law",
-        tolerance=1e-9,
-        why="how far the divergence exceeds the bound, over every T up to 40 and every single step; rounding",
+def test_the_bound_holds_for_abs(evidence: Evidence):
+    bound = evidence("thm-langevin-abs", "bound-holds-for-the-averaged-law", 1e-9).because(
+        "how far the divergence exceeds the bound, over every T up to 40 and every single step; rounding"
     )
-    reached = evidence(
-        "thm-langevin-abs",
-        "epsilon-reached-in-the-stated-steps",
-        tolerance=1.0,
-        why="sqrt KL over epsilon after T = 2 rho W2^2 / epsilon^4 steps, which the theorem puts below one",
+    reached = evidence("thm-langevin-abs", "epsilon-reached-in-the-stated-steps", 1.0).because(
+        "sqrt KL over epsilon after T = 2 rho W2^2 / epsilon^4 steps, which the theorem puts below one"
     )
     for fit in closed_forms("abs"):
         for start in starts(fit):
@@ -157,13 +146,10 @@ def steps_needed(fit: LargeWeightDecay, start: Law, eps: float) -> tuple[int, fl
     raise AssertionError("not within epsilon after the steps of the theorem")
 
 
-def test_the_rate_is_attained_from_far_away(evidence):
+def test_the_rate_is_attained_from_far_away(evidence: Evidence):
     """From ten units away the steps needed grow as eps^-4: the rate is no artefact of the proof."""
-    seen = evidence(
-        "thm-langevin-relu",
-        "steps-needed-over-steps-stated",
-        tolerance=0.25,
-        why="steps needed over 2 rho W2^2 / epsilon^4; at least 0.1 is asserted too, so the order is right",
+    seen = evidence("thm-langevin-relu", "steps-needed-over-steps-stated", 0.25).because(
+        "steps needed over 2 rho W2^2 / epsilon^4; at least 0.1 is asserted too, so the order is right"
     )
     for beta in (10.0, 20.0, 35.0):
         fit = large_weight_decay(np.random.default_rng(8).normal(size=40), beta)
@@ -207,15 +193,11 @@ def least_divergence(variance: float, largest_density: float) -> float:
     return float(-0.5 * np.log(2 * np.pi * np.e * variance) - np.log(largest_density))
 
 
-def test_the_average_iterate_is_not_within_epsilon(evidence):
+def test_the_average_iterate_is_not_within_epsilon(evidence: Evidence):
     """The optimal ReLU scores themselves: no simulation, a lower bound of the divergence."""
-    printed = evidence(
-        "thm-langevin-relu",
-        "printed-average-iterate-misses-epsilon",
-        at_least=1.0,
-        form="printed",
-        why="a lower bound of KL(average iterate) over epsilon^2, from the largest entropy at a variance, "
-        "after the stated number of steps",
+    printed = evidence("thm-langevin-relu", "printed-average-iterate-misses-epsilon", at_least=1.0).because(
+        "a lower bound of KL(average iterate) over epsilon^2, from the largest entropy at a variance, "
+        "after the stated number of steps"
     )
     for x in samples():
         beta = 0.6 * large_weight_decay_threshold(x) + 0.4 * len(x)
@@ -234,21 +216,13 @@ def test_the_average_iterate_is_not_within_epsilon(evidence):
                 printed.fails(least_divergence(variance, mode) / eps**2)
 
 
-def test_the_average_iterate_of_a_line_exactly(evidence):
+def test_the_average_iterate_of_a_line_exactly(evidence: Evidence):
     """The score s(x) = -x: the average iterate is normal, so its divergence from N(0, 1) is exact."""
     printed = evidence(
-        "ours-averaged-law",
-        "exact-divergence-of-the-average-iterate-over-epsilon-squared",
-        at_least=1.0,
-        form="printed",
-        why="KL(average iterate) over epsilon^2 in closed form after the stated number of steps",
-    )
-    bound = evidence(
-        "ours-averaged-law",
-        "lower-bound-stays-below-the-exact-divergence",
-        tolerance=1e-9,
-        form="ours",
-        why="how far the lower bound from variance and entropy exceeds the exact divergence; rounding",
+        "ours-averaged-law", "exact-divergence-of-the-average-iterate-over-epsilon-squared", at_least=1.0
+    ).because("KL(average iterate) over epsilon^2 in closed form after the stated number of steps")
+    bound = evidence("ours-averaged-law", "lower-bound-stays-below-the-exact-divergence", 1e-9).because(
+        "how far the lower bound from variance and entropy exceeds the exact divergence; rounding"
     )
     for mean, std in ((5.0, 1.0), (10.0, 1.0), (10.0, 0.0), (0.0, 6.0)):
         squared_distance = mean**2 + (std - 1) ** 2
@@ -279,21 +253,13 @@ def test_the_bound_of_the_variance_by_simulation():
     assert simulated >= steep * (1 - error)
 
 
-def test_the_average_iterate_drifts_away(evidence):
+def test_the_average_iterate_drifts_away(evidence: Evidence):
     """Even from the target itself: its variance is of order 1/T, so its divergence grows like log(T)/2."""
-    growth = evidence(
-        "ours-averaged-law",
-        "divergence-of-the-average-iterate-grows",
-        tolerance=0.05,
-        form="ours",
-        why="|growth of the divergence per factor 4 in T - log(2)|, which vanishes as T grows",
+    growth = evidence("ours-averaged-law", "divergence-of-the-average-iterate-grows", 0.05).because(
+        "|growth of the divergence per factor 4 in T - log(2)|, which vanishes as T grows"
     )
-    law_side = evidence(
-        "ours-averaged-law",
-        "averaged-law-meets-the-bound",
-        tolerance=0.25,
-        form="ours",
-        why="divergence of the averaged law after the stated steps for epsilon = 1/2",
+    law_side = evidence("ours-averaged-law", "averaged-law-meets-the-bound", 0.25).because(
+        "divergence of the averaged law after the stated steps for epsilon = 1/2"
     )
     for x in samples():
         mu, a = float(x.mean()), 1 / float(x.var())
@@ -358,20 +324,14 @@ def rank_distance(x: FloatArray, law: GridLaw) -> float:
     return float(np.max(np.abs(ranks - np.cumsum(law.mass))))
 
 
-def test_an_iterate_picked_at_random_follows_the_target(evidence):
+def test_an_iterate_picked_at_random_follows_the_target(evidence: Evidence):
     """Algorithm 1 by the solver, then Algorithm 2 by simulation, against the law of Theorem 2."""
-    seen = evidence(
-        "rem-sampled-law",
-        "random-iterates-follow-the-closed-form",
-        tolerance=1.0,
-        why="Kolmogorov-Smirnov distance over epsilon/sqrt(2) (Pinsker) plus six over sqrt(number of chains)",
+    seen = evidence("rem-sampled-law", "random-iterates-follow-the-closed-form", 1.0).because(
+        "Kolmogorov-Smirnov distance over epsilon/sqrt(2) (Pinsker) plus six over sqrt(number of chains)"
     )
-    exact = evidence(
-        "rem-sampled-law",
-        "random-iterates-follow-the-averaged-law",
-        tolerance=3.0,
-        why="Kolmogorov-Smirnov distance to the exact averaged law of ten steps, times the root of the "
-        "number of chains; larger with probability 2 exp(-18) (Dvoretzky, Kiefer, Wolfowitz)",
+    exact = evidence("rem-sampled-law", "random-iterates-follow-the-averaged-law", 3.0).because(
+        "Kolmogorov-Smirnov distance to the exact averaged law of ten steps, times the root of the "
+        "number of chains; larger with probability 2 exp(-18) (Dvoretzky, Kiefer, Wolfowitz)"
     )
     n, eps = 10_000, 0.5
     for seed, x in enumerate(samples()):
@@ -393,12 +353,9 @@ def test_an_iterate_picked_at_random_follows_the_target(evidence):
         assert np.sqrt(n) * np.max(np.abs(np.cumsum(early.mass - target.mass))) >= 6
 
 
-def test_the_algorithm_is_its_exact_law(evidence):
-    seen = evidence(
-        "alg-langevin",
-        "simulation-within-its-standard-error",
-        tolerance=6.0,
-        why="largest of two z-scores: mean, and Kolmogorov-Smirnov at sqrt(n)",
+def test_the_algorithm_is_its_exact_law(evidence: Evidence):
+    seen = evidence("alg-langevin", "simulation-within-its-standard-error", 6.0).because(
+        "largest of two z-scores: mean, and Kolmogorov-Smirnov at sqrt(n)"
     )
     n = 50_000
     for seed, fit in enumerate(list(closed_forms())[::6]):
@@ -412,19 +369,15 @@ def test_the_algorithm_is_its_exact_law(evidence):
         seen.holds(float(np.sqrt(n) * max(z)))
 
 
-def test_long_runs_of_small_steps_reach_the_target(evidence):
+def test_long_runs_of_small_steps_reach_the_target(evidence: Evidence):
     order = evidence(
-        "eq-langevin-step",
-        "long-run-divergence-falls-with-the-square-of-the-step",
-        tolerance=0.2,
-        why="|log2 of the ratio of the long-run divergence at epsilon and epsilon/2 - 2|; the next term of "
-        "the divergence is smaller by about the step, and the largest is epsilon rho = 0.2",
+        "eq-langevin-step", "long-run-divergence-falls-with-the-square-of-the-step", 0.2
+    ).because(
+        "|log2 of the ratio of the long-run divergence at epsilon and epsilon/2 - 2|; the next term of "
+        "the divergence is smaller by about the step, and the largest is epsilon rho = 0.2"
     )
-    small = evidence(
-        "eq-langevin-step",
-        "long-run-divergence-at-a-small-step",
-        tolerance=1e-3,
-        why="divergence at epsilon rho = 0.1 from the density of the score, after 40/(epsilon rho) steps",
+    small = evidence("eq-langevin-step", "long-run-divergence-at-a-small-step", 1e-3).because(
+        "divergence at epsilon rho = 0.1 from the density of the score, after 40/(epsilon rho) steps"
     )
     for fit in list(closed_forms())[1::4] + list(closed_forms("abs")):
         L = smoothness(fit)
@@ -440,21 +393,13 @@ def test_long_runs_of_small_steps_reach_the_target(evidence):
             order.holds(abs(np.log2(coarse / fine) - 2))
 
 
-def test_the_two_conventions_are_one_step_at_epsilon_two_eta(evidence):
-    same = evidence(
-        "ours-step-conventions",
-        "same-path-at-epsilon-two-eta",
-        tolerance=1e-12,
-        form="ours",
-        why="rounding; twenty steps as the introduction writes them against the library, from one noise",
+def test_the_two_conventions_are_one_step_at_epsilon_two_eta(evidence: Evidence):
+    same = evidence("ours-step-conventions", "same-path-at-epsilon-two-eta", 1e-12).because(
+        "rounding; twenty steps as the introduction writes them against the library, from one noise"
     )
-    differ = evidence(
-        "ours-step-conventions",
-        "step-one-read-both-ways",
-        at_least=0.05,
-        form="printed",
-        why="relative difference of the standard deviation after 500 steps from U(-10, 10) with step one, "
-        "at weight decay n - 1 and n = 500",
+    differ = evidence("ours-step-conventions", "step-one-read-both-ways", at_least=0.05).because(
+        "relative difference of the standard deviation after 500 steps from U(-10, 10) with step one, "
+        "at weight decay n - 1 and n = 500"
     )
     for seed, fit in enumerate(list(closed_forms())[::5]):
         eta = 0.3 / smoothness(fit)
@@ -523,12 +468,9 @@ def display_residual(x: FloatArray, beta: float, t: float, pieces: tuple[FloatAr
     return float(max(np.max(np.abs(jumps)), np.max(slopes), np.ptp(offset))) / size
 
 
-def test_the_printed_density_is_the_integral_of_the_score(evidence):
-    seen = evidence(
-        "disp-target-density",
-        "printed-exponents-integrate-the-score",
-        tolerance=1e-10,
-        why="rounding: jumps at both ends, derivative against the score, difference to the log-density",
+def test_the_printed_density_is_the_integral_of_the_score(evidence: Evidence):
+    seen = evidence("disp-target-density", "printed-exponents-integrate-the-score", 1e-10).because(
+        "rounding: jumps at both ends, derivative against the score, difference to the log-density"
     )
     for x in samples():
         low = large_weight_decay_threshold(x)
@@ -554,20 +496,13 @@ def test_a_changed_term_of_the_display_would_be_noticed():
             assert display_residual(x, beta, t, tuple(changed)) >= 1e-6
 
 
-def test_the_printed_gradient_forgets_the_data(evidence):
+def test_the_printed_gradient_forgets_the_data(evidence: Evidence):
     """The network s(x) = V x (no neuron): the slope in x is V, the one in the parameter V is x."""
-    right = evidence(
-        "alg-score-matching",
-        "gradient-in-x-finds-the-score",
-        tolerance=1e-6,
-        why="a minimiser found by bisection of a smooth function has about half the digits",
+    right = evidence("alg-score-matching", "gradient-in-x-finds-the-score", 1e-6).because(
+        "a minimiser found by bisection of a smooth function has about half the digits"
     )
-    printed = evidence(
-        "alg-score-matching",
-        "gradient-in-theta-finds-another",
-        at_least=0.1,
-        form="printed",
-        why="error of the slope, relative to -1/v; with centred data the printed loss is least at V = 0",
+    printed = evidence("alg-score-matching", "gradient-in-theta-finds-another", at_least=0.1).because(
+        "error of the slope, relative to -1/v; with centred data the printed loss is least at V = 0"
     )
     for x in samples():
         centred = x - x.mean()
@@ -598,15 +533,11 @@ def outer_threshold(score: PiecewiseLinearScore) -> float:
         return float(np.sum(1 / -np.array([score.left_slope, score.right_slope])))
 
 
-def test_the_step_at_which_the_law_runs_away(evidence):
+def test_the_step_at_which_the_law_runs_away(evidence: Evidence):
     """Far out the law moves by the factors 1 - eta a of the two sides in turn, so two steps multiply it."""
-    seen = evidence(
-        "ours-largest-step",
-        "two-steps-multiply-a-wide-law",
-        tolerance=0.05,
-        form="ours",
-        why="growth of the width against (eta a_1 - 1)(eta a_2 - 1), over the larger of it and one, on both "
-        "sides of the limit; noise and centre are 1/150 of the width",
+    seen = evidence("ours-largest-step", "two-steps-multiply-a-wide-law", 0.05).because(
+        "growth of the width against (eta a_1 - 1)(eta a_2 - 1), over the larger of it and one, on both "
+        "sides of the limit; noise and centre are 1/150 of the width"
     )
     for x in samples():
         beta = 0.4 * large_weight_decay_threshold(x) + 0.6 * len(x)
@@ -630,14 +561,10 @@ def test_the_step_at_which_the_law_runs_away(evidence):
                     assert (growth - 1) * (factor - 1) > 0
 
 
-def test_a_flat_side_stops_every_blow_up(evidence):
+def test_a_flat_side_stops_every_blow_up(evidence: Evidence):
     """At the limit of t one side is flat, and the law stays bounded at any step."""
-    seen = evidence(
-        "ours-largest-step",
-        "a-flat-side-settles-at-three-times-the-limit",
-        tolerance=1e-3,
-        form="ours",
-        why="relative change of the width over the last 30 of 300 steps of size 12/rho",
+    seen = evidence("ours-largest-step", "a-flat-side-settles-at-three-times-the-limit", 1e-3).because(
+        "relative change of the width over the last 30 of 300 steps of size 12/rho"
     )
     x = np.random.default_rng(8).normal(size=40)
     limit = large_weight_decay(x, 20.0).t_limit

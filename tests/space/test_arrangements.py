@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import product
 from typing import Any
 
 import numpy as np
 import pytest
+from claims_witness import Evidence
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import checked
@@ -69,18 +69,12 @@ def test_general_position_has_zaslavskys_number(n: int, d: int) -> None:
     assert len(found) == count_arrangements(n, d) == count_chambers(X)
 
 
-def test_zaslavskys_number_and_the_rays(evidence: Callable[..., Any]) -> None:
-    number = evidence(
-        "ours-arrangement-count", "enumerated-equals-formula", tolerance=0.0, form="ours", why="integers"
-    )
-    other = evidence(
-        "ours-arrangement-count", "deletion-restriction", tolerance=0.0, form="ours", why="integers"
-    )
-    rays = evidence(
-        "ours-chambers-on-rays", "chambers-without-a-ray", tolerance=0.0, form="ours", why="integers"
-    )
-    inside = evidence(
-        "def-arrangements", "generators-of-another-pattern", tolerance=0.0, why="signs, with a margin"
+def test_zaslavskys_number_and_the_rays(evidence: Evidence) -> None:
+    number = evidence("ours-arrangement-count", "enumerated-equals-formula", 0.0).because("integers")
+    other = evidence("ours-arrangement-count", "deletion-restriction", 0.0).because("integers")
+    rays = evidence("ours-chambers-on-rays", "chambers-without-a-ray", 0.0).because("integers")
+    inside = evidence("def-arrangements", "generators-of-another-pattern", 0.0).because(
+        "signs, with a margin"
     )
     for n, d in [(2, 2), (15, 2), (60, 2), (3, 3), (14, 3), (25, 3), (9, 4), (12, 4), (9, 5)]:
         X = np.random.default_rng(100 * n + d).normal(size=(n, d))
@@ -94,21 +88,17 @@ def test_zaslavskys_number_and_the_rays(evidence: Callable[..., Any]) -> None:
         inside.holds(int((found.patterns != (X @ found.generators.T >= 0).T).sum()))
 
 
-def test_the_printed_bound(evidence: Callable[..., Any]) -> None:
-    seen = evidence("ineq-arrangement-count", "count-over-bound", tolerance=1.0, why="the inequality itself")
-    one = evidence(
-        "ineq-arrangement-count",
-        "one-point-over-bound",
-        at_least=2.0,
-        form="printed",
-        why="two patterns, and the bound is zero",
+def test_the_printed_bound(evidence: Evidence) -> None:
+    seen = evidence("ineq-arrangement-count", "count-over-bound", 1.0).because("the inequality itself")
+    one = evidence("ineq-arrangement-count", "one-point-over-bound", at_least=2.0).because(
+        "two patterns, and the bound is zero"
     )
     one.fails(len(enumerate_arrangements([[1.0, 2.0]])) - count_bound(1, 1))
     for n, d in product((2, 3, 5, 10, 30, 100, 1000), (1, 2, 3, 5, 8)):
         if n >= d:
             seen.holds(count_arrangements(n, d) / count_bound(n, d))
-    few = evidence(
-        "ineq-arrangement-count", "degenerate-count-over-bound", tolerance=1.0, why="the inequality itself"
+    few = evidence("ineq-arrangement-count", "degenerate-count-over-bound", 1.0).because(
+        "the inequality itself"
     )
     for X in DEGENERATE.values():
         rows = np.asarray(X, dtype=float)
@@ -234,16 +224,12 @@ def test_bad_limits_flags_and_pairs(bad: object) -> None:
             cross_product(rows)  # type: ignore[arg-type]
 
 
-def test_thin_patterns(evidence: Callable[..., Any]) -> None:
+def test_thin_patterns(evidence: Evidence) -> None:
     """In general position the only pattern of a flat cone is that of u = 0, unless all points see one u."""
-    extra = evidence("ours-thin-patterns", "patterns-too-many", tolerance=0.0, form="ours", why="sets")
-    full_rank = evidence("rem-full-row-rank", "flat-cones-with-full-row-rank", tolerance=0.0, why="sets")
-    typical = evidence(
-        "rem-full-row-rank",
-        "share-of-data-with-a-flat-cone",
-        at_least=0.9,
-        form="printed",
-        why="high probability would be a small share",
+    extra = evidence("ours-thin-patterns", "patterns-too-many", 0.0).because("sets")
+    full_rank = evidence("rem-full-row-rank", "flat-cones-with-full-row-rank", 0.0).because("sets")
+    typical = evidence("rem-full-row-rank", "share-of-data-with-a-flat-cone", at_least=0.9).because(
+        "high probability would be a small share"
     )
     rng = np.random.default_rng(1)
     for n, d in [(1, 2), (2, 2), (2, 3), (3, 3), (4, 6)]:
@@ -260,13 +246,10 @@ def test_thin_patterns(evidence: Callable[..., Any]) -> None:
     typical.fails(float(np.mean(flat)))
 
 
-def test_share_of_data_on_one_side(evidence: Callable[..., Any]) -> None:
+def test_share_of_data_on_one_side(evidence: Evidence) -> None:
     """Wendel's probability, counted: the share of data whose pattern (1, ..., 1) is that of a chamber."""
-    seen = evidence(
-        "rem-full-row-rank",
-        "share-against-wendel",
-        tolerance=4.0,
-        why="standard errors of a share of 120 data sets; no error at all for n <= d",
+    seen = evidence("rem-full-row-rank", "share-against-wendel", 4.0).because(
+        "standard errors of a share of 120 data sets; no error at all for n <= d"
     )
     rng = np.random.default_rng(7)
     for n, d in [(2, 2), (3, 2), (4, 2), (6, 2), (6, 3), (4, 5)]:
@@ -278,9 +261,9 @@ def test_share_of_data_on_one_side(evidence: Callable[..., Any]) -> None:
         seen.holds(abs(float(np.mean(hits)) - chance) / error)
 
 
-def test_assumption_on_the_smallest_data(evidence: Callable[..., Any]) -> None:
+def test_assumption_on_the_smallest_data(evidence: Evidence) -> None:
     """Points on both sides of zero: K of the pattern (1, 1) is {u : Xu >= 0}, which is a line or a point."""
-    seen = evidence("asm-no-flat-cone", "flat-cones-counted", tolerance=0.0, why="sets")
+    seen = evidence("asm-no-flat-cone", "flat-cones-counted", 0.0).because("sets")
     for X, thin in [
         ([[1.0], [-1.0]], 1),  # u = 0
         ([[1.0, 0.0], [-1.0, 0.0]], 1),  # the line u_1 = 0
@@ -304,8 +287,8 @@ def test_coverage_of_random_gates() -> None:
 # --- Diameter, cross products ------------------------------------------------------------------------
 
 
-def test_diameter_of_arcs_and_octants(evidence: Callable[..., Any]) -> None:
-    arcs = evidence("def-chamber-diameter", "arc-by-its-angle", tolerance=1e-12, why="rounding")
+def test_diameter_of_arcs_and_octants(evidence: Evidence) -> None:
+    arcs = evidence("def-chamber-diameter", "arc-by-its-angle", 1e-12).because("rounding")
     for n in (2, 3, 7, 40):
         X = np.random.default_rng(n).normal(size=(n, 2))
         angle = np.sort(np.arctan2(X[:, 1], X[:, 0]) % np.pi)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import cvxpy as cp
 import numpy as np
 import torch
+from claims_witness import Evidence
 from scipy.optimize import linprog
 from strategies import SIX, constrained, unbiased_network
 
@@ -80,35 +81,23 @@ def compare_program_and_network(seen_program, seen_network, activation: Activati
         seen_network.holds(abs(denoising_loss(net, X, L, 0.0) - value) / np.sum(L**2))
 
 
-def test_program_and_network_agree(evidence):
-    program = evidence(
-        "thm-multivariate-denoising",
-        "literal-program-equals-least-squares",
-        tolerance=1e-6,
-        why="the general-purpose solver stops near 1e-8; in units of the targets",
+def test_program_and_network_agree(evidence: Evidence):
+    program = evidence("thm-multivariate-denoising", "literal-program-equals-least-squares", 1e-6).because(
+        "the general-purpose solver stops near 1e-8; in units of the targets"
     )
     network = evidence(
-        "thm-multivariate-denoising",
-        "network-of-2Pd-neurons-attains-the-optimum",
-        tolerance=1e-8,
-        why="the two neurons of a thin cone cancel; in units of the targets",
-    )
+        "thm-multivariate-denoising", "network-of-2Pd-neurons-attains-the-optimum", 1e-8
+    ).because("the two neurons of a thin cone cancel; in units of the targets")
     compare_program_and_network(program, network, "relu")
 
 
-def test_program_and_network_agree_with_absolute_values(evidence):
+def test_program_and_network_agree_with_absolute_values(evidence: Evidence):
     program = evidence(
-        "rem-multivariate-denoising-abs",
-        "literal-program-equals-least-squares",
-        tolerance=1e-6,
-        why="the general-purpose solver stops near 1e-8; in units of the targets",
-    )
+        "rem-multivariate-denoising-abs", "literal-program-equals-least-squares", 1e-6
+    ).because("the general-purpose solver stops near 1e-8; in units of the targets")
     network = evidence(
-        "rem-multivariate-denoising-abs",
-        "network-of-2Pd-neurons-attains-the-optimum",
-        tolerance=1e-8,
-        why="the two neurons of a thin cone cancel; in units of the targets",
-    )
+        "rem-multivariate-denoising-abs", "network-of-2Pd-neurons-attains-the-optimum", 1e-8
+    ).because("the two neurons of a thin cone cancel; in units of the targets")
     compare_program_and_network(program, network, "abs")
 
 
@@ -118,18 +107,12 @@ def below(X: FloatArray, L: FloatArray, optimum: float, activation: Activation, 
     return max(0.0, optimum - float(losses.min())) / float(np.sum(L**2))
 
 
-def test_no_trained_network_is_below(evidence):
-    relu = evidence(
-        "thm-multivariate-denoising",
-        "no-trained-network-is-below",
-        tolerance=1e-12,
-        why="rounding; the residual is how far the best of ten trained networks is below the optimum",
+def test_no_trained_network_is_below(evidence: Evidence):
+    relu = evidence("thm-multivariate-denoising", "no-trained-network-is-below", 1e-12).because(
+        "rounding; the residual is how far the best of ten trained networks is below the optimum"
     )
-    absolute = evidence(
-        "rem-multivariate-denoising-abs",
-        "no-trained-network-is-below",
-        tolerance=1e-12,
-        why="rounding; the residual is how far the best of ten trained networks is below the optimum",
+    absolute = evidence("rem-multivariate-denoising-abs", "no-trained-network-is-below", 1e-12).because(
+        "rounding; the residual is how far the best of ten trained networks is below the optimum"
     )
     for seed in range(8):
         X = constrained(seed)
@@ -146,13 +129,9 @@ def test_an_underestimate_would_be_noticed():
     assert below(X, L, optimum + 0.05 * np.sum(L**2), "relu", 1) >= 0.01
 
 
-def test_generic_data_are_always_fitted(evidence):
-    fitted = evidence(
-        "ours-always-interpolates",
-        "least-squares-fits-every-target",
-        tolerance=1e-9,
-        form="ours",
-        why="rounding of least squares with thin chambers; largest error over the largest target",
+def test_generic_data_are_always_fitted(evidence: Evidence):
+    fitted = evidence("ours-always-interpolates", "least-squares-fits-every-target", 1e-9).because(
+        "rounding of least squares with thin chambers; largest error over the largest target"
     )
     for seed in range(60):
         X = generic(seed)
@@ -164,13 +143,9 @@ def test_generic_data_are_always_fitted(evidence):
         fitted.holds(float(np.abs(values - L).max() / np.abs(L).max()))
 
 
-def test_constraints_are_all_there_are(evidence):
-    seen = evidence(
-        "ours-always-interpolates",
-        "optimum-is-the-distance-to-the-constraints",
-        tolerance=1e-10,
-        form="ours",
-        why="rounding of two least-squares problems; in units of the targets",
+def test_constraints_are_all_there_are(evidence: Evidence):
+    seen = evidence("ours-always-interpolates", "optimum-is-the-distance-to-the-constraints", 1e-10).because(
+        "rounding of two least-squares problems; in units of the targets"
     )
     for seed in range(40):
         X = constrained(seed)
@@ -181,13 +156,9 @@ def test_constraints_are_all_there_are(evidence):
             seen.holds(abs(0.5 * np.sum((closest - L) ** 2) - value) / np.sum(L**2))
 
 
-def test_values_on_a_ray_are_proportional(evidence):
-    seen = evidence(
-        "ours-parallel-rows",
-        "positively-homogeneous",
-        tolerance=1e-12,
-        form="ours",
-        why="rounding of a sum of neurons",
+def test_values_on_a_ray_are_proportional(evidence: Evidence):
+    seen = evidence("ours-parallel-rows", "positively-homogeneous", 1e-12).because(
+        "rounding of a sum of neurons"
     )
     for seed in range(40):
         rng = np.random.default_rng(seed)
@@ -197,13 +168,9 @@ def test_values_on_a_ray_are_proportional(evidence):
         seen.holds(float(np.abs(net(c * x) / c - net(x)).max() / np.abs(net(x)).max()))
 
 
-def test_parallel_rows_by_hand(evidence):
-    seen = evidence(
-        "ours-parallel-rows",
-        "two-points-on-a-ray-by-hand",
-        tolerance=1e-12,
-        form="ours",
-        why="rounding; x and c x with targets l and m have optimum |m - c l|^2 / (2 (1 + c^2))",
+def test_parallel_rows_by_hand(evidence: Evidence):
+    seen = evidence("ours-parallel-rows", "two-points-on-a-ray-by-hand", 1e-12).because(
+        "rounding; x and c x with targets l and m have optimum |m - c l|^2 / (2 (1 + c^2))"
     )
     for seed in range(20):
         rng = np.random.default_rng(seed)
@@ -215,14 +182,8 @@ def test_parallel_rows_by_hand(evidence):
         seen.holds(abs(value - by_hand) / np.sum(L**2))
 
 
-def test_odd_part_is_linear(evidence):
-    seen = evidence(
-        "ours-opposite-rows",
-        "odd-part-is-linear",
-        tolerance=1e-12,
-        form="ours",
-        why="rounding of a sum of neurons",
-    )
+def test_odd_part_is_linear(evidence: Evidence):
+    seen = evidence("ours-opposite-rows", "odd-part-is-linear", 1e-12).because("rounding of a sum of neurons")
     for seed in range(40):
         rng = np.random.default_rng(seed)
         activation: Activation = ("relu", "abs")[seed % 2]  # type: ignore[assignment]
@@ -238,20 +199,12 @@ def thin_patterns(X: FloatArray) -> FloatArray:
     return np.unique(X @ np.vstack([normals, -normals, np.zeros((1, 2))]).T >= 0, axis=1).T.astype(float)
 
 
-def test_six_points_cannot_be_fitted(evidence):
-    optimum = evidence(
-        "ours-opposite-rows",
-        "six-points-by-hand",
-        tolerance=1e-12,
-        form="ours",
-        why="rounding; with q = (1, 1, -1, -1, -1, 1) the optimum is |q^T L|^2 / 12",
+def test_six_points_cannot_be_fitted(evidence: Evidence):
+    optimum = evidence("ours-opposite-rows", "six-points-by-hand", 1e-12).because(
+        "rounding; with q = (1, 1, -1, -1, -1, 1) the optimum is |q^T L|^2 / 12"
     )
-    thin = evidence(
-        "ours-opposite-rows",
-        "thin-patterns-fit-them",
-        tolerance=1e-12,
-        form="ours",
-        why="rounding; the patterns that hold only on a line lower the optimum of the program to zero",
+    thin = evidence("ours-opposite-rows", "thin-patterns-fit-them", 1e-12).because(
+        "rounding; the patterns that hold only on a line lower the optimum of the program to zero"
     )
     q = np.array([1.0, 1.0, -1.0, -1.0, -1.0, 1.0])
     patterns, _ = patterns_of(SIX, "relu")
@@ -263,14 +216,10 @@ def test_six_points_cannot_be_fitted(evidence):
         thin.holds(lowered / np.sum(L**2))
 
 
-def test_program_without_decay_says_nothing_about_decay(evidence):
-    printed = evidence(
-        "rem-arbitrary-decay",
-        "program-without-decay-is-too-low",
-        at_least=0.02,
-        form="printed",
-        why="a certified lower bound on the loss of every network, minus the printed optimum, which is zero; "
-        "in units of the loss of the zero network",
+def test_program_without_decay_says_nothing_about_decay(evidence: Evidence):
+    printed = evidence("rem-arbitrary-decay", "program-without-decay-is-too-low", at_least=0.02).because(
+        "a certified lower bound on the loss of every network, minus the printed optimum, which is zero; "
+        "in units of the loss of the zero network"
     )
     for seed in range(12):
         rng = np.random.default_rng(seed)
@@ -281,24 +230,15 @@ def test_program_without_decay_says_nothing_about_decay(evidence):
         printed.fails((bound - without) / (0.5 * np.sum(L**2)))
 
 
-def test_planar_optimum_is_the_program_with_decay(evidence):
-    seen = evidence(
-        "rem-arbitrary-decay",
-        "planar-optimum-is-certified-and-attained",
-        tolerance=1e-7,
-        why="the certificate's gap, and rounding of the network's loss; relative to the optimum",
+def test_planar_optimum_is_the_program_with_decay(evidence: Evidence):
+    seen = evidence("rem-arbitrary-decay", "planar-optimum-is-certified-and-attained", 1e-7).because(
+        "the certificate's gap, and rounding of the network's loss; relative to the optimum"
     )
-    below = evidence(
-        "rem-arbitrary-decay",
-        "no-trained-network-is-below",
-        tolerance=1e-9,
-        why="rounding; how far the best of ten trained networks is below the certified lower bound",
+    below = evidence("rem-arbitrary-decay", "no-trained-network-is-below", 1e-9).because(
+        "rounding; how far the best of ten trained networks is below the certified lower bound"
     )
-    bound = evidence(
-        "rem-arbitrary-decay",
-        "gated-optimum-is-a-lower-bound",
-        tolerance=1e-8,
-        why="the certificates' tolerance; how far the gated optimum is above that of the plane",
+    bound = evidence("rem-arbitrary-decay", "gated-optimum-is-a-lower-bound", 1e-8).because(
+        "the certificates' tolerance; how far the gated optimum is above that of the plane"
     )
     for seed in range(8):
         rng = np.random.default_rng(seed)
@@ -315,12 +255,9 @@ def test_planar_optimum_is_the_program_with_decay(evidence):
         bound.holds(max(0.0, gated.certificate.dual - exact.value) / exact.value)
 
 
-def test_several_solvers_agree(evidence):
-    seen = evidence(
-        "rem-simple-least-squares",
-        "four-solvers-agree",
-        tolerance=1e-5,
-        why="first-order solvers stop near 1e-6; in units of the targets",
+def test_several_solvers_agree(evidence: Evidence):
+    seen = evidence("rem-simple-least-squares", "four-solvers-agree", 1e-5).because(
+        "first-order solvers stop near 1e-6; in units of the targets"
     )
     for seed in range(8):
         X = constrained(seed)
@@ -343,12 +280,9 @@ def cheapest_with_same_values(x: FloatArray, values: FloatArray) -> float:
     return float(result.fun)
 
 
-def test_no_network_of_the_same_values_is_cheaper(evidence):
-    seen = evidence(
-        "rem-least-cost",
-        "univariate-optimum-costs-least-for-its-values",
-        tolerance=1e-6,
-        why="stopping rule of the linear-programming solver; relative to the cost",
+def test_no_network_of_the_same_values_is_cheaper(evidence: Evidence):
+    seen = evidence("rem-least-cost", "univariate-optimum-costs-least-for-its-values", 1e-6).because(
+        "stopping rule of the linear-programming solver; relative to the cost"
     )
     for seed in range(20):
         rng = np.random.default_rng(seed)
@@ -371,13 +305,9 @@ def cheapest_interpolation(X: FloatArray, L: FloatArray, directions: FloatArray)
     return float(cp.Problem(cp.Minimize(cost), [features @ Z == L]).solve(solver=cp.CLARABEL))
 
 
-def test_least_squares_does_not_pick_the_cheapest(evidence):
-    printed = evidence(
-        "rem-least-cost",
-        "least-squares-picks-a-dearer-network",
-        at_least=0.2,
-        form="printed",
-        why="how much more the network of the least-norm solution costs than another with the same values",
+def test_least_squares_does_not_pick_the_cheapest(evidence: Evidence):
+    printed = evidence("rem-least-cost", "least-squares-picks-a-dearer-network", at_least=0.2).because(
+        "how much more the network of the least-norm solution costs than another with the same values"
     )
     for seed in range(10):
         rng = np.random.default_rng(seed)

@@ -8,7 +8,8 @@ import cvxpy as cp
 import numpy as np
 import pytest
 import torch
-from strategies import every_activation
+from claims_witness import Evidence
+from strategies import EXACTLY, every_activation
 
 from convexdiff_lib import score_matching_loss
 from convexdiff_lib._validation import Activation, FloatArray
@@ -17,7 +18,6 @@ from convexdiff_lib.space.arrangements import enumerate_arrangements
 from convexdiff_lib.space.gated import critical_weight_decay
 from convexdiff_lib.space.planar import planar_critical_weight_decay, planar_score_matching
 
-EXACTLY = {"tol_gap_abs": 1e-10, "tol_gap_rel": 1e-10, "tol_feas": 1e-10}
 ROTATE = np.array([[0.0, -1.0], [1.0, 0.0]])
 
 
@@ -63,14 +63,10 @@ def instance(seed: int) -> FloatArray:
 
 
 @every_activation
-def test_column_generation_equals_a_semidefinite_program(activation, evidence):
+def test_column_generation_equals_a_semidefinite_program(activation, evidence: Evidence):
     seen = evidence(
-        "ours-multivariate-columns",
-        "certified-optimum-equals-semidefinite-program",
-        tolerance=1e-6,
-        form="ours",
-        why="tolerance of the general-purpose solver, in units of the loss of a simple score",
-    )
+        "ours-multivariate-columns", "certified-optimum-equals-semidefinite-program", 1e-6
+    ).because("tolerance of the general-purpose solver, in units of the loss of a simple score")
     for seed in range(12):
         X = instance(seed)
         critical = planar_critical_weight_decay(X, activation=activation)[1]
@@ -82,14 +78,10 @@ def test_column_generation_equals_a_semidefinite_program(activation, evidence):
 
 
 @every_activation
-def test_threshold_equals_a_semidefinite_program(activation, evidence):
+def test_threshold_equals_a_semidefinite_program(activation, evidence: Evidence):
     seen = evidence(
-        "ours-multivariate-columns",
-        "critical-weight-decay-equals-semidefinite-program",
-        tolerance=1e-5,
-        form="ours",
-        why="tolerance of the general-purpose solver",
-    )
+        "ours-multivariate-columns", "critical-weight-decay-equals-semidefinite-program", 1e-5
+    ).because("tolerance of the general-purpose solver")
     floor = 0.5 if activation == "relu" else 1.0
     for seed in range(12):
         X = instance(seed)
@@ -101,13 +93,9 @@ def test_threshold_equals_a_semidefinite_program(activation, evidence):
 
 
 @every_activation
-def test_no_trained_network_is_below(activation, evidence):
-    seen = evidence(
-        "ours-multivariate-columns",
-        "certified-bound-minus-lowest-of-sixty-runs",
-        tolerance=1e-9,
-        form="ours",
-        why="rounding; the amount by which training falls below the bound, in units of the optimum",
+def test_no_trained_network_is_below(activation, evidence: Evidence):
+    seen = evidence("ours-multivariate-columns", "certified-bound-minus-lowest-of-sixty-runs", 1e-9).because(
+        "rounding; the amount by which training falls below the bound, in units of the optimum"
     )
     for seed in range(4):
         X = np.random.default_rng(seed).normal(size=(6, 2))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import product
-from typing import Any
 
 import cvxpy as cp
 import numpy as np
 import pytest
 import torch
+from claims_witness import Evidence
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import checked
@@ -97,24 +96,14 @@ def trained(X: FloatArray, L: FloatArray, lam: float, p: int, *, seed: int, tria
     return losses().detach().numpy()
 
 
-def test_dictionaries_against_a_dense_one(evidence: Callable[..., Any]) -> None:
+def test_dictionaries_against_a_dense_one(evidence: Evidence) -> None:
     """n = 6, lambda = 0.3, plane and space: the corrected program meets the dense net, others do not."""
-    right = evidence(
-        "ours-wedge-dictionary",
-        "one-norm-below-dense-net",
-        tolerance=1e-7,
-        form="ours",
-        why="stopping rule of the general solver; the net may only be worse",
+    right = evidence("ours-wedge-dictionary", "one-norm-below-dense-net", 1e-7).because(
+        "stopping rule of the general solver; the net may only be worse"
     )
-    near = evidence(
-        "thm-wedge-one-norm", "dense-net-over-corrected", tolerance=1e-2, why="spacing of the net"
-    )
-    low = evidence(
-        "thm-wedge-one-norm",
-        "printed-program-below-all-networks",
-        at_least=0.1,
-        form="printed",
-        why="one instance suffices",
+    near = evidence("thm-wedge-one-norm", "dense-net-over-corrected", 1e-2).because("spacing of the net")
+    low = evidence("thm-wedge-one-norm", "printed-program-below-all-networks", at_least=0.1).because(
+        "one instance suffices"
     )
     for d, seed in product((2, 3), range(3)):
         X, L = instance(6, d, seed)
@@ -132,17 +121,11 @@ def test_dictionaries_against_a_dense_one(evidence: Callable[..., Any]) -> None:
         assert abs(program(X, L, wedge_directions(X, p=1), 2 * LAM, 1) / exact.value - 1) <= 1e-7
 
 
-def test_the_printed_dictionary_violates_the_dual(evidence: Callable[..., Any]) -> None:
+def test_the_printed_dictionary_violates_the_dual(evidence: Evidence) -> None:
     violated = evidence(
-        "def-wedge-problem",
-        "response-outside-the-printed-dictionary",
-        at_least=0.05,
-        form="printed",
-        why="one instance suffices",
-    )
-    met = evidence(
-        "def-wedge-problem", "response-of-the-corrected-dictionary", tolerance=1e-7, why="stopping rule"
-    )
+        "def-wedge-problem", "response-outside-the-printed-dictionary", at_least=0.05
+    ).because("one instance suffices")
+    met = evidence("def-wedge-problem", "response-of-the-corrected-dictionary", 1e-7).because("stopping rule")
     for d, seed in product((2, 3), range(3)):
         X, L = instance(10, d, seed)
         u = wedge_directions(X, p=1, both=False, basis=False)
@@ -152,11 +135,9 @@ def test_the_printed_dictionary_violates_the_dual(evidence: Callable[..., Any]) 
         met.holds(max(0.0, largest_response(X, exact.Q, p=1) / LAM - 1))
 
 
-def test_no_training_run_is_below(evidence: Callable[..., Any]) -> None:
-    one = evidence("thm-wedge-one-norm", "certified-over-trained", tolerance=1.0, why="the falsifier")
-    two = evidence(
-        "ours-wedge-exact-two-norm", "certified-over-trained", tolerance=1.0, form="ours", why="the falsifier"
-    )
+def test_no_training_run_is_below(evidence: Evidence) -> None:
+    one = evidence("thm-wedge-one-norm", "certified-over-trained", 1.0).because("the falsifier")
+    two = evidence("ours-wedge-exact-two-norm", "certified-over-trained", 1.0).because("the falsifier")
     for d, seed in product((2, 3), range(3)):
         X, L = instance(6, d, seed)
         for p, seen in ((1, one), (2, two)):
@@ -166,28 +147,18 @@ def test_no_training_run_is_below(evidence: Callable[..., Any]) -> None:
             assert best <= 1.05 * fit.value  # and training gets near: the optimum is not too low
 
 
-def test_two_norm_bounds(evidence: Callable[..., Any]) -> None:
+def test_two_norm_bounds(evidence: Evidence) -> None:
     """The wedge program is above the optimum, and by no more than the diameter of a chamber allows."""
-    above = evidence("thm-wedge-two-norm", "optimum-over-wedge", tolerance=1 + 1e-7, why="stopping rule")
-    below = evidence(
-        "ours-wedge-diameter-bound", "wedge-over-bound", tolerance=1 + 1e-7, form="ours", why="stopping rule"
+    above = evidence("thm-wedge-two-norm", "optimum-over-wedge", 1 + 1e-7).because("stopping rule")
+    below = evidence("ours-wedge-diameter-bound", "wedge-over-bound", 1 + 1e-7).because("stopping rule")
+    exact_gap = evidence("ours-wedge-exact-two-norm", "relative-gap", 1e-8).because(
+        "tolerance of a certificate"
     )
-    exact_gap = evidence(
-        "ours-wedge-exact-two-norm",
-        "relative-gap",
-        tolerance=1e-8,
-        form="ours",
-        why="tolerance of a certificate",
+    printed_factor = evidence("thm-wedge-two-norm", "wedge-over-printed-factor", 1 + 1e-7).because(
+        "stopping rule"
     )
-    printed_factor = evidence(
-        "thm-wedge-two-norm", "wedge-over-printed-factor", tolerance=1 + 1e-7, why="stopping rule"
-    )
-    printed_low = evidence(
-        "thm-wedge-two-norm",
-        "printed-program-below-all-networks",
-        at_least=0.1,
-        form="printed",
-        why="one instance suffices",
+    printed_low = evidence("thm-wedge-two-norm", "printed-program-below-all-networks", at_least=0.1).because(
+        "one instance suffices"
     )
     for (n, d), seed in product([(6, 2), (12, 2), (30, 2), (8, 3), (15, 3)], range(3)):
         X, L = instance(n, d, seed)
@@ -335,16 +306,12 @@ def test_a_free_bias_of_ugly_data() -> None:
 # --- Networks, homogeneity, certificates -----------------------------------------------------------------
 
 
-def test_the_network_has_the_value_and_is_homogeneous(evidence: Callable[..., Any]) -> None:
-    same = evidence("eq-wedge-network", "network-at-new-points", tolerance=1e-12, why="rounding")
-    wrong = evidence(
-        "eq-wedge-network",
-        "display-with-the-data-point",
-        at_least=0.1,
-        form="printed",
-        why="one instance suffices",
+def test_the_network_has_the_value_and_is_homogeneous(evidence: Evidence) -> None:
+    same = evidence("eq-wedge-network", "network-at-new-points", 1e-12).because("rounding")
+    wrong = evidence("eq-wedge-network", "display-with-the-data-point", at_least=0.1).because(
+        "one instance suffices"
     )
-    homogeneous = evidence("ours-homogeneous", "along-rays", tolerance=1e-12, form="ours", why="rounding")
+    homogeneous = evidence("ours-homogeneous", "along-rays", 1e-12).because("rounding")
     for d, p in product((2, 3), (1, 2)):
         X, L = instance(8, d)
         fit = wedge_denoising(X, L, LAM, p=p)

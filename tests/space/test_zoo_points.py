@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import combinations, product
-from typing import Any
 
 import numpy as np
 import pytest
 import test_multivariate_denoising as denoising
 import test_wedge as wedge
+from claims_witness import Evidence
 from strategies import every_activation
 from test_arrangements import assert_right
 from zoo import POINTS, is_balanced, labelled_sets, labels, point_sets, sides_of_lines
@@ -40,7 +39,6 @@ from convexdiff_lib.space.interpolation import best_values
 from convexdiff_lib.space.planar import planar_critical_weight_decay, planar_score_matching
 from convexdiff_lib.space.wedge import largest_response, wedge_denoising
 
-Evidence = Callable[..., Any]
 ROUNDING = "rounding"
 
 
@@ -82,21 +80,10 @@ def in_general_position(X: FloatArray) -> bool:
     return all(np.linalg.matrix_rank(X[list(rows)]) == k for rows in combinations(range(n), k))
 
 
-def test_number_of_chambers(evidence: Evidence) -> None:
-    seen = evidence(
-        "ours-arrangement-count",
-        "general-position-on-structured-data",
-        tolerance=0.0,
-        form="ours",
-        structured=True,
-        why="integers",
-    )
-    bound = evidence(
-        "ineq-arrangement-count",
-        "patterns-over-bound-on-structured-data",
-        tolerance=1.0,
-        structured=True,
-        why="the inequality itself, for the patterns of all u",
+def test_number_of_chambers(on_zoo: Evidence) -> None:
+    seen = on_zoo("ours-arrangement-count", "general-position-on-structured-data", 0.0).because("integers")
+    bound = on_zoo("ineq-arrangement-count", "patterns-over-bound-on-structured-data", 1.0).because(
+        "the inequality itself, for the patterns of all u"
     )
     for name, X in point_sets():
         n, d = X.shape
@@ -107,15 +94,8 @@ def test_number_of_chambers(evidence: Evidence) -> None:
             bound.holds(len(printed_patterns(X)) / count_bound(n, rank), on=name)
 
 
-def test_rays(evidence: Evidence) -> None:
-    seen = evidence(
-        "ours-chambers-on-rays",
-        "chambers-around-rays-on-structured-data",
-        tolerance=0.0,
-        form="ours",
-        structured=True,
-        why="integers",
-    )
+def test_rays(on_zoo: Evidence) -> None:
+    seen = on_zoo("ours-chambers-on-rays", "chambers-around-rays-on-structured-data", 0.0).because("integers")
     for name, X in point_sets(rank=2):
         d = X.shape[1]
         if np.linalg.matrix_rank(X) < d:
@@ -130,15 +110,8 @@ def test_rays(evidence: Evidence) -> None:
             seen.holds(abs(int(chambers) - count_chambers(across)), on=name)
 
 
-def test_thin_patterns(evidence: Evidence) -> None:
-    seen = evidence(
-        "ours-thin-patterns",
-        "thin-patterns-on-structured-data",
-        tolerance=0.0,
-        form="ours",
-        structured=True,
-        why="sets",
-    )
+def test_thin_patterns(on_zoo: Evidence) -> None:
+    seen = on_zoo("ours-thin-patterns", "thin-patterns-on-structured-data", 0.0).because("sets")
     for name, X in point_sets():
         if not in_general_position(X):
             continue
@@ -148,21 +121,13 @@ def test_thin_patterns(evidence: Evidence) -> None:
         seen.holds(len(thin ^ ({ones} - chambers)), on=name)
 
 
-def test_flat_cones(evidence: Evidence) -> None:
-    gates = evidence(
-        "rem-full-row-rank",
-        "sampled-gates-on-structured-data",
-        tolerance=0.0,
-        structured=True,
-        why="sets: of ten thousand normal gates none has a pattern of a flat cone",
+def test_flat_cones(on_zoo: Evidence) -> None:
+    gates = on_zoo("rem-full-row-rank", "sampled-gates-on-structured-data", 0.0).because(
+        "sets: of ten thousand normal gates none has a pattern of a flat cone"
     )
-    independent = evidence(
-        "rem-full-row-rank",
-        "flat-cones-with-independent-rows-on-structured-data",
-        tolerance=0.0,
-        structured=True,
-        why="sets",
-    )
+    independent = on_zoo(
+        "rem-full-row-rank", "flat-cones-with-independent-rows-on-structured-data", 0.0
+    ).because("sets")
     for name, X in point_sets():
         chambers = {tuple(p) for p in enumerate_arrangements(X).patterns.tolist()}
         assert chambers <= {tuple(p) for p in printed_patterns(X).tolist()}, name
@@ -214,38 +179,26 @@ def open_chamber_program_is_bounded(X: FloatArray, activation: Activation) -> bo
     return is_balanced(X) and bool(np.linalg.matrix_rank(X) == X.shape[1])
 
 
-def test_relu_program(evidence: Evidence) -> None:
-    same = evidence(
-        "thm-multivariate-relu",
-        "one-set-of-values-on-structured-data",
-        tolerance=1e-9,
-        structured=True,
-        why="rounding: both maps are exact",
+def test_relu_program(on_zoo: Evidence) -> None:
+    same = on_zoo("thm-multivariate-relu", "one-set-of-values-on-structured-data", 1e-9).because(
+        "rounding: both maps are exact"
     )
     for name, X in point_sets():
         same.holds(one_set_of_values(X, "relu"), on=name)
 
 
-def test_abs_program(evidence: Evidence) -> None:
-    same = evidence(
-        "rem-multivariate-abs",
-        "one-set-of-values-on-structured-data",
-        tolerance=1e-9,
-        structured=True,
-        why="rounding: both maps are exact",
+def test_abs_program(on_zoo: Evidence) -> None:
+    same = on_zoo("rem-multivariate-abs", "one-set-of-values-on-structured-data", 1e-9).because(
+        "rounding: both maps are exact"
     )
     for name, X in point_sets():
         same.holds(one_set_of_values(X, "abs"), on=name)
 
 
-def test_lower_bound_with_all_patterns(evidence: Evidence) -> None:
+def test_lower_bound_with_all_patterns(on_zoo: Evidence) -> None:
     """Neurons on the hyperplanes, on their rays and at zero, as blocks of the patterns of all u."""
-    seen = evidence(
-        "rem-multivariate-lower-bound",
-        "networks-on-flat-cones-on-structured-data",
-        tolerance=1e-12,
-        structured=True,
-        why="whole numbers, so that on a hyperplane every product is exact",
+    seen = on_zoo("rem-multivariate-lower-bound", "networks-on-flat-cones-on-structured-data", 1e-12).because(
+        "whole numbers, so that on a hyperplane every product is exact"
     )
     for name, X in point_sets(2):
         if not np.array_equal(X, X.round()):
@@ -258,24 +211,20 @@ def test_lower_bound_with_all_patterns(evidence: Evidence) -> None:
         seen.holds(abs(value - score_matching_loss(net, X, 0.0)), on=name)
 
 
-def test_balanced_lines_need_their_hypothesis(evidence: Evidence) -> None:
+def test_balanced_lines_need_their_hypothesis(on_zoo: Evidence) -> None:
     """As many rows on both sides of every line: the program has a minimum, and training falls below it."""
-    relu = evidence(
+    relu = on_zoo(
         "thm-multivariate-relu",
         "networks-below-the-program-where-all-lines-are-balanced",
         at_least=1e3,
         form="ours",
-        structured=True,
-        why="how far two neurons, one on a hyperplane, are below the minimum of the program",
-    )
-    absolute = evidence(
+    ).because("how far two neurons, one on a hyperplane, are below the minimum of the program")
+    absolute = on_zoo(
         "rem-multivariate-abs",
         "networks-below-the-program-where-all-lines-are-balanced",
         at_least=1e3,
         form="ours",
-        structured=True,
-        why="how far two neurons, one on a hyperplane, are below the minimum of the program",
-    )
+    ).because("how far two neurons, one on a hyperplane, are below the minimum of the program")
     cross = np.array(POINTS["cross"])
     for activation, seen, on_the_cross in (("relu", relu, -8.0), ("abs", absolute, 0.0)):
         patterns = enumerate_arrangements(cross, activation=activation).patterns
@@ -290,31 +239,16 @@ def test_balanced_lines_need_their_hypothesis(evidence: Evidence) -> None:
 
 
 @every_activation
-def test_without_weight_decay(activation: Activation, evidence: Evidence) -> None:
-    beside = evidence(
-        "ours-vacuous-multivariate",
-        "two-neurons-beside-a-hyperplane-on-structured-data",
-        tolerance=1e-3,
-        form="ours",
-        structured=True,
-        why="the values at the data add a term of order delta, in units of the prediction",
+def test_without_weight_decay(activation: Activation, on_zoo: Evidence) -> None:
+    beside = on_zoo(
+        "ours-vacuous-multivariate", "two-neurons-beside-a-hyperplane-on-structured-data", 1e-3
+    ).because("the values at the data add a term of order delta, in units of the prediction")
+    on = on_zoo("ours-vacuous-multivariate", "one-neuron-on-a-hyperplane-on-structured-data", 1e-3).because(
+        "the same, where every line holds as many rows on both sides"
     )
-    on = evidence(
-        "ours-vacuous-multivariate",
-        "one-neuron-on-a-hyperplane-on-structured-data",
-        tolerance=1e-3,
-        form="ours",
-        structured=True,
-        why="the same, where every line holds as many rows on both sides",
-    )
-    program = evidence(
-        "ours-vacuous-multivariate",
-        "the-program-is-unbounded-exactly-as-predicted",
-        tolerance=0.0,
-        form="ours",
-        structured=True,
-        why="whether the direction of descent vanishes",
-    )
+    program = on_zoo(
+        "ours-vacuous-multivariate", "the-program-is-unbounded-exactly-as-predicted", 0.0
+    ).because("whether the direction of descent vanishes")
     delta = 1e-10
     for name, X in point_sets():
         down = descent_direction(X, enumerate_arrangements(X, activation=activation).patterns)
@@ -332,20 +266,12 @@ def test_without_weight_decay(activation: Activation, evidence: Evidence) -> Non
             beside.holds(min(abs(rate / excess - 1) for excess in excesses), on=name)
 
 
-def test_closed_form(evidence: Evidence) -> None:
-    seen = evidence(
-        "eq-multivariate-solution",
-        "stationary-after-projection-on-structured-data",
-        tolerance=1e-9,
-        structured=True,
-        why="rounding of a pseudo-inverse; the gradient less the part of V outside the range, over V",
+def test_closed_form(on_zoo: Evidence) -> None:
+    seen = on_zoo("eq-multivariate-solution", "stationary-after-projection-on-structured-data", 1e-9).because(
+        "rounding of a pseudo-inverse; the gradient less the part of V outside the range, over V"
     )
-    one = evidence(
-        "disp-one-pattern",
-        "n-times-the-inverse-on-structured-data",
-        tolerance=1e-9,
-        structured=True,
-        why="rounding of an inverse",
+    one = on_zoo("disp-one-pattern", "n-times-the-inverse-on-structured-data", 1e-9).because(
+        "rounding of an inverse"
     )
     for name, X in point_sets():
         n, d = X.shape
@@ -375,22 +301,12 @@ def constraint_norms(X: FloatArray, patterns: FloatArray, Q: FloatArray) -> Floa
     return np.linalg.norm(M, ord=2, axis=(1, 2))
 
 
-def test_gated_program(evidence: Evidence) -> None:
-    critical = evidence(
-        "ours-multivariate-repair",
-        "critical-weight-decay-on-structured-data",
-        tolerance=1e-6,
-        form="ours",
-        structured=True,
-        why="a Q whose largest norm is the value, and blocks that cost nothing and gain below it",
+def test_gated_program(on_zoo: Evidence) -> None:
+    critical = on_zoo("ours-multivariate-repair", "critical-weight-decay-on-structured-data", 1e-6).because(
+        "a Q whose largest norm is the value, and blocks that cost nothing and gain below it"
     )
-    equal = evidence(
-        "ours-multivariate-repair",
-        "primal-and-dual-on-structured-data",
-        tolerance=1e-6,
-        form="ours",
-        structured=True,
-        why="value of the blocks, of the dual, and violation, computed here; over the natural scale",
+    equal = on_zoo("ours-multivariate-repair", "primal-and-dual-on-structured-data", 1e-6).because(
+        "value of the blocks, of the dual, and violation, computed here; over the natural scale"
     )
     for name, X in point_sets():
         if not X.any():
@@ -429,24 +345,14 @@ def imbalances(X: FloatArray, Q: FloatArray) -> FloatArray:
     return np.linalg.norm(out, axis=0) / np.linalg.norm(u, axis=1)
 
 
-def test_the_plane(evidence: Evidence) -> None:
-    seen = evidence(
-        "ours-multivariate-columns",
-        "certified-optimum-on-structured-data",
-        tolerance=1e-6,
-        form="ours",
-        structured=True,
-        why="plain loss of the network, dual value, and imbalances over a net of directions and on every "
-        "hyperplane, computed here; over the natural scale",
+def test_the_plane(on_zoo: Evidence) -> None:
+    seen = on_zoo("ours-multivariate-columns", "certified-optimum-on-structured-data", 1e-6).because(
+        "plain loss of the network, dual value, and imbalances over a net of directions and on every "
+        "hyperplane, computed here; over the natural scale"
     )
-    floor = evidence(
-        "ours-multivariate-columns",
-        "critical-weight-decay-against-its-floor-on-structured-data",
-        tolerance=1e-6,
-        form="ours",
-        structured=True,
-        why="how far it is below one half, where all points lie on different lines",
-    )
+    floor = on_zoo(
+        "ours-multivariate-columns", "critical-weight-decay-against-its-floor-on-structured-data", 1e-6
+    ).because("how far it is below one half, where all points lie on different lines")
     X = np.array(POINTS["cross"])
     for beta in (0.5, 0.6, 1.0, 2.0):
         Q = (3 - beta) * X
@@ -471,21 +377,13 @@ def test_the_plane(evidence: Evidence) -> None:
 # --- Chapter 11 ------------------------------------------------------------------------------------------
 
 
-def test_multivariate_denoising(evidence: Evidence) -> None:
-    relu = evidence(
-        "thm-multivariate-denoising",
-        "network-attains-the-optimum-on-structured-data",
-        tolerance=1e-8,
-        structured=True,
-        why="the two neurons of a thin cone cancel; in units of the targets",
-    )
-    absolute = evidence(
-        "rem-multivariate-denoising-abs",
-        "network-attains-the-optimum-on-structured-data",
-        tolerance=1e-8,
-        structured=True,
-        why="the two neurons of a thin cone cancel; in units of the targets",
-    )
+def test_multivariate_denoising(on_zoo: Evidence) -> None:
+    relu = on_zoo(
+        "thm-multivariate-denoising", "network-attains-the-optimum-on-structured-data", 1e-8
+    ).because("the two neurons of a thin cone cancel; in units of the targets")
+    absolute = on_zoo(
+        "rem-multivariate-denoising-abs", "network-attains-the-optimum-on-structured-data", 1e-8
+    ).because("the two neurons of a thin cone cancel; in units of the targets")
     for activation, seen in (("relu", relu), ("abs", absolute)):
         for name, X, L in labelled_sets():
             patterns, directions = denoising.patterns_of(X, activation)
@@ -504,22 +402,12 @@ def can_be_fitted_freely(X: FloatArray) -> bool:
     return not paired or bool(np.linalg.matrix_rank(paired) == len(paired))
 
 
-def test_what_can_be_fitted(evidence: Evidence) -> None:
-    distance = evidence(
-        "ours-always-interpolates",
-        "distance-to-the-constraints-on-structured-data",
-        tolerance=1e-10,
-        form="ours",
-        structured=True,
-        why="rounding of two least-squares problems; in units of the targets",
-    )
-    rank = evidence(
-        "ours-always-interpolates",
-        "rank-exactly-as-stated-on-structured-data",
-        tolerance=0.0,
-        form="ours",
-        structured=True,
-        why="whether the rank is n, and whether the conditions are met",
+def test_what_can_be_fitted(on_zoo: Evidence) -> None:
+    distance = on_zoo(
+        "ours-always-interpolates", "distance-to-the-constraints-on-structured-data", 1e-10
+    ).because("rounding of two least-squares problems; in units of the targets")
+    rank = on_zoo("ours-always-interpolates", "rank-exactly-as-stated-on-structured-data", 0.0).because(
+        "whether the rank is n, and whether the conditions are met"
     )
     for name, X in point_sets():
         patterns, _ = denoising.patterns_of(X, "relu")
@@ -533,30 +421,15 @@ def test_what_can_be_fitted(evidence: Evidence) -> None:
             distance.holds(float(off), on=f"{name}, {kind}")
 
 
-def test_values_on_a_ray(evidence: Evidence) -> None:
-    homogeneous = evidence(
-        "ours-parallel-rows",
-        "homogeneous-on-structured-data",
-        tolerance=1e-12,
-        form="ours",
-        structured=True,
-        why="rounding of a sum of neurons; one of them on every wall of the data",
+def test_values_on_a_ray(on_zoo: Evidence) -> None:
+    homogeneous = on_zoo("ours-parallel-rows", "homogeneous-on-structured-data", 1e-12).because(
+        "rounding of a sum of neurons; one of them on every wall of the data"
     )
-    wedge_side = evidence(
-        "ours-homogeneous",
-        "homogeneous-on-structured-data",
-        tolerance=1e-12,
-        form="ours",
-        structured=True,
-        why="rounding of a sum of neurons; one of them on every wall of the data",
+    wedge_side = on_zoo("ours-homogeneous", "homogeneous-on-structured-data", 1e-12).because(
+        "rounding of a sum of neurons; one of them on every wall of the data"
     )
-    bound = evidence(
-        "ours-parallel-rows",
-        "bound-for-pairs-on-a-ray-on-structured-data",
-        tolerance=1e-9,
-        form="ours",
-        structured=True,
-        why="how far the best fit of the pair is below the bound; in units of the targets",
+    bound = on_zoo("ours-parallel-rows", "bound-for-pairs-on-a-ray-on-structured-data", 1e-9).because(
+        "how far the best fit of the pair is below the bound; in units of the targets"
     )
     for name, X, L in labelled_sets():
         patterns, directions = denoising.patterns_of(X, "relu")
@@ -579,22 +452,12 @@ def test_values_on_a_ray(evidence: Evidence) -> None:
                 bound.holds(max(0.0, float(least - value)) / (np.sum(pair**2) or 1.0), on=name)
 
 
-def test_opposite_rows(evidence: Evidence) -> None:
-    odd = evidence(
-        "ours-opposite-rows",
-        "odd-part-on-structured-data",
-        tolerance=1e-12,
-        form="ours",
-        structured=True,
-        why="rounding of a sum of neurons",
+def test_opposite_rows(on_zoo: Evidence) -> None:
+    odd = on_zoo("ours-opposite-rows", "odd-part-on-structured-data", 1e-12).because(
+        "rounding of a sum of neurons"
     )
-    six = evidence(
-        "ours-opposite-rows",
-        "six-points-on-structured-targets",
-        tolerance=1e-12,
-        form="ours",
-        structured=True,
-        why="rounding; with q = (1, 1, -1, -1, -1, 1) the optimum is |q^T L|^2 / 12",
+    six = on_zoo("ours-opposite-rows", "six-points-on-structured-targets", 1e-12).because(
+        "rounding; with q = (1, 1, -1, -1, -1, 1) the optimum is |q^T L|^2 / 12"
     )
     for name, X in point_sets():
         _, generators = enumerate_arrangements(X)
@@ -613,23 +476,13 @@ def test_opposite_rows(evidence: Evidence) -> None:
 # --- Chapter 12 ------------------------------------------------------------------------------------------
 
 
-def test_printed_wedge_program(evidence: Evidence) -> None:
+def test_printed_wedge_program(on_zoo: Evidence) -> None:
     """Of a single row the printed features are zero: the program fits nothing, whatever the penalty."""
-    one = evidence(
-        "thm-wedge-one-norm",
-        "printed-program-above-the-optimum",
-        at_least=0.1,
-        form="printed",
-        structured=True,
-        why="one row in the plane: how far the printed value is above the optimum, over the optimum",
+    one = on_zoo("thm-wedge-one-norm", "printed-program-above-the-optimum", at_least=0.1).because(
+        "one row in the plane: how far the printed value is above the optimum, over the optimum"
     )
-    two = evidence(
-        "thm-wedge-two-norm",
-        "printed-program-above-the-optimum",
-        at_least=0.1,
-        form="printed",
-        structured=True,
-        why="one row in the plane: how far the printed value is above the optimum, over the optimum",
+    two = on_zoo("thm-wedge-two-norm", "printed-program-above-the-optimum", at_least=0.1).because(
+        "one row in the plane: how far the printed value is above the optimum, over the optimum"
     )
     X = np.array(POINTS["one point"])
     for p, seen in ((1, one), (2, two)):
@@ -641,21 +494,12 @@ def test_printed_wedge_program(evidence: Evidence) -> None:
                 seen.fails(shown / best - 1, on=kind)
 
 
-def test_wedge_one_norm(evidence: Evidence) -> None:
-    theorem = evidence(
-        "thm-wedge-one-norm",
-        "certified-for-all-directions-on-structured-data",
-        tolerance=1e-7,
-        structured=True,
-        why="gap, and response over a net of directions that knows nothing of the data; the stopping rule",
+def test_wedge_one_norm(on_zoo: Evidence) -> None:
+    theorem = on_zoo("thm-wedge-one-norm", "certified-for-all-directions-on-structured-data", 1e-7).because(
+        "gap, and response over a net of directions that knows nothing of the data; the stopping rule"
     )
-    dictionary = evidence(
-        "ours-wedge-dictionary",
-        "largest-response-on-structured-data",
-        tolerance=1e-7,
-        form="ours",
-        structured=True,
-        why="over lambda; stopping rule of the solver",
+    dictionary = on_zoo("ours-wedge-dictionary", "largest-response-on-structured-data", 1e-7).because(
+        "over lambda; stopping rule of the solver"
     )
     nets = {d: wedge.dense_directions(d, 1)[::10] for d in (2, 3)}
     for name, X, L in labelled_sets():
@@ -665,28 +509,15 @@ def test_wedge_one_norm(evidence: Evidence) -> None:
         dictionary.holds(max(0.0, largest_response(X, fit.Q, p=1) / wedge.LAM - 1), on=name)
 
 
-def test_wedge_two_norm(evidence: Evidence) -> None:
-    above = evidence(
-        "thm-wedge-two-norm",
-        "optimum-over-wedge-on-structured-data",
-        tolerance=1 + 1e-7,
-        structured=True,
-        why="stopping rule",
+def test_wedge_two_norm(on_zoo: Evidence) -> None:
+    above = on_zoo("thm-wedge-two-norm", "optimum-over-wedge-on-structured-data", 1 + 1e-7).because(
+        "stopping rule"
     )
-    factor = evidence(
-        "thm-wedge-two-norm",
-        "wedge-over-printed-factor-on-structured-data",
-        tolerance=1 + 1e-7,
-        structured=True,
-        why="stopping rule",
+    factor = on_zoo("thm-wedge-two-norm", "wedge-over-printed-factor-on-structured-data", 1 + 1e-7).because(
+        "stopping rule"
     )
-    sharper = evidence(
-        "ours-wedge-diameter-bound",
-        "wedge-over-bound-on-structured-data",
-        tolerance=1 + 1e-7,
-        form="ours",
-        structured=True,
-        why="stopping rule",
+    sharper = on_zoo("ours-wedge-diameter-bound", "wedge-over-bound-on-structured-data", 1 + 1e-7).because(
+        "stopping rule"
     )
     for i, (name, X) in enumerate(point_sets()):
         D = chamber_diameters(enumerate_arrangements(X)).largest[1]
@@ -713,14 +544,9 @@ def response_through_points(X: FloatArray, Q: FloatArray, u: FloatArray) -> floa
     return max(float(responses(np.maximum(values - row, 0.0), Q, 2).max()) for row in values)
 
 
-def test_free_biases(evidence: Evidence) -> None:
-    seen = evidence(
-        "ours-free-bias-exact",
-        "kinks-through-points-on-structured-data",
-        tolerance=1e-9,
-        form="ours",
-        structured=True,
-        why="rounding; what the best kink elsewhere adds, over the largest response",
+def test_free_biases(on_zoo: Evidence) -> None:
+    seen = on_zoo("ours-free-bias-exact", "kinks-through-points-on-structured-data", 1e-9).because(
+        "rounding; what the best kink elsewhere adds, over the largest response"
     )
     for name, X, L in labelled_sets():
         Q = L - L.mean(axis=0)
