@@ -110,7 +110,7 @@ def thread(
 
 
 def _price_shares(number: int) -> tuple[FloatArray, FloatArray]:
-    """Which heights have the price of the right outer slope in them, all but the last, and of the left one."""
+    """Which heights have the price of the right outer slope in them, all but the last, and of the left."""
     right, left = np.ones(number), np.zeros(number)
     right[-1], left[0] = 0.0, 1.0
     return right, left

@@ -153,8 +153,10 @@ def train_denoising(
     x_noisy, targets : arrays of shape (n,)
         As `convexdiff_lib.datasets.perturb` returns them.
     beta : float
-    activation, skip, width, n_trials, n_epochs, learning_rate, generator, device, progress
+    activation, skip, width, n_trials, n_epochs, learning_rate, generator, device
         As `train_score_matching` takes them.
+    progress : bool
+        Whether to show a bar that counts epochs.
 
     Returns
     -------
@@ -213,8 +215,10 @@ def train_multivariate(
         Whether there are biases b and c; weight decay does not count them.
     refine : int
         Iterations of L-BFGS after Adam, from the best networks it met; at least 0.
-    activation, width, n_trials, n_epochs, learning_rate, generator, device, progress
+    activation, width, n_trials, n_epochs, learning_rate, generator, device
         As `train_score_matching` takes them.
+    progress : bool
+        Whether to show a bar that counts epochs.
 
     Returns
     -------
