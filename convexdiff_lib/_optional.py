@@ -14,14 +14,15 @@ from pathlib import Path
 
 __all__ = ["at_hand", "needed"]
 
-# What the modules of the paper's wing need.  No name of another wing needs anything.
+# Which modules need what, wing by wing.
 _NEEDS = {
-    "denoising_experiments": ["torch"],
-    "multivariate_programs": ["cvxpy"],
-    "nonconvex": ["torch"],
-    "score_matching_experiments": ["cvxpy", "torch"],
-    "spiral_experiment": ["torch"],
-    "univariate_programs": ["cvxpy"],
+    "line/estimator": ["sklearn"],
+    "paper/denoising_experiments": ["torch"],
+    "paper/multivariate_programs": ["cvxpy"],
+    "paper/nonconvex": ["torch"],
+    "paper/score_matching_experiments": ["cvxpy", "torch"],
+    "paper/spiral_experiment": ["torch"],
+    "paper/univariate_programs": ["cvxpy"],
 }
 
 
@@ -39,9 +40,11 @@ def at_hand(names: Iterable[str]) -> list[str]:
     """Leave out the modules whose packages are missing, and the names that come from them."""
     packages = {package for needs in _NEEDS.values() for package in needs}
     missing = {package for package in packages if find_spec(package) is None}
-    gone = {module for module, needs in _NEEDS.items() if missing.intersection(needs)}
-    stub = ast.parse((Path(__file__).parent / "paper" / "__init__.pyi").read_text("utf-8"))
-    for node in stub.body:
-        if isinstance(node, ast.ImportFrom) and node.module in gone:
-            gone = gone.union(alias.name for alias in node.names)
+    gone: set[str] = set()
+    for wing, module in (place.split("/") for place, needs in _NEEDS.items() if missing.intersection(needs)):
+        gone.add(module)
+        stub = ast.parse((Path(__file__).parent / wing / "__init__.pyi").read_text("utf-8"))
+        for node in stub.body:
+            if isinstance(node, ast.ImportFrom) and node.module == module:
+                gone.update(alias.name for alias in node.names)
     return [name for name in names if name not in gone]

@@ -47,7 +47,7 @@ def main(repository: Path) -> None:
     (cited,) = re.findall(r"^version: (.*)$", (repository / "CITATION.cff").read_text("utf-8"), re.MULTILINE)
     assert version("convexdiff-lib") == cd.__version__ == cited, "the version is not the same everywhere"
     extras = set(metadata("convexdiff-lib").get_all("Provides-Extra", []))
-    assert {"programs", "plots", "torch", "book", "all"} <= extras
+    assert {"programs", "plots", "sklearn", "torch", "book", "all"} <= extras
 
     rng = np.random.default_rng(0)
     x, noise = rng.normal(size=300), rng.normal(size=300)

@@ -5,6 +5,7 @@ from . import (
     closed_forms,
     coarse_to_fine,
     compiling,
+    estimator,
     inward_tails,
     kink_network,
     network_certificates,
@@ -19,6 +20,7 @@ from . import (
 )
 from .closed_forms import LargeWeightDecay, large_weight_decay, large_weight_decay_threshold
 from .compiling import compile_loops
+from .estimator import ScoreMatchingDensity
 from .kink_network import KinkNetwork
 from .network_certificates import certify_denoising, certify_score_matching, dual_violation
 from .path import Piece, SolutionPath, denoising_path, solution_path
@@ -40,6 +42,7 @@ __all__ = [
     "LargeWeightDecay",
     "Piece",
     "PiecewiseLinearScore",
+    "ScoreMatchingDensity",
     "Selection",
     "SolutionPath",
     "UnivariateScore",
@@ -57,6 +60,7 @@ __all__ = [
     "denoising_score_matching",
     "density_error",
     "dual_violation",
+    "estimator",
     "inward_tails",
     "kink_network",
     "large_weight_decay",

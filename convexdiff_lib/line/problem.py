@@ -99,8 +99,7 @@ class Sample:
         if sample_weight is None:
             weights = np.ones(len(given))
         else:
-            weights = _one_each(sample_weight, "sample_weight", given, name)
-            _check_weights(weights)
+            weights = as_weights(sample_weight, given, name)
             used = weights > 0
             given, weights = given[used], weights[used]
             labels = None if labels is None else labels[used]
@@ -475,15 +474,26 @@ def _one_each(values: ArrayLike, what: str, given: FloatArray, name: str) -> Flo
     return vector
 
 
-def _check_weights(weights: FloatArray) -> None:
+def as_weights(values: ArrayLike, given: FloatArray, name: str) -> FloatArray:
+    """Return weights, one for each of the given points; raises ValueError if they are malformed.
+
+    Examples
+    --------
+    >>> as_weights([1, 2], np.zeros(2), "x").tolist()
+    [1.0, 2.0]
+    """
+    weights = _one_each(values, "sample_weight", given, name)
     if (weights < 0).any():
         raise ValueError(f"sample_weight must not be negative; the smallest is {float(weights.min()):g}")
     heaviest = float(weights.max())
+    if heaviest == 0:
+        raise ValueError("sample_weight must not be zero for all points")
     if not 1 / _LONGEST <= heaviest <= _LONGEST:
         raise ValueError(
             f"the largest sample_weight must lie between {1 / _LONGEST:g} and {_LONGEST:g}; "
             f"it is {heaviest:g}"
         )
+    return weights
 
 
 def _mean_target(targets: FloatArray, weights: FloatArray) -> float:

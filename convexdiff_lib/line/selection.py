@@ -24,7 +24,7 @@ from .._results import result
 from .._validation import Activation, FloatArray, as_count, as_flag, as_generator, as_sample, as_weight_decay
 from ..certificates import NotCertifiedError
 from .piecewise_linear import PiecewiseLinearScore
-from .problem import score_matching_threshold
+from .problem import Sample, as_weights
 from .training import score_matching
 
 __all__ = [
@@ -256,6 +256,7 @@ def choose_weight_decay(
     activation: Activation = "relu",
     skip: bool = False,
     folds: int = 5,
+    sample_weight: ArrayLike | None = None,
     inward_tails: bool = False,
     rng: np.random.Generator,
     progress: bool = False,
@@ -278,6 +279,8 @@ def choose_weight_decay(
     skip : bool
     folds : int
         Number of folds, from 2 to n.
+    sample_weight : array of shape (n,), optional
+        How often each point counts, in the fits and in what they are judged by.
     inward_tails : bool
         Whether no outer slope of a score may be above zero, so that every fit has a density.
     rng : numpy.random.Generator
@@ -309,70 +312,90 @@ def choose_weight_decay(
     n, count = len(sample), as_count(folds, "folds", 2)
     if count > n:
         raise ValueError(f"folds must be at most the number of points, {n}; got {count}")
+    weights = np.ones(n) if sample_weight is None else as_weights(sample_weight, sample, "x")
     as_flag(skip, "skip")
     owner = as_generator(rng).permutation(np.arange(n) % count)
     losses = np.empty((len(candidates), n))
     with Bar(progress, "choose_weight_decay", "fit", count * len(candidates)) as bar:
         for fold in range(count):
-            seen, unseen = sample[owner != fold], sample[owner == fold]
-            if skip and (seen == seen[0]).all():
-                raise ValueError(
-                    "a skip connection needs at least two distinct points; without fold "
-                    f"{fold + 1} of {count} only {seen[0]:g} is left, {len(seen)} times: "
-                    "other folds may do, or no skip connection"
-                )
-            _check_candidates(candidates, seen, n, activation, skip)
+            seen, mine = owner != fold, owner == fold
+            _check_fold(sample[seen & (weights > 0)], skip, f"fold {fold + 1} of {count}")
+            share = float(weights[seen].sum() / weights.sum())
+            _check_candidates(candidates, sample[seen], weights[seen], share, activation, skip)
             for row, beta in bar.over(zip(losses, candidates, strict=True)):
                 try:
                     fit = score_matching(
-                        seen,
-                        beta * (len(seen) / n),
+                        sample[seen],
+                        beta * share,
                         activation=activation,
                         skip=skip,
+                        sample_weight=None if sample_weight is None else weights[seen],
                         inward_tails=inward_tails,
                     )
                 except NotCertifiedError as error:
                     refusal, row[:] = error, np.nan  # this candidate is out, the others go on
                 else:
-                    row[owner == fold] = pointwise_loss(fit.score, unseen)
+                    row[mine] = pointwise_loss(fit.score, sample[mine])
     refused = np.isnan(losses).any(axis=1)
     if refused.all():
         raise NotCertifiedError(f"no candidate could be certified on all folds; the last: {refusal}")
     left_out, candidates, losses = candidates[refused], candidates[~refused], losses[~refused]
-    held_out = losses.mean(axis=1)
+    held_out = _mean(losses, weights)
     return Selection(
         candidates,
         held_out,
-        _standard_error(losses),
+        _standard_error(losses, weights),
         float(candidates[np.argmin(held_out)]),
-        float(candidates[_cautious(losses)]),
+        float(candidates[_cautious(losses, weights)]),
         left_out,
     )
 
 
-def _standard_error(losses: FloatArray) -> FloatArray:
-    """Standard error of the mean over the last axis."""
-    return np.asarray(losses.std(axis=-1, ddof=1) / np.sqrt(losses.shape[-1]))
+def _mean(losses: FloatArray, weights: FloatArray) -> FloatArray:
+    """Mean over the last axis."""
+    return np.asarray(np.average(losses, axis=-1, weights=weights))
 
 
-def _cautious(losses: FloatArray) -> int:
+def _standard_error(losses: FloatArray, weights: FloatArray) -> FloatArray:
+    """Standard error of that mean."""
+    n = losses.shape[-1]
+    apart = weights * (losses - _mean(losses, weights)[..., None])
+    return np.sqrt(np.sum(apart**2, axis=-1) * (n / (n - 1))) / weights.sum()
+
+
+def _cautious(losses: FloatArray, weights: FloatArray) -> int:
     """Go down from the last row, to one that is better by more than luck."""
     taken = len(losses) - 1
     for lower in range(taken - 1, -1, -1):
         gain = losses[taken] - losses[lower]
-        if gain.mean() > _DOUBT * _standard_error(gain):
+        if _mean(gain, weights) > _DOUBT * _standard_error(gain, weights):
             taken = lower
     return taken
 
 
+def _check_fold(seen: FloatArray, skip: bool, which: str) -> None:
+    """A skip connection needs two points to go through."""
+    if skip and (seen == seen[:1]).all():
+        left = f"only {seen[0]:g} is left, {len(seen)} times" if len(seen) else "nothing is left"
+        raise ValueError(
+            f"a skip connection needs at least two distinct points; without {which} {left}: "
+            "other folds may do, or no skip connection"
+        )
+
+
 def _check_candidates(
-    candidates: FloatArray, seen: FloatArray, n: int, activation: Activation, skip: bool
+    candidates: FloatArray,
+    seen: FloatArray,
+    weights: FloatArray,
+    share: float,
+    activation: Activation,
+    skip: bool,
 ) -> None:
     """The smallest candidate, scaled to the fold, must not be below the threshold of what is left."""
-    counts = np.unique(seen, return_counts=True)[1].astype(np.float64)
-    least = score_matching_threshold(counts, activation=activation, skip=skip) * n / len(seen)
+    rest = Sample.of(seen, None, weights)
+    least = rest.threshold(activation, skip) / share
     if candidates[0] < least:
         raise ValueError(
             f"betas must be at least {least:.6g} here; got {candidates[0]:.6g}: on a fit to {len(seen)} of "
-            f"the {n} points it becomes {candidates[0] * len(seen) / n:.6g}, below the threshold of that fit"
+            f"the points it becomes {candidates[0] * share:.6g}, below the threshold of that fit"
         )

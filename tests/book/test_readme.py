@@ -84,6 +84,7 @@ def test_the_table_of_tasks_has_every_function_of_the_front_door(page: str) -> N
     )
     named = re.findall(r"`(\w+)(?: <[\w.]+>)?`", text)
     functions = {n for n in convexdiff_lib.__all__ if isinstance(getattr(convexdiff_lib, n), FunctionType)}
+    functions.add("ScoreMatchingDensity")  # a class, but something to call
     assert sorted(named) == sorted(functions)
     homes = dict(re.findall(r"`(\w+) <([\w.]+)>`", text))
     assert {n: f"{getattr(convexdiff_lib, n).__module__}.{n}" for n in homes} == homes

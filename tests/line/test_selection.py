@@ -154,15 +154,15 @@ def test_the_choice_does_not_depend_on_the_unit_of_length() -> None:
 
 def test_the_cautious_choice_by_hand() -> None:
     level, better, best = np.zeros(40), np.tile([-2.0, -1.0], 20), np.tile([-3.0, -2.5, -2.0, -2.5], 10)
-    assert _cautious(np.array([best, better, level])) == 0
-    assert _cautious(np.array([best, best + 1e-3, level])) == 0
-    assert _cautious(np.array([best, best, level])) == 1  # no gain, no step
+    assert _cautious(np.array([best, better, level]), np.ones(40)) == 0
+    assert _cautious(np.array([best, best + 1e-3, level]), np.ones(40)) == 0
+    assert _cautious(np.array([best, best, level]), np.ones(40)) == 1  # no gain, no step
     for lucky, taken in ((1, 1), (2, 1), (4, 0)):
         # As good as the second but for a few points, whose luck makes its mean the lowest by far.
         fluke = best.copy()
         fluke[:lucky] -= 1000.0
         assert np.argmin([fluke.mean(), best.mean(), 0.0]) == 0
-        assert _cautious(np.array([fluke, best, level])) == taken
+        assert _cautious(np.array([fluke, best, level]), np.ones(40)) == taken
 
 
 def test_repeated_points_and_two_folds() -> None:
