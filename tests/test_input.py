@@ -56,6 +56,7 @@ from convexdiff_lib.paper.univariate_programs import (
 from convexdiff_lib.plots import draw, draw_data, draw_histogram, panels
 from convexdiff_lib.sampling.exact_law import GridLaw, annealed_laws, averaged_law, propagate
 from convexdiff_lib.sampling.langevin import annealed_langevin_dynamics, langevin_dynamics
+from convexdiff_lib.space.arcs import largest_response, response_peaks
 from convexdiff_lib.space.arrangements import (
     chamber_signs,
     count_arrangements,
@@ -75,15 +76,13 @@ from convexdiff_lib.space.gated import (
 )
 from convexdiff_lib.space.group_lasso import certify_group_lasso, solve_group_lasso
 from convexdiff_lib.space.interpolation import best_values, value_constraints
-from convexdiff_lib.space.planar import (
+from convexdiff_lib.space.planar import planar_critical_weight_decay, planar_denoising, planar_score_matching
+from convexdiff_lib.space.planar_certificates import (
+    certify_planar,
     certify_planar_denoising,
     certify_planar_score_matching,
-    largest_response,
-    planar_critical_weight_decay,
-    planar_denoising,
-    planar_score_matching,
-    response_peaks,
 )
+from convexdiff_lib.space.problem import gated_problem, planar_problem
 from convexdiff_lib.space.wedge import certify_wedge, wedge_denoising, wedge_directions
 from convexdiff_lib.space.wedge import largest_response as wedge_response
 
@@ -318,6 +317,9 @@ MATRIX_DOORS: dict[str, tuple[str, Door]] = {
     "blocks of a network": ("X", lambda x: blocks_of_network(x, NO_NEURONS, GATES)),
     "planar score matching": ("X", lambda x: planar_score_matching(x, 1.0)),
     "planar critical weight decay": ("X", planar_critical_weight_decay),
+    "planar problem's targets": ("targets", lambda x: planar_problem(ROWS, 1.0, targets=x)),
+    "gated problem's targets": ("targets", lambda x: gated_problem(ROWS, GATES, 1.0, targets=x)),
+    "certify any planar Q": ("Q", lambda x: certify_planar(planar_problem(ROWS, 1.0), NO_NEURONS, x)),
     "certify planar matching X": ("X", lambda x: certify_planar_score_matching(x, NO_NEURONS, ROWS, 1.0)),
     "certify planar matching Q": ("Q", lambda x: certify_planar_score_matching(ROWS, NO_NEURONS, x, 1.0)),
     "planar X": ("X", lambda x: planar_denoising(x, ROWS, 1.0)),
@@ -444,6 +446,8 @@ NO_NUMBERS: dict[str, Any] = {
 WALK_ON_TENSORS = {"langevin start", "annealed start"}
 MAY_BE_NONE = {
     "certify gated targets",
+    "planar problem's targets",
+    "gated problem's targets",
     "targets of a multivariate program",
     "train many dimensions, targets",
     "train on a spiral, targets",

@@ -1,4 +1,17 @@
-from . import arrangements, chambers, cones, cross_products, gated, group_lasso, interpolation, planar, wedge
+from . import (
+    arcs,
+    arrangements,
+    chambers,
+    cones,
+    cross_products,
+    gated,
+    group_lasso,
+    interpolation,
+    planar,
+    planar_certificates,
+    problem,
+    wedge,
+)
 from .arrangements import (
     Arrangements,
     count_arrangements,
@@ -20,14 +33,8 @@ from .gated import (
     gated_score_matching,
 )
 from .group_lasso import GroupLasso, certify_group_lasso, solve_group_lasso
-from .planar import (
-    PlanarScore,
-    certify_planar_denoising,
-    certify_planar_score_matching,
-    planar_critical_weight_decay,
-    planar_denoising,
-    planar_score_matching,
-)
+from .planar import PlanarScore, planar_critical_weight_decay, planar_denoising, planar_score_matching
+from .planar_certificates import certify_planar_denoising, certify_planar_score_matching
 from .wedge import WedgeScore, certify_wedge, wedge_denoising, wedge_directions
 
 __all__ = [
@@ -37,6 +44,7 @@ __all__ = [
     "GroupLasso",
     "PlanarScore",
     "WedgeScore",
+    "arcs",
     "arrangements",
     "certify_gated",
     "certify_group_lasso",
@@ -61,10 +69,12 @@ __all__ = [
     "interpolation",
     "network_from_blocks",
     "planar",
+    "planar_certificates",
     "planar_critical_weight_decay",
     "planar_denoising",
     "planar_score_matching",
     "printed_patterns",
+    "problem",
     "solve_group_lasso",
     "split_in_cone",
     "wedge",

@@ -25,13 +25,11 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 
 from .._validation import FloatArray
+from ._blocks import Blocks, spectral_norms
 
 __all__ = [
-    "Blocks",
     "follow_path",
     "newton_solver",
-    "root_mean_square",
-    "row_lengths",
     "smallest_radius",
     "step_length",
 ]
@@ -48,60 +46,6 @@ _DEPENDENT = 1e-12  # singular values of the constraints' map below this share o
 _SPENT = (
     1e-3  # the path ends at this share of the wanted gap, if rounding has kept the gap above it till then
 )
-
-
-@dataclass(frozen=True, eq=False)
-class Blocks:
-    """The data of the constraints: X of shape (n, d), signs (P, n), and the shifts S of shape (P, d, c)."""
-
-    X: FloatArray
-    signs: FloatArray
-    shifts: FloatArray
-
-    def matrices(self, Q: FloatArray) -> FloatArray:
-        """Return all M_i(Q), shape (P, d, c)."""
-        return self.linear(Q) - self.shifts
-
-    def linear(self, Q: FloatArray) -> FloatArray:
-        """Return all X^T D_i Q: what M_i changes by when Q is added."""
-        products = self.X[:, :, None] * Q[:, None, :]
-        return (self.signs @ products.reshape(len(Q), -1)).reshape(-1, *products.shape[1:])
-
-    def norms(self, Q: FloatArray) -> FloatArray:
-        """Return the spectral norms of all M_i(Q), shape (P,)."""
-        return _norms(self.matrices(Q))
-
-    def fitted(self, W: FloatArray) -> FloatArray:
-        r"""Return :math:`\sum_i D_i X W_i`, shape (n, c)."""
-        summed = (self.signs.T @ W.reshape(len(W), -1)).reshape(len(self.X), *W.shape[1:])
-        return np.einsum("kd,kdc->kc", self.X, summed)
-
-    def stacked(self) -> FloatArray:
-        """Return [D_1 X, ..., D_P X], shape (n, P d)."""
-        return (self.signs.T[:, :, None] * self.X[:, None, :]).reshape(len(self.X), -1)
-
-    def part(self, chosen: NDArray[np.intp]) -> Blocks:
-        """Return the constraints with the chosen numbers."""
-        return Blocks(self.X, self.signs[chosen], self.shifts[chosen])
-
-
-def root_mean_square(rows: FloatArray) -> float:
-    """Root-mean-square length of the rows, the unit in which they are of order one; 1 where all are zero."""
-    largest = float(np.abs(rows).max())
-    return largest * float(np.sqrt(np.mean((rows / largest) ** 2) * rows.shape[1])) if largest > 0 else 1.0
-
-
-def row_lengths(rows: FloatArray) -> FloatArray:
-    """Lengths of the rows, shape (n, 1); 1 where a row is zero."""
-    largest = np.abs(rows).max(axis=1, keepdims=True)
-    largest[largest == 0] = 1.0
-    lengths = largest * np.linalg.norm(rows / largest, axis=1, keepdims=True)
-    lengths[lengths == 0] = 1.0
-    return np.asarray(lengths)
-
-
-def _norms(M: FloatArray) -> FloatArray:
-    return np.asarray(np.linalg.svd(M, compute_uv=False)[:, 0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -315,7 +259,7 @@ def smallest_radius(blocks: Blocks, gap: float) -> tuple[FloatArray, FloatArray,
     """
     d, c = blocks.shifts.shape[1:]
     rank = min(d, c)
-    sizes = _norms(blocks.shifts)
+    sizes = spectral_norms(blocks.shifts)
     upper, lower = float(sizes.max()), 0.0
     best, W = np.zeros((len(blocks.X), c)), np.zeros((len(blocks.signs), d, c))
     if upper == 0:
@@ -374,7 +318,7 @@ def _proof(image: FloatArray, shifts: FloatArray, W: FloatArray, upper: float) -
         return W, -np.inf
     W = W / size
     rest = float(np.linalg.norm(image.T @ W.reshape(len(image), -1)))
-    most = np.sqrt(min(W.shape[1:])) * np.linalg.norm(upper + _norms(shifts))
+    most = np.sqrt(min(W.shape[1:])) * np.linalg.norm(upper + spectral_norms(shifts))
     return W, -float(np.sum(shifts * W)) - rest * float(most)
 
 

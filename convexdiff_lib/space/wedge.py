@@ -29,10 +29,10 @@ from .._results import result
 from .._validation import FloatArray, as_data, as_flag, as_matrix, as_memory_limit, as_positive
 from ..certificates import SCORE_TOLERANCE_BY_LOSS, Certificate, NotCertifiedError, score_error_in_space
 from ..networks import TwoLayerNetwork
+from .arcs import response_peaks
 from .arrangements import chamber_signs
 from .cross_products import cross_product
 from .group_lasso import as_norm, bounds, close_features, responses, solve_group_lasso
-from .planar import response_peaks
 
 __all__ = ["WedgeScore", "certify_wedge", "largest_response", "wedge_denoising", "wedge_directions"]
 
