@@ -17,7 +17,8 @@ import numpy as np
 from .._validation import FloatArray
 from ..certificates import NotCertifiedError
 from ._blocks import Blocks, drawn_inside, row_lengths
-from ._spectral_barrier import follow_path, smallest_radius
+from ._follow_path import follow_path
+from ._smallest_radius import smallest_radius
 from .arcs import Arcs, UnitNeurons
 from .problem import PlanarProblem
 

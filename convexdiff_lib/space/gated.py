@@ -29,7 +29,8 @@ from .._results import result
 from .._validation import FloatArray, as_data, as_points
 from ..certificates import Certificate, NotCertifiedError
 from ._blocks import drawn_inside, row_lengths
-from ._spectral_barrier import follow_path, smallest_radius
+from ._follow_path import follow_path
+from ._smallest_radius import smallest_radius
 from ._weak_duality import weak_duality
 from .problem import GatedProblem, gated_problem
 

@@ -23,7 +23,7 @@ from .._results import result
 from .._validation import FloatArray, as_data, as_matrix, as_positive
 from ..certificates import Certificate, NotCertifiedError
 from ._blocks import Blocks
-from ._spectral_barrier import follow_path
+from ._follow_path import follow_path
 from ._weak_duality import weak_duality
 from .problem import SpaceProblem
 
