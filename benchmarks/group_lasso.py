@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from report import machine
 
+from convexdiff_lib.space.directions import wedge_directions
 from convexdiff_lib.space.group_lasso import solve_group_lasso
-from convexdiff_lib.space.wedge import wedge_directions
 
 RESULTS = Path(__file__).with_suffix(".json")
 PATIENCE = 300.0

@@ -68,6 +68,8 @@ from convexdiff_lib.space.arrangements import (
 )
 from convexdiff_lib.space.cones import network_from_blocks, split_in_cone
 from convexdiff_lib.space.cross_products import cross_product
+from convexdiff_lib.space.directions import largest_response as wedge_response
+from convexdiff_lib.space.directions import wedge_directions
 from convexdiff_lib.space.gated import (
     certify_gated,
     critical_weight_decay,
@@ -83,8 +85,7 @@ from convexdiff_lib.space.planar_certificates import (
     certify_planar_score_matching,
 )
 from convexdiff_lib.space.problem import gated_problem, planar_problem
-from convexdiff_lib.space.wedge import certify_wedge, wedge_denoising, wedge_directions
-from convexdiff_lib.space.wedge import largest_response as wedge_response
+from convexdiff_lib.space.wedge import certify_wedge, wedge_denoising
 
 # Loose types on purpose: every call here breaks its type.
 Door = Callable[[Any], Any]

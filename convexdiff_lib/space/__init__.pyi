@@ -4,6 +4,7 @@ from . import (
     chambers,
     cones,
     cross_products,
+    directions,
     gated,
     group_lasso,
     interpolation,
@@ -24,6 +25,7 @@ from .arrangements import (
 from .chambers import chamber_diameters
 from .cones import network_from_blocks, split_in_cone
 from .cross_products import cross_product
+from .directions import wedge_directions
 from .gated import (
     CriticalWeightDecay,
     GatedScore,
@@ -35,7 +37,7 @@ from .gated import (
 from .group_lasso import GroupLasso, certify_group_lasso, solve_group_lasso
 from .planar import PlanarScore, planar_critical_weight_decay, planar_denoising, planar_score_matching
 from .planar_certificates import certify_planar_denoising, certify_planar_score_matching
-from .wedge import WedgeScore, certify_wedge, wedge_denoising, wedge_directions
+from .wedge import WedgeScore, certify_wedge, wedge_denoising
 
 __all__ = [
     "Arrangements",
@@ -61,6 +63,7 @@ __all__ = [
     "critical_weight_decay",
     "cross_product",
     "cross_products",
+    "directions",
     "enumerate_arrangements",
     "gated",
     "gated_denoising",

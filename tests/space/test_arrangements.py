@@ -24,7 +24,8 @@ from convexdiff_lib.space.arrangements import (
 )
 from convexdiff_lib.space.chambers import chamber_diameters
 from convexdiff_lib.space.cross_products import cross_product
-from convexdiff_lib.space.wedge import wedge_denoising, wedge_directions
+from convexdiff_lib.space.directions import wedge_directions
+from convexdiff_lib.space.wedge import wedge_denoising
 
 RNG = np.random.default_rng(0)
 GRID = [[i, j, k] for i in range(-1, 2) for j in range(-1, 2) for k in range(-1, 2)]
