@@ -54,19 +54,18 @@ from convexdiff_lib.paper.univariate_programs import (
     score_matching_program,
 )
 from convexdiff_lib.plots import draw, draw_data, draw_histogram, panels
-from convexdiff_lib.sampling.exact_law import GridLaw, annealed_laws, averaged_law, propagate
+from convexdiff_lib.sampling.exact_law import annealed_laws, averaged_law, propagate
+from convexdiff_lib.sampling.grid_law import GridLaw
 from convexdiff_lib.sampling.langevin import annealed_langevin_dynamics, langevin_dynamics
 from convexdiff_lib.space.arcs import largest_response, response_peaks
 from convexdiff_lib.space.arrangements import (
     chamber_signs,
-    count_arrangements,
-    count_bound,
-    count_chambers,
     coverage,
     enumerate_arrangements,
     printed_patterns,
 )
 from convexdiff_lib.space.cones import network_from_blocks, split_in_cone
+from convexdiff_lib.space.counting import count_arrangements, count_bound, count_chambers
 from convexdiff_lib.space.cross_products import cross_product
 from convexdiff_lib.space.directions import largest_response as wedge_response
 from convexdiff_lib.space.directions import wedge_directions

@@ -3,6 +3,7 @@ from . import (
     arrangements,
     chambers,
     cones,
+    counting,
     cross_products,
     directions,
     gated,
@@ -13,17 +14,10 @@ from . import (
     problem,
     wedge,
 )
-from .arrangements import (
-    Arrangements,
-    count_arrangements,
-    count_bound,
-    count_chambers,
-    coverage,
-    enumerate_arrangements,
-    printed_patterns,
-)
+from .arrangements import Arrangements, coverage, enumerate_arrangements, printed_patterns
 from .chambers import chamber_diameters
 from .cones import network_from_blocks, split_in_cone
+from .counting import count_arrangements, count_bound, count_chambers
 from .cross_products import cross_product
 from .directions import wedge_directions
 from .gated import (
@@ -59,6 +53,7 @@ __all__ = [
     "count_arrangements",
     "count_bound",
     "count_chambers",
+    "counting",
     "coverage",
     "critical_weight_decay",
     "cross_product",
