@@ -96,19 +96,26 @@ class TwoLayerNetwork:
         return {"width": self.width, "dimension": self.dimension, "activation": self.activation}
 
     @classmethod
-    def balanced(cls, first: FloatArray, second: FloatArray, activation: Activation) -> TwoLayerNetwork:
-        """Build a network without biases; both layers of every neuron get one length, the least weight decay.
+    def without_biases(
+        cls, first: FloatArray, second: FloatArray, activation: Activation, *, balanced: bool = False
+    ) -> TwoLayerNetwork:
+        """Build a network of neurons alone, from the weights of its layers, one row per neuron in both.
+
+        If it is to be balanced, both layers of every neuron get one length: the least weight decay.
 
         Examples
         --------
         >>> import numpy as np
-        >>> network = TwoLayerNetwork.balanced(np.array([[4.0, 0.0]]), np.array([[1.0, 0.0]]), "relu")
+        >>> layers = np.array([[4.0, 0.0]]), np.array([[1.0, 0.0]])
+        >>> network = TwoLayerNetwork.without_biases(*layers, "relu", balanced=True)
         >>> network.W1.tolist(), network.W2.tolist()
         ([[2.0, 0.0]], [[2.0], [0.0]])
         """
-        (m, d), lengths = first.shape, (np.linalg.norm(layer, axis=1) for layer in (second, first))
-        share = np.sqrt(np.divide(*lengths))[:, None]
-        return cls(first * share, np.zeros(m), (second / share).T, np.zeros(d), np.zeros((d, d)), activation)
+        if balanced:
+            share = np.sqrt(np.linalg.norm(second, axis=1) / np.linalg.norm(first, axis=1))[:, None]
+            first, second = first * share, second / share
+        m, d = first.shape
+        return cls(first, np.zeros(m), second.T, np.zeros(d), np.zeros((d, d)), activation)
 
     @classmethod
     def univariate(

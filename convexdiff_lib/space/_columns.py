@@ -16,9 +16,9 @@ import numpy as np
 
 from .._validation import FloatArray
 from ..certificates import NotCertifiedError
-from ._blocks import Blocks, drawn_inside, row_lengths
+from ._blocks import drawn_inside, row_lengths
 from ._follow_path import follow_path
-from ._smallest_radius import smallest_radius
+from ._smallest_radius import check_close, smallest_radius
 from .arcs import Arcs, UnitNeurons
 from .problem import PlanarProblem
 
@@ -29,7 +29,6 @@ _VIOLATION = 1e-9  # excess of a response that the last round may leave, relativ
 _ROUNDS = 60  # of column generation, at most
 _INSIDE = 1e-3  # relative precision of the critical weight decay where only a feasible point is wanted
 CRITICAL_AIM = 1e-7  # the same where it is asked for
-_CRITICAL_GAP = 1e-6  # and where it is not believed any more
 _PROGRESS = 1e-9  # relative fall of the dual value that counts as one
 _NEGLIGIBLE = 1e-9  # a neuron below this share of the largest one is not kept for the next round
 _TINY = 1e-13  # nor, after the last round, one below this share
@@ -60,10 +59,7 @@ class LeastResponse:
 
     def bounds(self) -> tuple[float, float]:
         """Return both bounds, if they are close."""
-        if self.upper - self.lower > _CRITICAL_GAP * self.upper:
-            raise NotCertifiedError(
-                f"critical weight decay only known to lie between {self.lower:.9g} and {self.upper:.9g}"
-            )
+        check_close(self.lower, self.upper, self.upper)
         return self.lower, self.upper
 
 
@@ -81,7 +77,7 @@ def solve_by_columns(problem: PlanarProblem) -> PlanarSolution:
     limit = beta + max(_VIOLATION * room, 2e-12 * beta)  # pulling Q inside costs in proportion to 1 / room
     least = np.inf  # dual value when neurons were last left out
     for _ in range(_ROUNDS):
-        Q, W = _solve_atoms(arcs.atoms(neurons), goal, beta, inside)
+        Q, W = follow_path(arcs.atoms(neurons), goal, beta, inside, _GAP)
         cost = np.linalg.norm(W, axis=(1, 2))
         largest, peaks = arcs.worst(Q)
         violating = np.flatnonzero(largest > limit)
@@ -97,16 +93,6 @@ def solve_by_columns(problem: PlanarProblem) -> PlanarSolution:
         neurons = neurons.and_also(peaks.part(violating))
     excess = float(largest.max()) / beta - 1
     raise NotCertifiedError(f"{_ROUNDS} rounds of columns left a response {excess:.1e} above beta")
-
-
-def _solve_atoms(
-    atoms: Blocks, goal: FloatArray, beta: float, inside: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Solve with finitely many neurons, as precisely as rounding allows."""
-    try:
-        return follow_path(atoms, goal, beta, inside, _GAP)
-    except np.linalg.LinAlgError as error:
-        raise NotCertifiedError(f"planar problem lost to rounding: {error}") from error
 
 
 def _bounded(problem: PlanarProblem, arcs: Arcs) -> tuple[FloatArray, UnitNeurons, float]:

@@ -7,9 +7,10 @@ from collections.abc import Callable
 import numpy as np
 
 from .._validation import FloatArray
+from ..certificates import NotCertifiedError
 from ._blocks import Blocks
 from ._newton import View, newton
-from ._spectral_barrier import OUTSIDE, SHRINK, barrier_at, first_to_join, joined, log_distance
+from ._spectral_barrier import SHRINK, barrier_at, first_to_join, joined, log_distance
 
 __all__ = ["follow_path"]
 
@@ -19,7 +20,8 @@ def follow_path(
 ) -> tuple[FloatArray, FloatArray]:
     """Maximise <Q, L> - |Q|^2 / 2 subject to |M_i(Q)| <= beta, from a strictly feasible point.
 
-    ``gap`` is the relative duality gap to reach.  Returns Q, and W of shape (P, d, c).
+    ``gap`` is the relative duality gap to reach.  Returns Q, and W of shape (P, d, c); raises a
+    NotCertifiedError if rounding allows no centre at all.
     """
 
     def value(point: FloatArray) -> float:
@@ -37,12 +39,12 @@ def follow_path(
     for _ in range(500):
         try:
             Q, W = _centre(part, stacked, L, beta, mu, Q)
-        except np.linalg.LinAlgError:
+        except np.linalg.LinAlgError as error:
             if least == np.inf:
-                raise
+                raise NotCertifiedError(f"a dual problem was lost to rounding: {error}") from error
             break  # beyond what rounding allows: the best pair until now stands
         norms = blocks.norms(Q)
-        if norms.max() > beta * (1 + OUTSIDE) and len(more := joined(working, norms, beta)) > len(working):
+        if len(more := joined(working, norms, beta)) > len(working):
             working = more
             part = blocks.part(working)
             stacked = part.stacked()

@@ -7,14 +7,16 @@ from collections.abc import Callable
 import numpy as np
 
 from .._validation import FloatArray
+from ..certificates import NotCertifiedError
 from ._blocks import Blocks, spectral_norms
 from ._newton import View, newton
-from ._spectral_barrier import OUTSIDE, SHRINK, barrier_at, first_to_join, joined, log_distance
+from ._spectral_barrier import SHRINK, barrier_at, first_to_join, joined, log_distance
 
-__all__ = ["smallest_radius"]
+__all__ = ["check_close", "smallest_radius"]
 
 _NIL = 1e-3  # a radius below this share of the first one is as good as its absolute error
 _DEPENDENT = 1e-12  # singular values of the constraints' map below this share of the largest one are zero
+_CLOSE = 1e-6  # relative distance of two bounds that are believed
 _SPENT = 1e-3  # the path ends at this share of the wanted gap, if rounding has kept the gap above it
 
 
@@ -60,9 +62,7 @@ def smallest_radius(blocks: Blocks, gap: float) -> tuple[FloatArray, FloatArray,
             W[working] = found
         if upper - lower <= gap * max(upper, nil):
             break
-        if norms.max() > radius * (1 + OUTSIDE) and len(more := joined(working, norms, radius)) > len(
-            working
-        ):
+        if len(more := joined(working, norms, radius)) > len(working):
             working = more
             part = blocks.part(working)
             image, back = _orthonormal(part)
@@ -74,6 +74,14 @@ def smallest_radius(blocks: Blocks, gap: float) -> tuple[FloatArray, FloatArray,
         else:
             mu *= SHRINK
     return best, W, lower
+
+
+def check_close(lower: float, upper: float, scale: float) -> None:
+    """Refuse bounds on a critical weight decay that say too little."""
+    if upper - lower > _CLOSE * scale:
+        raise NotCertifiedError(
+            f"critical weight decay only known to lie between {lower:.9g} and {upper:.9g}"
+        )
 
 
 def _orthonormal(blocks: Blocks) -> tuple[FloatArray, FloatArray]:

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from .._validation import FloatArray
 
-__all__ = ["OUTSIDE", "SHRINK", "Barrier", "barrier_at", "first_to_join", "joined", "log_distance"]
+__all__ = ["SHRINK", "Barrier", "barrier_at", "first_to_join", "joined", "log_distance"]
 
 SHRINK = 0.2  # of the barrier's weight from one centre to the next
-OUTSIDE = 1e-11  # relative excess that counts as a violation
+_OUTSIDE = 1e-11  # relative excess that counts as a violation
 _NEWCOMERS = 40  # constraints that join the working set at once
 
 
@@ -90,7 +90,9 @@ def first_to_join(norms: FloatArray) -> NDArray[np.intp]:
 
 
 def joined(working: NDArray[np.intp], norms: FloatArray, limit: float) -> NDArray[np.intp]:
-    """Return the working set with the worst violated constraints added."""
+    """Return the working set with the worst violated constraints added, if one is violated at all."""
+    if norms.max() <= limit * (1 + _OUTSIDE):
+        return working
     outside = np.setdiff1d(np.flatnonzero(norms > limit), working)
     worst = outside[np.argsort(-norms[outside], kind="stable")[:_NEWCOMERS]]
     return np.sort(np.concatenate([working, worst]))

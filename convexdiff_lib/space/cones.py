@@ -140,7 +140,9 @@ def network_from_blocks(
         w, alpha = _neurons(blocks[i], signs[i][:, None] * data, rays[i])
         weights.append(w)
         outgoing.append(alpha)
-    return TwoLayerNetwork.balanced(np.concatenate(weights), np.concatenate(outgoing), activation)
+    return TwoLayerNetwork.without_biases(
+        np.concatenate(weights), np.concatenate(outgoing), activation, balanced=True
+    )
 
 
 def _neurons(block: FloatArray, rows: FloatArray, generator: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -18,6 +18,10 @@ A neuron :math:`\alpha\, (u^\top x)_+` with u in the cone of pattern i is the bl
 :math:`W_i = u \alpha^\top`, whose nuclear norm :math:`\|u\| \|\alpha\|` is the weight decay of the neuron.
 So :math:`p_g` is a lower bound on the loss of every ReLU network without biases, and on no account more:
 the blocks of an optimal gated network need not factor into neurons inside their cones at the same price.
+
+The way of both trainings: a `GatedProblem` is what was given, checked, and says what the constraints are; the
+barrier of these yields blocks and Q, with which the problem and nothing else yields a certificate, and all of
+them together are a `GatedScore`.
 """
 
 from __future__ import annotations
@@ -27,10 +31,10 @@ from numpy.typing import ArrayLike
 
 from .._results import result
 from .._validation import FloatArray, as_data, as_points
-from ..certificates import Certificate, NotCertifiedError
+from ..certificates import Certificate
 from ._blocks import drawn_inside, row_lengths
 from ._follow_path import follow_path
-from ._smallest_radius import smallest_radius
+from ._smallest_radius import check_close, smallest_radius
 from ._weak_duality import weak_duality
 from .problem import GatedProblem, gated_problem
 
@@ -46,7 +50,6 @@ __all__ = [
 _GAP = 1e-10  # relative gap at which the solver stops: a hundredth of what the certificate forgives
 _NEGLIGIBLE = 1e-8  # singular values of a block below this share of the largest one are left out
 _CRITICAL_AIM = 1e-9  # relative distance of the bounds on the critical weight decay where the solver stops
-_CRITICAL_GAP = 1e-6  # the same, where they are not believed any more
 
 
 @result
@@ -235,10 +238,7 @@ def critical_weight_decay(X: ArrayLike, patterns: ArrayLike) -> CriticalWeightDe
     Q = Q / lengths
     blocks = problem.constraints()
     upper, most = blocks.largest(Q), float(np.abs(blocks.shifts).max())
-    if upper - lower > _CRITICAL_GAP * max(upper, 1e-3 * most):
-        raise NotCertifiedError(
-            f"critical weight decay only known to lie between {lower:.9g} and {upper:.9g}"
-        )
+    check_close(lower, upper, max(upper, 1e-3 * most))
     return CriticalWeightDecay(upper, lower, Q, W)
 
 
@@ -284,24 +284,26 @@ def certify_gated(
     relative gap <= 1e-12, infeasibility <= 1e-12, score error <= 1e-02
     """
     problem = gated_problem(X, patterns, beta, targets=targets)
-    weights, dual_point = as_points(W, "W"), as_points(Q, "Q")
+    return _certificate(problem, as_points(W, "W"), as_points(Q, "Q"))
+
+
+def _certificate(problem: GatedProblem, W: FloatArray, Q: FloatArray) -> Certificate:
     blocks, labels = problem.constraints(), problem.labels
-    for name, given, shape in (("W", weights, blocks.shifts.shape), ("Q", dual_point, labels.shape)):
+    for name, given, shape in (("W", W, blocks.shifts.shape), ("Q", Q, labels.shape)):
         if given.shape != shape:
             raise ValueError(f"{name} must have shape {shape}; got {given.shape}")
-    fitted, nuclear = blocks.fitted(weights), float(np.linalg.svd(weights, compute_uv=False).sum())
-    loss = 0.5 * np.sum((fitted - labels) ** 2) + np.sum(blocks.shifts * weights)
+    fitted, nuclear = blocks.fitted(W), float(np.linalg.svd(W, compute_uv=False).sum())
+    loss = 0.5 * np.sum((fitted - labels) ** 2) + np.sum(blocks.shifts * W)
     primal = float(loss + problem.beta * nuclear)
-    return weak_duality(problem, fitted, primal, dual_point, blocks.largest(dual_point), nuclear)
+    return weak_duality(problem, fitted, primal, Q, blocks.largest(Q), nuclear)
 
 
 def _trained(problem: GatedProblem) -> GatedScore:
     """Go all the way: problem, blocks and dual variable, certificate, score."""
     W, Q, critical = _solved(problem)
     W, Q = problem.restored(W, Q)
-    given = problem.points, problem.targets, problem.signs
     for blocks in (_tidy(W), W):
-        certificate = certify_gated(*given, blocks, Q, problem.beta)
+        certificate = _certificate(problem, blocks, Q)
         if certificate.holds:
             fitted = problem.constraints().fitted(blocks)
             return GatedScore(blocks, Q, fitted, problem.beta, certificate.primal, certificate)
@@ -319,10 +321,7 @@ def _solved(problem: GatedProblem) -> tuple[FloatArray, FloatArray, float]:
         inside, critical = least.Q * problem.unit, least.value
         if problem.beta <= critical:
             raise problem.unbounded(critical, "data and patterns")
-    try:
-        Q, W = follow_path(blocks, goal, beta, inside, _GAP)
-    except np.linalg.LinAlgError as error:
-        raise NotCertifiedError(f"gated network lost to rounding: {error}") from error
+    Q, W = follow_path(blocks, goal, beta, inside, _GAP)
     return W, drawn_inside(Q, inside, blocks.largest, beta), critical
 
 

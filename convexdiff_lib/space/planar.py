@@ -217,7 +217,7 @@ def _networks(
     """Yield what may pass, the tidiest first: small neurons are traces of the interior point."""
     for nudge in _NUDGES if problem.targets is None else (0.0,):
         first = solution.arcs.weights(solution.neurons, nudge)
-        whole = TwoLayerNetwork.balanced(first, second, problem.activation)
+        whole = TwoLayerNetwork.without_biases(first, second, problem.activation, balanced=True)
         size = np.linalg.norm(whole.W1, axis=1) ** 2
         for share in _DUST:
             kept = size > share * size.max(initial=0.0)
