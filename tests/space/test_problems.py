@@ -29,9 +29,12 @@ def test_bounds_that_are_apart_are_refused() -> None:
         check_close(1.0, 1.1, 1.0)
 
 
-@pytest.mark.parametrize("beta", [0.05, 0.5])
-def test_the_dual_point_of_a_planar_fit_is_feasible(beta: float) -> None:
-    assert largest_response(X, planar_denoising(X, L, beta).Q) <= beta * (1 + ROUNDING)
+def test_the_dual_point_of_a_planar_fit_is_feasible() -> None:
+    """On some of these the last round of columns leaves a response some 1e-10 above beta."""
+    for seed in range(4):
+        points = np.random.default_rng(seed).normal(size=(12, 2))
+        fit = planar_denoising(points, np.random.default_rng(99).normal(size=(12, 2)), 0.05)
+        assert largest_response(points, fit.Q) <= 0.05 * (1 + ROUNDING)
 
 
 def test_units_cancel() -> None:
