@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from report import STORED, machine
 
+from convexdiff_lib.space.directions import wedge_directions
 from convexdiff_lib.space.group_lasso import solve_group_lasso
-from convexdiff_lib.space.wedge import wedge_directions
 
 RESULTS = STORED / "group_lasso.json"
 PATIENCE = 300.0

@@ -1,9 +1,10 @@
 r"""What a certificate is: two bounds on the optimal loss, and how far a score may be from the optimal one.
 
-Certificates are recomputed from the data alone, by modules that know no solver: of univariate scores by
-`convexdiff_lib.line.spline_certificates` and `convexdiff_lib.line.network_certificates`, of others beside the
-statement of their problem.  If the bounds meet and the dual vector violates no constraint, but for rounding,
-the network is a global optimum, however it was found.
+Certificates are recomputed from the data alone, with no solver: of univariate scores by
+`convexdiff_lib.line.spline_certificates` and `convexdiff_lib.line.network_certificates`, of networks of the
+plane by `convexdiff_lib.space.planar_certificates`, of others beside the statement of their problem.  If the
+bounds meet and the dual vector violates no constraint, but for rounding, the network is a global optimum,
+however it was found.
 """
 
 from __future__ import annotations

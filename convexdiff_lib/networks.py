@@ -96,6 +96,28 @@ class TwoLayerNetwork:
         return {"width": self.width, "dimension": self.dimension, "activation": self.activation}
 
     @classmethod
+    def without_biases(
+        cls, first: FloatArray, second: FloatArray, activation: Activation, *, balanced: bool = False
+    ) -> TwoLayerNetwork:
+        """Build a network of neurons alone, from the weights of its layers, one row per neuron in both.
+
+        If it is to be balanced, both layers of every neuron get one length: the least weight decay.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> layers = np.array([[4.0, 0.0]]), np.array([[1.0, 0.0]])
+        >>> network = TwoLayerNetwork.without_biases(*layers, "relu", balanced=True)
+        >>> network.W1.tolist(), network.W2.tolist()
+        ([[2.0, 0.0]], [[2.0], [0.0]])
+        """
+        if balanced:
+            share = np.sqrt(np.linalg.norm(second, axis=1) / np.linalg.norm(first, axis=1))[:, None]
+            first, second = first * share, second / share
+        m, d = first.shape
+        return cls(first, np.zeros(m), second.T, np.zeros(d), np.zeros((d, d)), activation)
+
+    @classmethod
     def univariate(
         cls,
         w: ArrayLike,

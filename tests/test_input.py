@@ -27,12 +27,12 @@ from convexdiff_lib import (
 )
 from convexdiff_lib.datasets import Cross, GaussianMixture, Spiral, Uniform, perturb
 from convexdiff_lib.line.closed_forms import large_weight_decay, large_weight_decay_threshold
+from convexdiff_lib.line.estimator import ScoreMatchingDensity
 from convexdiff_lib.line.kink_network import KinkNetwork
 from convexdiff_lib.line.network_certificates import certify_denoising, certify_score_matching, dual_violation
 from convexdiff_lib.line.path import denoising_path, solution_path
 from convexdiff_lib.line.piecewise_linear import PiecewiseLinearScore
 from convexdiff_lib.line.problem import Sample, line_problem, smallest_weight_decay
-from convexdiff_lib.line.estimator import ScoreMatchingDensity
 from convexdiff_lib.line.selection import choose_weight_decay, pointwise_loss, score_error
 from convexdiff_lib.paper.multivariate_programs import (
     blocks_of_network,
@@ -55,19 +55,21 @@ from convexdiff_lib.paper.univariate_programs import (
     score_matching_program,
 )
 from convexdiff_lib.plots import draw, draw_data, draw_histogram, panels
-from convexdiff_lib.sampling.exact_law import GridLaw, annealed_laws, averaged_law, propagate
+from convexdiff_lib.sampling.exact_law import annealed_laws, averaged_law, propagate
+from convexdiff_lib.sampling.grid_law import GridLaw
 from convexdiff_lib.sampling.langevin import annealed_langevin_dynamics, langevin_dynamics
+from convexdiff_lib.space.arcs import largest_response, response_peaks
 from convexdiff_lib.space.arrangements import (
     chamber_signs,
-    count_arrangements,
-    count_bound,
-    count_chambers,
     coverage,
     enumerate_arrangements,
     printed_patterns,
 )
 from convexdiff_lib.space.cones import network_from_blocks, split_in_cone
+from convexdiff_lib.space.counting import count_arrangements, count_bound, count_chambers
 from convexdiff_lib.space.cross_products import cross_product
+from convexdiff_lib.space.directions import largest_response as wedge_response
+from convexdiff_lib.space.directions import wedge_directions
 from convexdiff_lib.space.gated import (
     certify_gated,
     critical_weight_decay,
@@ -76,17 +78,14 @@ from convexdiff_lib.space.gated import (
 )
 from convexdiff_lib.space.group_lasso import certify_group_lasso, solve_group_lasso
 from convexdiff_lib.space.interpolation import best_values, value_constraints
-from convexdiff_lib.space.planar import (
+from convexdiff_lib.space.planar import planar_critical_weight_decay, planar_denoising, planar_score_matching
+from convexdiff_lib.space.planar_certificates import (
+    certify_planar,
     certify_planar_denoising,
     certify_planar_score_matching,
-    largest_response,
-    planar_critical_weight_decay,
-    planar_denoising,
-    planar_score_matching,
-    response_peaks,
 )
-from convexdiff_lib.space.wedge import certify_wedge, wedge_denoising, wedge_directions
-from convexdiff_lib.space.wedge import largest_response as wedge_response
+from convexdiff_lib.space.problem import gated_problem, planar_problem
+from convexdiff_lib.space.wedge import certify_wedge, wedge_denoising
 
 # Loose types on purpose: every call here breaks its type.
 Door = Callable[[Any], Any]
@@ -324,6 +323,9 @@ MATRIX_DOORS: dict[str, tuple[str, Door]] = {
     "blocks of a network": ("X", lambda x: blocks_of_network(x, NO_NEURONS, GATES)),
     "planar score matching": ("X", lambda x: planar_score_matching(x, 1.0)),
     "planar critical weight decay": ("X", planar_critical_weight_decay),
+    "planar problem's targets": ("targets", lambda x: planar_problem(ROWS, 1.0, targets=x)),
+    "gated problem's targets": ("targets", lambda x: gated_problem(ROWS, GATES, 1.0, targets=x)),
+    "certify any planar Q": ("Q", lambda x: certify_planar(planar_problem(ROWS, 1.0), NO_NEURONS, x)),
     "certify planar matching X": ("X", lambda x: certify_planar_score_matching(x, NO_NEURONS, ROWS, 1.0)),
     "certify planar matching Q": ("Q", lambda x: certify_planar_score_matching(ROWS, NO_NEURONS, x, 1.0)),
     "planar X": ("X", lambda x: planar_denoising(x, ROWS, 1.0)),
@@ -450,6 +452,8 @@ NO_NUMBERS: dict[str, Any] = {
 WALK_ON_TENSORS = {"langevin start", "annealed start"}
 MAY_BE_NONE = {
     "certify gated targets",
+    "planar problem's targets",
+    "gated problem's targets",
     "targets of a multivariate program",
     "train many dimensions, targets",
     "train on a spiral, targets",

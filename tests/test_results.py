@@ -32,7 +32,7 @@ from convexdiff_lib.paper.nonconvex import train_score_matching
 from convexdiff_lib.paper.score_matching_experiments import SETTINGS, Experiment
 from convexdiff_lib.paper.spiral_experiment import SpiralSetting, likeness
 from convexdiff_lib.paper.univariate_programs import score_matching_program, solve_program
-from convexdiff_lib.sampling.exact_law import GridLaw
+from convexdiff_lib.sampling.grid_law import GridLaw
 from convexdiff_lib.space.arrangements import enumerate_arrangements
 from convexdiff_lib.space.chambers import chamber_diameters
 from convexdiff_lib.space.gated import critical_weight_decay, gated_denoising
@@ -151,8 +151,9 @@ def test_one_of_each_is_looked_at() -> None:
         {"Beam", "Priced", "Solution", "Tube"},
         {"EndVerdict", "LineProblem", "Sample", "SplineClaim", "Tails", "Verdict"},
     )
+    space = {"Arcs", "GatedProblem", "PlanarProblem", "SpaceProblem", "UnitNeurons", "WedgeProblem"}
     public = {cls.__name__ for cls, known in dataclasses_of_the_library() if known and not is_result(cls)}
-    assert public == solver | claims
+    assert public == solver | claims | space
 
 
 @each

@@ -21,7 +21,8 @@ from ..datasets import perturb, standard_normal
 from ..line.piecewise_linear import PiecewiseLinearScore
 from ..line.training import UnivariateScore, denoising_score_matching
 from ..networks import TwoLayerNetwork
-from ..sampling.exact_law import GridLaw, GridTooCoarseError, propagate, wasserstein
+from ..sampling.exact_law import GridTooCoarseError, propagate
+from ..sampling.grid_law import GridLaw, wasserstein
 from ..sampling.langevin import langevin_dynamics
 from .nonconvex import AdamRuns, train_denoising
 

@@ -32,6 +32,7 @@ from .._validation import (
     as_targets,
 )
 from ..networks import TwoLayerNetwork
+from ..space.problem import gated_problem
 
 with needed("CVXPY", '"convexdiff-lib[programs]"'):
     import cvxpy as cp
@@ -94,10 +95,8 @@ def printed_blocks(X: ArrayLike, patterns: ArrayLike) -> PrintedBlocks:
     >>> printed_blocks([[1.0, 2.0], [0.0, 1.0]], [[True, False]]).X_tilde.tolist()
     [[1.0, 2.0], [0.0, 0.0]]
     """
-    data, signs = as_patterned(X, patterns)
-    n, d = data.shape
-    stacked = (signs.T[:, :, None] * data[:, None, :]).reshape(n, -1)
-    return PrintedBlocks(stacked, np.kron(signs.sum(axis=1)[:, None], np.eye(d)))
+    blocks = gated_problem(X, patterns, 1.0).constraints()  # whatever the weight decay
+    return PrintedBlocks(blocks.stacked(), blocks.shifts.reshape(-1, blocks.X.shape[1]))
 
 
 def program_value(X: ArrayLike, patterns: ArrayLike, W: ArrayLike) -> float:
@@ -367,15 +366,8 @@ def falling_network(X: ArrayLike, delta: float, *, activation: Activation = "rel
     unit = _orthogonal(data, x)
     turn = step * x
     alpha = unit / np.sqrt(step)
-    m, d = 2, len(x)
-    return TwoLayerNetwork(
-        np.stack([unit + turn, unit - turn]),
-        np.zeros(m),
-        np.stack([-alpha, alpha], axis=1),
-        np.zeros(d),
-        np.zeros((d, d)),
-        activation,
-    )
+    first = np.stack([unit + turn, unit - turn])
+    return TwoLayerNetwork.without_biases(first, np.stack([-alpha, alpha]), activation)
 
 
 def _orthogonal(data: FloatArray, x: FloatArray) -> FloatArray:

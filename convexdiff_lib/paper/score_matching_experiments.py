@@ -16,7 +16,8 @@ from .._results import result
 from .._validation import Activation, FloatArray
 from ..datasets import GaussianMixture, Uniform, paper_mixture, standard_normal
 from ..line.training import UnivariateScore, score_matching
-from ..sampling.exact_law import GridLaw, propagate
+from ..sampling.exact_law import propagate
+from ..sampling.grid_law import GridLaw
 from ..sampling.langevin import langevin_dynamics
 from .nonconvex import AdamRuns, train_score_matching
 from .univariate_programs import score_matching_program

@@ -1,14 +1,13 @@
-from . import exact_law, langevin
+from . import exact_law, grid_law, langevin
 from .exact_law import (
-    GridLaw,
     GridTooCoarseError,
     annealed_laws,
     averaged_law,
     langevin_laws,
     propagate,
     running_averages,
-    wasserstein,
 )
+from .grid_law import GridLaw, wasserstein
 from .langevin import annealed_langevin_dynamics, langevin_dynamics
 
 __all__ = [
@@ -18,6 +17,7 @@ __all__ = [
     "annealed_laws",
     "averaged_law",
     "exact_law",
+    "grid_law",
     "langevin",
     "langevin_dynamics",
     "langevin_laws",

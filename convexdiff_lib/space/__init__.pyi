@@ -1,16 +1,25 @@
-from . import arrangements, chambers, cones, cross_products, gated, group_lasso, interpolation, planar, wedge
-from .arrangements import (
-    Arrangements,
-    count_arrangements,
-    count_bound,
-    count_chambers,
-    coverage,
-    enumerate_arrangements,
-    printed_patterns,
+from . import (
+    arcs,
+    arrangements,
+    chambers,
+    cones,
+    counting,
+    cross_products,
+    directions,
+    gated,
+    group_lasso,
+    interpolation,
+    planar,
+    planar_certificates,
+    problem,
+    wedge,
 )
+from .arrangements import Arrangements, coverage, enumerate_arrangements, printed_patterns
 from .chambers import chamber_diameters
 from .cones import network_from_blocks, split_in_cone
+from .counting import count_arrangements, count_bound, count_chambers
 from .cross_products import cross_product
+from .directions import wedge_directions
 from .gated import (
     CriticalWeightDecay,
     GatedScore,
@@ -20,15 +29,9 @@ from .gated import (
     gated_score_matching,
 )
 from .group_lasso import GroupLasso, certify_group_lasso, solve_group_lasso
-from .planar import (
-    PlanarScore,
-    certify_planar_denoising,
-    certify_planar_score_matching,
-    planar_critical_weight_decay,
-    planar_denoising,
-    planar_score_matching,
-)
-from .wedge import WedgeScore, certify_wedge, wedge_denoising, wedge_directions
+from .planar import PlanarScore, planar_critical_weight_decay, planar_denoising, planar_score_matching
+from .planar_certificates import certify_planar_denoising, certify_planar_score_matching
+from .wedge import WedgeScore, certify_wedge, wedge_denoising
 
 __all__ = [
     "Arrangements",
@@ -37,6 +40,7 @@ __all__ = [
     "GroupLasso",
     "PlanarScore",
     "WedgeScore",
+    "arcs",
     "arrangements",
     "certify_gated",
     "certify_group_lasso",
@@ -49,10 +53,12 @@ __all__ = [
     "count_arrangements",
     "count_bound",
     "count_chambers",
+    "counting",
     "coverage",
     "critical_weight_decay",
     "cross_product",
     "cross_products",
+    "directions",
     "enumerate_arrangements",
     "gated",
     "gated_denoising",
@@ -61,10 +67,12 @@ __all__ = [
     "interpolation",
     "network_from_blocks",
     "planar",
+    "planar_certificates",
     "planar_critical_weight_decay",
     "planar_denoising",
     "planar_score_matching",
     "printed_patterns",
+    "problem",
     "solve_group_lasso",
     "split_in_cone",
     "wedge",

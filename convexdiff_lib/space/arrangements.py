@@ -2,20 +2,14 @@ r"""Activation patterns: into which chambers the data cut the space of first-lay
 
 A row :math:`x_k` of the data is a hyperplane :math:`x_k^T u = 0` in the space of weights :math:`u`.  Together
 they cut it into open cones, the chambers, on each of which the pattern :math:`\mathbb{1}\{Xu \ge 0\}` is
-constant.
-
-A chamber in the span of the data is a pointed cone, so it has extreme rays, each of them the line in which
-d - 1 independent hyperplanes meet.  Around a ray only the hyperplanes through it matter.  If there are d - 1
-of them, all :math:`2^{d-1}` settings of their signs occur; if there are more, they are an arrangement of
-their own, in one dimension less.  Every sign is certain: where rounding could matter, integers decide.
+constant.  They are found from their extreme rays, the lines in which d - 1 independent hyperplanes meet, and
+every sign is certain: where rounding could matter, integers decide.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fractions import Fraction
-from itertools import combinations, islice, product
-from math import comb, e, factorial
+from math import comb
 from typing import Any
 
 import numpy as np
@@ -33,24 +27,11 @@ from .._validation import (
     as_matrix,
     as_memory_limit,
 )
-from .cross_products import cross_product
+from ._exact_rows import Ints, Signs, integers_of, merged, restricted
+from ._rays import EPS, RAYS_AT_ONCE, list_chambers, signs_of, unit
+from .counting import count_arrangements
 
-__all__ = [
-    "Arrangements",
-    "chamber_signs",
-    "count_arrangements",
-    "count_bound",
-    "count_chambers",
-    "coverage",
-    "enumerate_arrangements",
-    "printed_patterns",
-]
-
-Signs = NDArray[np.int8]
-Ints = NDArray[np.object_]
-
-_BLOCK = 1 << 14  # rays whose signs are worked out at once
-_EPS = float(np.finfo(np.float64).eps)
+__all__ = ["Arrangements", "chamber_signs", "coverage", "enumerate_arrangements", "printed_patterns"]
 
 
 @result
@@ -91,71 +72,6 @@ class Arrangements:
     def rays_of(self, chamber: int) -> FloatArray:
         """Return the extreme rays of one chamber, unit vectors in the span of the data, as rows."""
         return self.rays[self.touches[self.touches[:, 0] == chamber, 1]]
-
-
-def count_arrangements(n: int, d: int) -> int:
-    r"""Return the number of chambers of n rows in general position in d dimensions.
-
-    .. math:: 2 \sum_{k < d} \binom{n-1}{k}
-
-    Raises
-    ------
-    ValueError
-        If n or d is no positive integer.
-
-    Examples
-    --------
-    >>> [count_arrangements(n, 2) for n in (1, 2, 3)], count_arrangements(3, 3)
-    ([2, 4, 6], 8)
-    """
-    n, d = as_count(n, "n", 1), as_count(d, "d", 1)
-    return 2 * sum(comb(n - 1, k) for k in range(d))
-
-
-def count_bound(n: int, r: int) -> float:
-    r"""Return the bound :math:`2r(e(n-1)/r)^r` of Appendix D.4 on the number of chambers of n rows of rank r.
-
-    Raises
-    ------
-    ValueError
-        If n or r is no positive integer.
-
-    Examples
-    --------
-    >>> round(count_bound(10, 2)), count_arrangements(10, 2)
-    (599, 20)
-    """
-    n, r = as_count(n, "n", 1), as_count(r, "r", 1)
-    return 2 * r * (e * (n - 1) / r) ** r
-
-
-def count_chambers(X: ArrayLike, *, progress: bool = False) -> int:
-    r"""Count the chambers of any data exactly, by deletion and restriction.
-
-    Without the last hyperplane there are fewer chambers, and it cuts as many of them in two as the others
-    have chambers on it.  This is slow and knows nothing of rays: a check of `enumerate_arrangements`.
-
-    Parameters
-    ----------
-    X : array of shape (n, d)
-    progress : bool
-        Whether to show a bar that counts hyperplanes; the first have the most others left to meet.
-
-    Raises
-    ------
-    ValueError
-        If X is not a finite matrix.
-
-    Examples
-    --------
-    Three lines in the plane, two of them the same:
-
-    >>> count_chambers([[1, 0], [2, 0], [0, 1]])
-    4
-    """
-    lines = _distinct_lines(_integers(as_matrix(X, "X")))
-    with Bar(progress, "count_chambers", "hyperplane", len(lines)) as bar:
-        return _count(lines, bar)
 
 
 def enumerate_arrangements(
@@ -207,7 +123,7 @@ def enumerate_arrangements(
     data = as_matrix(X, "X")
     as_activation(activation)
     with Bar(progress, "enumerate_arrangements", "ray") as bar:
-        full, touches, rays = _listed(data, as_memory_limit(memory_limit), bar)
+        full, touches, rays = list_chambers(data, as_memory_limit(memory_limit), bar)
     generators = _inside(data, full, touches, rays)
     order = np.lexsort(full.T[::-1])
     back = np.empty_like(order)
@@ -247,7 +163,7 @@ def chamber_signs(X: ArrayLike, *, memory_limit: float = 4e9) -> Signs:
     >>> len(chamber_signs([[0.1, 0.2, 0.7], [0.3, 0.6, 2.1], [1.0, 0.0, 0.0]]))
     8
     """
-    return _listed(as_matrix(X, "X"), as_memory_limit(memory_limit), QUIET)[0]
+    return list_chambers(as_matrix(X, "X"), as_memory_limit(memory_limit), QUIET)[0]
 
 
 def printed_patterns(X: ArrayLike) -> NDArray[np.bool_]:
@@ -279,7 +195,7 @@ def printed_patterns(X: ArrayLike) -> NDArray[np.bool_]:
     [[0, 1], [1, 0], [1, 1]]
     """
     data = as_matrix(X, "X")
-    lines, place, facing = _merged(_integers(data))
+    lines, place, facing = merged(integers_of(data))
     m, d = len(lines), min(data.shape)
     expected = sum(comb(m, k) * count_arrangements(max(m - k, 1), max(d - k, 1)) for k in range(d + 1))
     if expected > 10**6:
@@ -343,228 +259,16 @@ def coverage(X: ArrayLike, arrangements: Arrangements, n_gates: int, rng: np.ran
     return np.array(found) / len(listed)
 
 
-# --- Exact integers ----------------------------------------------------------------------------------
-
-
-def _integers(data: FloatArray) -> Ints:
-    """Scale every row by a positive number that makes it coprime integers; floats are fractions."""
-    rows = []
-    for row in data.tolist():
-        ratios = [value.as_integer_ratio() for value in row]
-        scale = max(bottom for _, bottom in ratios)  # powers of two
-        rows.append([top * (scale // bottom) for top, bottom in ratios])
-    return _coprime(np.array(rows, dtype=object).reshape(data.shape))
-
-
-def _coprime(rows: Ints) -> Ints:
-    divisor = np.gcd.reduce(rows, axis=1, keepdims=True, initial=0) if rows.size else rows[:, :1]
-    return rows // np.where(divisor == 0, 1, divisor)
-
-
-def _independent_columns(rows: Ints) -> list[int]:
-    """The first columns that span all others: signs of X u are those of these columns times some u."""
-    work = [[Fraction(v) for v in row] for row in rows.tolist()]
-    basis: list[int] = []
-    for c in range(rows.shape[1]):
-        pivot = next((row for row in work if row[c]), None)
-        if pivot is None:
-            continue
-        basis.append(c)
-        work.remove(pivot)
-        work = [_reduced(row, pivot, c) if row[c] else row for row in work]
-    return basis
-
-
-def _reduced(row: list[Fraction], pivot: list[Fraction], c: int) -> list[Fraction]:
-    factor = row[c] / pivot[c]
-    return [a - factor * b for a, b in zip(row, pivot, strict=True)]
-
-
-def _merged(rows: Ints) -> tuple[Ints, NDArray[np.intp], Signs]:
-    """Distinct lines; for each row its line (-1 for a zero row) and whether it faces along it."""
-    lines: dict[tuple[int, ...], int] = {}
-    place, facing = np.full(len(rows), -1), np.ones(len(rows), dtype=np.int8)
-    for k, row in enumerate(_coprime(rows).tolist()):
-        lead = next((v for v in row if v), 0)
-        if lead:
-            facing[k] = 1 if lead > 0 else -1
-            place[k] = lines.setdefault(tuple(int(facing[k]) * v for v in row), len(lines))
-    return np.array(list(lines), dtype=object).reshape(len(lines), rows.shape[1]), place, facing
-
-
-def _distinct_lines(rows: Ints) -> frozenset[tuple[int, ...]]:
-    return frozenset(map(tuple, _merged(rows)[0].tolist()))
-
-
-def _restricted(rows: Ints, wall: list[int]) -> Ints:
-    """The rows as they act on the hyperplane of ``wall``, in one coordinate less."""
-    p = next(i for i, v in enumerate(wall) if v)
-    sign = 1 if wall[p] > 0 else -1
-    others = [q for q in range(len(wall)) if q != p]
-    normal = np.array([wall[q] for q in others], dtype=object)
-    return sign * (wall[p] * rows[:, others] - rows[:, [p]] * normal)
-
-
-def _count(lines: frozenset[tuple[int, ...]], bar: Bar = QUIET) -> int:
-    total, rest = 0, sorted(lines)
-    while rest:
-        wall = rest.pop()
-        if rest:
-            total += _count(_distinct_lines(_restricted(np.array(rest, dtype=object), list(wall))))
-        else:
-            total += 1
-        bar.done()
-    return total + 1
-
-
 def _faces(lines: Ints) -> set[tuple[int, ...]]:
     """Sign vectors of all faces: the chambers, and those on every hyperplane."""
-    found = set(map(tuple, _signs_of(lines).tolist()))
+    found = set(map(tuple, signs_of(lines).tolist()))
     for k, wall in enumerate(lines.tolist()):
-        inner, place, facing = _merged(_restricted(lines, wall))
+        inner, place, facing = merged(restricted(lines, wall))
         for face in _faces(inner):
             signs = [face[p] * int(f) if p >= 0 else 0 for p, f in zip(place, facing, strict=True)]
             signs[k] = 0
             found.add(tuple(signs))
     return found
-
-
-# --- Chambers ----------------------------------------------------------------------------------------
-
-
-def _signs_of(rows: Ints) -> Signs:
-    """Sign vectors of the chambers of rows none of which is zero."""
-    lines, place, facing = _merged(rows[:, _independent_columns(rows)])
-    return _chambers(lines, QUIET)[0][:, place] * facing
-
-
-def _chambers(lines: Ints, bar: Bar) -> tuple[Signs, NDArray[np.intp], FloatArray]:
-    """Sign vectors of the chambers of distinct lines that span; which rays they touch; the rays."""
-    m, r = lines.shape
-    if not r:
-        return np.ones((1, m), np.int8), np.zeros((0, 2), np.intp), np.zeros((0, 0))
-    packed, owners, rays = [], [], []
-    degenerate: set[bytes] = set()
-    count = 0
-    for subsets in _blocks(m, r - 1, bar):
-        vectors, signs = _rays(lines, subsets)
-        zeros = (signs == 0).sum(axis=1)
-        plain = zeros == r - 1
-        for half in (1, -1):
-            found = _around(half * signs[plain], subsets[plain])
-            packed.append(found)
-            owners.append(count + np.repeat(np.arange(plain.sum()), 2 ** (r - 1)))
-            rays.append(half * vectors[plain])
-            count += int(plain.sum())
-        for vector, sign in zip(
-            vectors[(zeros > r - 1) & (zeros < m)], signs[(zeros > r - 1) & (zeros < m)], strict=True
-        ):
-            if {sign.tobytes(), (-sign).tobytes()} & degenerate:
-                continue
-            degenerate.add(sign.tobytes())
-            through = np.flatnonzero(sign == 0)
-            inner = _signs_of(lines[through])
-            for half in (1, -1):
-                around = np.tile(half * sign, (len(inner), 1))
-                around[:, through] = inner
-                packed.append(np.packbits(around > 0, axis=1))
-                owners.append(np.full(len(inner), count))
-                rays.append(half * vector[None])
-                count += 1
-    first, chamber = _unique_rows(np.concatenate(packed))
-    bits = np.concatenate(packed)[first]
-    signs = 2 * np.unpackbits(bits, axis=1, count=m).astype(np.int8) - 1
-    return signs, np.column_stack([chamber, np.concatenate(owners)]), _unit(np.concatenate(rays))
-
-
-def _listed(data: FloatArray, memory_limit: float, bar: Bar) -> tuple[Signs, NDArray[np.intp], FloatArray]:
-    """Sign vectors of all rows; which rays the chambers touch; the rays, in the span of the data."""
-    whole = _integers(data)
-    basis = _independent_columns(whole)
-    lines, place, facing = _merged(whole[:, basis])
-    rank = len(basis)
-    _check_memory(len(data), len(lines), data.shape[1], rank, memory_limit)
-    signs, touches, rays = _chambers(lines, bar)
-    full = np.ones((len(signs), len(data)), dtype=np.int8)
-    full[:, place >= 0] = (signs[:, place] * facing)[:, place >= 0] if rank else 1
-    return full, touches, _unit(rays @ _row_space(data, basis))
-
-
-def _blocks(m: int, size: int, bar: Bar) -> Iterator[NDArray[np.intp]]:
-    """All subsets of a size, a block at a time."""
-    subsets = combinations(range(m), size)
-    bar.expect(comb(m, size))
-    while block := list(islice(subsets, _BLOCK)):
-        yield np.array(block, dtype=np.intp).reshape(len(block), size)
-        bar.done(len(block))
-
-
-def _rays(lines: Ints, subsets: NDArray[np.intp]) -> tuple[FloatArray, Signs]:
-    """The vectors orthogonal to subsets of lines, and the exact signs of all lines there."""
-    r = lines.shape[1]
-    size = max(abs(v) for row in lines.tolist() for v in row)
-    if size**r * factorial(r) < 2**62:  # no overflow: exact
-        whole = lines.astype(np.int64)
-        vectors = cross_product(whole[subsets])
-        return vectors.astype(np.float64), np.sign(vectors @ whole.T).astype(np.int8)
-    scale = [1 << max(abs(v) for v in row).bit_length() for row in lines.tolist()]
-    near = np.array([[v / s for v in row] for row, s in zip(lines.tolist(), scale, strict=True)])
-    vectors = cross_product(near[subsets])
-    values = vectors @ near.T
-    # An expanded determinant is off by at most this much of its permanent, and that is at most the product.
-    length = np.abs(near).sum(axis=1)
-    bound = 4 * r * r * _EPS * length[subsets].prod(axis=1)[:, None] * length
-    signs = np.sign(values).astype(np.int8)
-    np.put_along_axis(signs, subsets, 0, axis=1)
-    doubtful = np.abs(values) <= bound
-    np.put_along_axis(doubtful, subsets, False, axis=1)
-    for i in np.flatnonzero(doubtful.any(axis=1)):
-        exact = cross_product(lines[subsets[i]])
-        ks = np.flatnonzero(doubtful[i])
-        signs[i, ks] = [(v > 0) - (v < 0) for v in (lines[ks] * exact).sum(axis=1)]
-        vectors[i] = _as_floats(exact)
-    return vectors, signs
-
-
-def _as_floats(vector: Ints) -> FloatArray:
-    """The direction of an integer vector."""
-    scale = 1 << max(abs(v) for v in vector).bit_length()
-    return np.array([v / scale for v in vector])
-
-
-def _around(signs: Signs, subsets: NDArray[np.intp]) -> NDArray[np.uint8]:
-    """Packed sign vectors of the chambers around rays through which only the hyperplanes of a subset go."""
-    settings = np.array(list(product((1, -1), repeat=subsets.shape[1])), dtype=np.int8)
-    settings = settings.reshape(2 ** subsets.shape[1], subsets.shape[1])
-    around = np.repeat(signs[:, None, :], len(settings), axis=1)
-    i, s = np.arange(len(signs))[:, None, None], np.arange(len(settings))[None, :, None]
-    around[i, s, subsets[:, None, :]] = settings
-    return np.packbits(around.reshape(-1, signs.shape[1]) > 0, axis=1)
-
-
-def _unique_rows(packed: NDArray[np.uint8]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The first of every kind of row, and the kind of each row; by hashing, and checked."""
-    words = np.zeros((len(packed), -(-packed.shape[1] // 8) * 8), dtype=np.uint8)
-    words[:, : packed.shape[1]] = packed
-    odd = np.random.default_rng(0).integers(2**63, size=words.shape[1] // 8, dtype=np.uint64) * 2 + 1
-    keys = (words.view(np.uint64) * odd).sum(axis=1, dtype=np.uint64)
-    _, first, kind = np.unique(keys, return_index=True, return_inverse=True)
-    if not (packed[first][kind] == packed).all():  # two kinds share a key
-        _, first, kind = np.unique(packed, axis=0, return_index=True, return_inverse=True)
-    return first, kind
-
-
-def _unit(vectors: FloatArray) -> FloatArray:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.where(lengths > 0, lengths, 1.0)
-
-
-def _row_space(data: FloatArray, basis: list[int]) -> FloatArray:
-    """Carry weights on the columns of the basis to weights in the span of the rows, with the same values."""
-    if len(basis) == data.shape[1]:
-        return np.eye(data.shape[1])
-    orthonormal = np.linalg.svd(data, full_matrices=False)[2][: len(basis)]
-    return (orthonormal.T @ orthonormal)[basis]
 
 
 def _inside(data: FloatArray, full: Signs, touches: NDArray[np.intp], rays: FloatArray) -> FloatArray:
@@ -575,12 +279,12 @@ def _inside(data: FloatArray, full: Signs, touches: NDArray[np.intp], rays: Floa
         return generators
     for c in range(data.shape[1]):
         generators[:, c] = np.bincount(touches[:, 0], rays[touches[:, 1], c], len(full))
-    generators = _unit(generators)
+    generators = unit(generators)
     rows = data[data.any(axis=1)]
     wanted = full[:, data.any(axis=1)]
-    clear = 4 * data.shape[1] * _EPS * np.linalg.norm(rows, axis=1)
-    for start in range(0, len(full), _BLOCK):
-        block = slice(start, start + _BLOCK)
+    clear = 4 * data.shape[1] * EPS * np.linalg.norm(rows, axis=1)
+    for start in range(0, len(full), RAYS_AT_ONCE):
+        block = slice(start, start + RAYS_AT_ONCE)
         margin = (wanted[block] * (generators[block] @ rows.T) - clear).min(axis=1)
         for i in start + np.flatnonzero(~(margin > 0)):
             generators[i] = _deepest(rows, wanted[i], clear)
@@ -605,15 +309,3 @@ def _deepest(rows: FloatArray, signs: Signs, clear: FloatArray) -> FloatArray:
             "in special position; round them, or make them exact"
         )
     return found
-
-
-def _check_memory(n: int, m: int, d: int, r: int, limit: float) -> None:
-    """Refuse before anything is started."""
-    chambers = count_arrangements(m, r) if r else 1
-    incidences = 2 * comb(m, max(r - 1, 0)) * 2 ** max(r - 1, 0)
-    needed = incidences * (2 * -(-m // 8) + 48) + chambers * (2 * n + m + 16 * d) + 8 * _BLOCK * m
-    if needed > limit:
-        raise ValueError(
-            f"{n} rows of rank {r} may have {chambers:,} activation patterns, and listing them may take "
-            f"{needed / 1e9:,.1f} GB; memory_limit is {limit / 1e9:g} GB"
-        )

@@ -140,7 +140,9 @@ def network_from_blocks(
         w, alpha = _neurons(blocks[i], signs[i][:, None] * data, rays[i])
         weights.append(w)
         outgoing.append(alpha)
-    return _balanced(np.concatenate(weights), np.concatenate(outgoing), activation)
+    return TwoLayerNetwork.without_biases(
+        np.concatenate(weights), np.concatenate(outgoing), activation, balanced=True
+    )
 
 
 def _neurons(block: FloatArray, rows: FloatArray, generator: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -160,14 +162,3 @@ def _neurons(block: FloatArray, rows: FloatArray, generator: FloatArray) -> tupl
         weights.append(generator)
         outgoing.append(back)
     return np.array(weights), np.array(outgoing)
-
-
-def _balanced(weights: FloatArray, outgoing: FloatArray, activation: Activation) -> TwoLayerNetwork:
-    """Scale every neuron so that both layers have one length: the least weight decay for its function."""
-    d = weights.shape[1]
-    inner, outer = np.linalg.norm(weights, axis=1), np.linalg.norm(outgoing, axis=1)
-    share = np.sqrt(outer / inner)
-    W2 = (outgoing / share[:, None]).T
-    return TwoLayerNetwork(
-        weights * share[:, None], np.zeros(len(weights)), W2, np.zeros(d), np.zeros((d, d)), activation
-    )

@@ -18,6 +18,10 @@ A neuron :math:`\alpha\, (u^\top x)_+` with u in the cone of pattern i is the bl
 :math:`W_i = u \alpha^\top`, whose nuclear norm :math:`\|u\| \|\alpha\|` is the weight decay of the neuron.
 So :math:`p_g` is a lower bound on the loss of every ReLU network without biases, and on no account more:
 the blocks of an optimal gated network need not factor into neurons inside their cones at the same price.
+
+The way of both trainings: a `GatedProblem` is what was given, checked, and says what the constraints are; the
+barrier of these yields blocks and Q, with which the problem and nothing else yields a certificate, and all of
+them together are a `GatedScore`.
 """
 
 from __future__ import annotations
@@ -26,9 +30,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._results import result
-from .._validation import FloatArray, as_patterned, as_points, as_targets, as_weight_decay
-from ..certificates import SCORE_TOLERANCE_BY_LOSS, Certificate, NotCertifiedError, score_error_in_space
-from ._spectral_barrier import Blocks, follow_path, root_mean_square, row_lengths, smallest_radius
+from .._validation import FloatArray, as_data, as_points
+from ..certificates import Certificate
+from ._blocks import drawn_inside, row_lengths
+from ._follow_path import follow_path
+from ._smallest_radius import check_close, smallest_radius
+from ._weak_duality import weak_duality
+from .problem import GatedProblem, gated_problem
 
 __all__ = [
     "CriticalWeightDecay",
@@ -41,10 +49,7 @@ __all__ = [
 
 _GAP = 1e-10  # relative gap at which the solver stops: a hundredth of what the certificate forgives
 _NEGLIGIBLE = 1e-8  # singular values of a block below this share of the largest one are left out
-_CRITICAL_AIM = (
-    1e-9  # relative distance of the two bounds on the critical weight decay where the solver stops
-)
-_CRITICAL_GAP = 1e-6  # distance of the two bounds on the critical weight decay, relative to it
+_CRITICAL_AIM = 1e-9  # relative distance of the bounds on the critical weight decay where the solver stops
 
 
 @result
@@ -150,18 +155,8 @@ def gated_denoising(X: ArrayLike, targets: ArrayLike, patterns: ArrayLike, beta:
     >>> round(fit.value, 6), fit.certificate.holds
     (2.625, True)
     """
-    data, signs = as_patterned(X, patterns)
-    labels = as_targets(targets, len(data))
-    decay = as_weight_decay(beta)
-    # In units in which the data and the targets are of order one.
-    unit, size = root_mean_square(data), root_mean_square(labels)
-    blocks = Blocks(data / unit, signs, _no_shifts(signs, data, labels.shape[1]))
-    zero = np.zeros_like(labels)
-    Q, W = _solve(blocks, labels / size, decay / (unit * size), zero)
-    fit = _judged(data, labels, signs, W * (size / unit), Q * size, decay)
-    if not fit.certificate.holds:
-        raise NotCertifiedError(f"gated denoising, beta = {decay:.6g}: {fit.certificate}")
-    return fit
+    labels = as_data(targets, "targets", smallest=0.0)  # None, too, is refused
+    return _trained(gated_problem(X, patterns, beta, targets=labels))
 
 
 def gated_score_matching(X: ArrayLike, patterns: ArrayLike, beta: float) -> GatedScore:
@@ -199,27 +194,7 @@ def gated_score_matching(X: ArrayLike, patterns: ArrayLike, beta: float) -> Gate
     >>> gated_score_matching([[3.0, 4.0]], [[True], [False]], beta=1.5).n_active
     0
     """
-    data, signs = as_patterned(X, patterns)
-    decay = as_weight_decay(beta)
-    unit = root_mean_square(data)
-    d = data.shape[1]
-    blocks = Blocks(data / unit, signs, _trace_shifts(signs, d))
-    none = np.zeros((len(data), d))
-    if blocks.norms(none).max() <= decay:
-        return _judged(data, None, signs, np.zeros((len(signs), d, d)), none, decay)
-    critical = critical_weight_decay(data, signs)
-    if decay <= critical.value:
-        raise ValueError(
-            f"beta must be above {critical.value:.6g}, the critical weight decay of these data and patterns; "
-            f"got {decay:.6g}. Below, the loss has no lower bound"
-        )
-    Q, W = _solve(blocks, none, decay, critical.Q * unit)
-    fit = _judged(data, None, signs, W / unit**2, Q / unit, decay)
-    if not fit.certificate.holds:
-        raise NotCertifiedError(
-            f"gated score matching, beta = {decay:.6g}, critical {critical.value:.6g}: {fit.certificate}"
-        )
-    return fit
+    return _trained(gated_problem(X, patterns, beta))
 
 
 def critical_weight_decay(X: ArrayLike, patterns: ArrayLike) -> CriticalWeightDecay:
@@ -257,17 +232,13 @@ def critical_weight_decay(X: ArrayLike, patterns: ArrayLike) -> CriticalWeightDe
     >>> round(critical.value, 6)
     1.0
     """
-    data, signs = as_patterned(X, patterns)
-    lengths = row_lengths(data)  # row k of Q may take the length of row k of X
-    blocks = Blocks(data / lengths, signs, _trace_shifts(signs, data.shape[1]))
-    Q, W, lower = smallest_radius(blocks, _CRITICAL_AIM)
+    problem = gated_problem(X, patterns, 1.0)  # whatever the weight decay
+    lengths = row_lengths(problem.points)  # row k of Q may take the length of row k of X
+    Q, W, lower = smallest_radius(problem.constraints(lengths), _CRITICAL_AIM)
     Q = Q / lengths
-    upper = float(Blocks(data, signs, blocks.shifts).norms(Q).max())
-    most = float(np.abs(blocks.shifts).max())
-    if upper - lower > _CRITICAL_GAP * max(upper, 1e-3 * most):
-        raise NotCertifiedError(
-            f"critical weight decay only known to lie between {lower:.9g} and {upper:.9g}"
-        )
+    blocks = problem.constraints()
+    upper, most = blocks.largest(Q), float(np.abs(blocks.shifts).max())
+    check_close(lower, upper, max(upper, 1e-3 * most))
     return CriticalWeightDecay(upper, lower, Q, W)
 
 
@@ -312,82 +283,46 @@ def certify_gated(
     certificate holds: primal 2.5, dual 2.5
     relative gap <= 1e-12, infeasibility <= 1e-12, score error <= 1e-02
     """
-    data, signs = as_patterned(X, patterns)
-    n, d = data.shape
-    decay = as_weight_decay(beta)
-    matching = targets is None
-    labels = np.zeros((n, d)) if targets is None else as_targets(targets, n)
-    c = labels.shape[1]
-    weights, dual_point = as_points(W, "W"), as_points(Q, "Q")
-    for name, given, shape in (("W", weights, (len(signs), d, c)), ("Q", dual_point, (n, c))):
+    problem = gated_problem(X, patterns, beta, targets=targets)
+    return _certificate(problem, as_points(W, "W"), as_points(Q, "Q"))
+
+
+def _certificate(problem: GatedProblem, W: FloatArray, Q: FloatArray) -> Certificate:
+    blocks, labels = problem.constraints(), problem.labels
+    for name, given, shape in (("W", W, blocks.shifts.shape), ("Q", Q, labels.shape)):
         if given.shape != shape:
             raise ValueError(f"{name} must have shape {shape}; got {given.shape}")
-    blocks = Blocks(data, signs, _trace_shifts(signs, d) if matching else _no_shifts(signs, data, c))
-    largest = float(blocks.norms(dual_point).max())
-    if not matching and largest > decay:
-        dual_point = dual_point * (decay / largest)
-    fitted, nuclear = blocks.fitted(weights), _nuclear(weights)
-    primal = float(0.5 * np.sum((fitted - labels) ** 2) + np.sum(blocks.shifts * weights) + decay * nuclear)
-    dual = float(np.sum(dual_point * labels) - 0.5 * np.sum(dual_point**2))
-    scale = max(abs(primal), abs(dual))
-    if matching and data.any():
-        scale = max(scale, (n * d) ** 2 / (2 * float(np.sum(data**2))))
-    outside = max(0.0, largest - decay) if matching else 0.0
-    slack = abs(primal - dual) + outside * nuclear
-    return Certificate(
-        primal,
-        dual,
-        outside / n,
-        scale,
-        score_error=score_error_in_space(data, fitted, slack, None if matching else labels),
-        score_tolerance=SCORE_TOLERANCE_BY_LOSS,
-    )
+    fitted, nuclear = blocks.fitted(W), float(np.linalg.svd(W, compute_uv=False).sum())
+    loss = 0.5 * np.sum((fitted - labels) ** 2) + np.sum(blocks.shifts * W)
+    primal = float(loss + problem.beta * nuclear)
+    return weak_duality(problem, fitted, primal, Q, blocks.largest(Q), nuclear)
 
 
-def _trace_shifts(signs: FloatArray, d: int) -> FloatArray:
-    """Return tr(D_i) I for every pattern."""
-    return np.asarray(signs.sum(axis=1)[:, None, None] * np.eye(d))
+def _trained(problem: GatedProblem) -> GatedScore:
+    """Go all the way: problem, blocks and dual variable, certificate, score."""
+    W, Q, critical = _solved(problem)
+    W, Q = problem.restored(W, Q)
+    for blocks in (_tidy(W), W):
+        certificate = _certificate(problem, blocks, Q)
+        if certificate.holds:
+            fitted = problem.constraints().fitted(blocks)
+            return GatedScore(blocks, Q, fitted, problem.beta, certificate.primal, certificate)
+    raise problem.refusal("gated", critical, certificate)
 
 
-def _no_shifts(signs: FloatArray, data: FloatArray, c: int) -> FloatArray:
-    return np.zeros((len(signs), data.shape[1], c))
-
-
-def _nuclear(W: FloatArray) -> float:
-    return float(np.linalg.svd(W, compute_uv=False).sum())
-
-
-def _solve(blocks: Blocks, L: FloatArray, beta: float, inside: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Solve the dual; return Q, feasible, and the blocks."""
-    if blocks.norms(L).max() <= beta * (1 + 1e-12):  # at the threshold itself rounding decides
-        return L, np.zeros((len(blocks.signs), blocks.X.shape[1], L.shape[1]))
-    try:
-        Q, W = follow_path(blocks, L, beta, inside, _GAP)
-    except np.linalg.LinAlgError as error:
-        raise NotCertifiedError(f"gated network lost to rounding: {error}") from error
-    excess = float(blocks.norms(Q).max()) - beta
-    if excess > 0:  # what is left outside by rounding: the norms are convex on the way inside
-        room = beta - float(blocks.norms(inside).max())
-        Q = Q + excess / (excess + room) * (inside - Q)
-    return Q, W
-
-
-def _judged(
-    data: FloatArray,
-    labels: FloatArray | None,
-    signs: FloatArray,
-    W: FloatArray,
-    Q: FloatArray,
-    beta: float,
-) -> GatedScore:
-    """Attach the certificate: to the tidy blocks if it holds for them."""
-    certificate = certify_gated(data, labels, signs, tidy := _tidy(W), Q, beta)
-    if certificate.holds:
-        W = tidy
-    else:
-        certificate = certify_gated(data, labels, signs, W, Q, beta)
-    fitted = Blocks(data, signs, np.zeros_like(W)).fitted(W)
-    return GatedScore(W, Q, fitted, beta, certificate.primal, certificate)
+def _solved(problem: GatedProblem) -> tuple[FloatArray, FloatArray, float]:
+    """Return the blocks, and Q, feasible, in the units of the problem; and the critical weight decay."""
+    blocks, goal, beta = problem.constraints(problem.unit), problem.goal, problem.decay
+    if blocks.largest(goal) <= beta * (1 + 1e-12):  # at the threshold itself rounding decides
+        return np.zeros(blocks.shifts.shape), goal, 0.0
+    inside, critical = np.zeros_like(goal), 0.0
+    if problem.targets is None:
+        least = critical_weight_decay(problem.points, problem.signs)
+        inside, critical = least.Q * problem.unit, least.value
+        if problem.beta <= critical:
+            raise problem.unbounded(critical, "data and patterns")
+    Q, W = follow_path(blocks, goal, beta, inside, _GAP)
+    return W, drawn_inside(Q, inside, blocks.largest, beta), critical
 
 
 def _tidy(W: FloatArray) -> FloatArray:

@@ -21,8 +21,11 @@ from numpy.typing import ArrayLike
 
 from .._results import result
 from .._validation import FloatArray, as_data, as_matrix, as_positive
-from ..certificates import SCORE_TOLERANCE_BY_LOSS, Certificate, NotCertifiedError, score_error_in_space
-from ._spectral_barrier import Blocks, follow_path
+from ..certificates import Certificate, NotCertifiedError
+from ._blocks import Blocks
+from ._follow_path import follow_path
+from ._weak_duality import weak_duality
+from .problem import SpaceProblem
 
 __all__ = [
     "GroupLasso",
@@ -161,16 +164,7 @@ def bounds(
     """
     penalty = np.abs(Z).sum() if p == 1 else np.linalg.norm(Z, axis=1).sum()
     primal = float(0.5 * np.sum(residual**2) + lam * penalty)
-    shrunk = Q * min(1.0, lam / largest) if largest > 0 else Q
-    dual = float(np.sum(shrunk * L) - 0.5 * np.sum(shrunk**2))
-    return Certificate(
-        primal,
-        dual,
-        0.0,
-        max(abs(primal), abs(dual)),
-        score_error=score_error_in_space(L, residual + L, abs(primal - dual), L),
-        score_tolerance=SCORE_TOLERANCE_BY_LOSS,
-    )
+    return weak_duality(SpaceProblem(L, L, lam), residual + L, primal, Q, largest)
 
 
 def solve_group_lasso(
@@ -282,10 +276,7 @@ def close_features(K: FloatArray, L: FloatArray, lam: float) -> tuple[FloatArray
     """
     unit, size = float(np.abs(K).max()) or 1.0, float(np.abs(L).max()) or 1.0
     blocks = Blocks(np.ones((len(L), 1)), K.T / unit, np.zeros((K.shape[1], 1, L.shape[1])))
-    try:
-        Q, W = follow_path(blocks, L / size, lam / (unit * size), np.zeros_like(L), _GAP)
-    except np.linalg.LinAlgError as error:
-        raise NotCertifiedError(f"group Lasso lost to rounding: {error}") from error
+    Q, W = follow_path(blocks, L / size, lam / (unit * size), np.zeros_like(L), _GAP)
     Z = W[:, 0, :] * (size / unit)
     length = np.linalg.norm(Z, axis=1)
     Z[length <= _NEGLIGIBLE * length.max(initial=0.0)] = 0.0

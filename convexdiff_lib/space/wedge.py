@@ -17,32 +17,121 @@ it is an upper bound; more directions, found one by one where the dual is violat
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import field
-from itertools import combinations
-from math import comb
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._progress import QUIET, Bar
 from .._results import result
 from .._validation import FloatArray, as_data, as_flag, as_matrix, as_memory_limit, as_positive
-from ..certificates import SCORE_TOLERANCE_BY_LOSS, Certificate, NotCertifiedError, score_error_in_space
+from ..certificates import Certificate, NotCertifiedError
 from ..networks import TwoLayerNetwork
-from .arrangements import chamber_signs
-from .cross_products import cross_product
+from ._weak_duality import weak_duality
+from .directions import check_dimensions, orthogonal_to_rows, peaks
 from .group_lasso import as_norm, bounds, close_features, responses, solve_group_lasso
-from .planar import response_peaks
+from .problem import SpaceProblem
 
-__all__ = ["WedgeScore", "certify_wedge", "largest_response", "wedge_denoising", "wedge_directions"]
+__all__ = ["WedgeProblem", "WedgeScore", "certify_wedge", "wedge_denoising", "wedge_problem"]
 
-_BLOCK = 4096  # sets of rows at once, whose minors stay in the cache
-_DEPENDENT = 1e-12  # a cross product below this share of the product of lengths is zero
 _ROUNDS = 60
 _NEWCOMERS = 60
 _VIOLATION = 1e-9  # relative excess of a response that the last round may leave
 _CLOSED = 3e-9  # relative gap at which the rounds stop, below that of a certificate
+
+
+@dataclass(frozen=True, eq=False)
+class WedgeProblem(SpaceProblem):
+    """The problem of display (32); see `wedge_problem`.
+
+    Parameters
+    ----------
+    points, targets, beta : as in `SpaceProblem`
+        With beta as the weight decay lambda.
+    p : {1, 2}
+    bias, penalise_bias : bool
+
+    Examples
+    --------
+    >>> wedge_problem([[3.0, 4.0]], [[0.0, 2.0]], 1.0, bias=True).rows.tolist()
+    [[3.0, 4.0, 1.0]]
+    """
+
+    p: int
+    bias: bool
+    penalise_bias: bool
+
+    @property
+    def free(self) -> bool:
+        """Whether there are biases that cost nothing: the output has a free constant then."""
+        return self.bias and not self.penalise_bias
+
+    @cached_property
+    def rows(self) -> FloatArray:
+        """The points, with a constant 1 for the biases."""
+        return np.column_stack([self.points, np.ones(len(self.points))]) if self.bias else self.points
+
+    @cached_property
+    def centred(self) -> FloatArray:
+        """The targets, less their mean where the output has a free constant."""
+        return self.labels - self.labels.mean(axis=0) if self.free else self.labels
+
+    def activations(self, u: FloatArray) -> FloatArray:
+        """Return the values at the points of neurons with directions u, as columns."""
+        return np.maximum(self.rows @ u.T, 0.0)
+
+    def features(self, u: FloatArray) -> FloatArray:
+        """Return these, less their mean where the output has a free constant."""
+        K = self.activations(u)
+        return K - K.mean(axis=0) if self.free else K
+
+    def wedges(self, memory_limit: float = np.inf) -> FloatArray:
+        """Return the wedge directions."""
+        basis = self.p == 1
+        return orthogonal_to_rows(self.rows, self.p, basis=basis, free=self.free, memory_limit=memory_limit)
+
+    def peaks(self, Q: FloatArray) -> FloatArray:
+        """Return directions among which one has the largest response of all."""
+        if self.p == 1:
+            return self.wedges()
+        check_dimensions(self.rows.shape[1] - self.free)
+        return peaks(self.rows, Q, self.free)
+
+    def constant(self, u: FloatArray, Z: FloatArray) -> FloatArray:
+        """Return the best constant to add to the output; zero unless it is free."""
+        if not self.free:
+            return np.zeros(self.labels.shape[1])
+        return np.asarray((self.labels - self.activations(u) @ Z).mean(axis=0))
+
+
+def wedge_problem(
+    X: ArrayLike,
+    targets: ArrayLike,
+    lam: float,
+    *,
+    p: int = 2,
+    bias: bool = False,
+    penalise_bias: bool = True,
+) -> WedgeProblem:
+    """Check what was given; arguments as in `wedge_denoising`.
+
+    Raises
+    ------
+    ValueError
+        If an argument is malformed.
+
+    Examples
+    --------
+    >>> wedge_problem([[3.0, 4.0]], [[0.0, 2.0]], 1.0).features(np.array([[1.0, 0.0]])).tolist()
+    [[3.0]]
+    """
+    points, labels = as_data(X), as_data(targets, "targets", smallest=0.0)
+    lam, p = as_positive(lam, "lam"), as_norm(p)
+    as_flag(bias, "bias")
+    as_flag(penalise_bias, "penalise_bias")
+    if labels.shape != points.shape:
+        raise ValueError(f"targets must have the shape of X, {points.shape}; got {labels.shape}")
+    return WedgeProblem(points, labels, lam, p, bias, penalise_bias)
 
 
 @result
@@ -95,88 +184,6 @@ class WedgeScore:
     def __call__(self, x: ArrayLike) -> FloatArray:
         """Return the score at points of shape (n, d)."""
         return self._network(x)
-
-
-def wedge_directions(
-    X: ArrayLike,
-    *,
-    p: int = 2,
-    both: bool = True,
-    basis: bool | None = None,
-    memory_limit: float = 2e9,
-    progress: bool = False,
-) -> FloatArray:
-    r"""Return the directions orthogonal to d - 1 rows, of p-norm one.
-
-    Parameters
-    ----------
-    X : array of shape (n, d)
-    p : {1, 2}
-    both : bool
-        Whether every direction comes with its opposite; the printed program has one orientation only.
-    basis : bool, optional
-        Whether the standard basis vectors count as rows; by default for p = 1.
-    memory_limit : float
-        Bytes that the kernel of n rows and all directions may need.
-    progress : bool
-        Whether to show a bar that counts sets of rows.
-
-    Returns
-    -------
-    array of shape (m, d)
-        Sets of dependent rows are left out.
-
-    Raises
-    ------
-    ValueError
-        If an argument is malformed, or the kernel would need more memory than the limit.
-
-    Examples
-    --------
-    >>> wedge_directions([[3.0, 0.0]], both=False).tolist()
-    [[0.0, -1.0]]
-    """
-    rows, p = as_data(X), as_norm(p)
-    as_flag(both, "both")
-    with_basis = (p == 1) if basis is None else as_flag(basis, "basis")
-    limit = as_memory_limit(memory_limit)
-    added = np.eye(rows.shape[1]) if with_basis else None
-    with Bar(progress, "wedge_directions", "set") as bar:
-        return _directions(rows, p, both, added, None, limit, bar)
-
-
-def _directions(
-    rows: FloatArray,
-    p: int,
-    both: bool,
-    basis: FloatArray | None,
-    penalised: slice | None,
-    memory_limit: float = 2e9,
-    bar: Bar = QUIET,
-) -> FloatArray:
-    n, d = rows.shape
-    lines = rows[rows.any(axis=1)]
-    lines = lines / np.linalg.norm(lines, axis=1, keepdims=True)
-    if basis is not None:
-        lines = np.vstack([lines, basis])
-    count = comb(len(lines), d - 1) * (2 if both else 1)
-    if 8.0 * n * count > memory_limit:
-        raise ValueError(
-            f"{len(lines)} rows in {d} dimensions have {count:,} wedge directions, and their kernel needs "
-            f"{8e-9 * n * count:,.1f} GB; memory_limit is {memory_limit / 1e9:g} GB"
-        )
-    subsets = np.array(list(combinations(range(len(lines)), d - 1)), dtype=np.intp).reshape(-1, d - 1)
-    bar.expect(len(subsets))
-    wedges = np.empty((len(subsets), d))
-    for start in range(0, len(subsets), _BLOCK):
-        block = slice(start, start + _BLOCK)
-        wedges[block] = cross_product(lines[subsets[block]])
-        bar.done(len(wedges[block]))
-    wedges = wedges[np.linalg.norm(wedges, axis=1) > _DEPENDENT]
-    size = np.linalg.norm(wedges[:, penalised or slice(None)], ord=p, axis=1)
-    wedges, size = wedges[size > _DEPENDENT], size[size > _DEPENDENT]
-    unit = wedges / size[:, None]
-    return np.vstack([unit, -unit]) if both else unit
 
 
 def wedge_denoising(
@@ -233,64 +240,50 @@ def wedge_denoising(
     >>> bool(best.value <= upper.value + 1e-9), best.certificate.holds
     (True, True)
     """
-    points, labels = as_data(X), as_data(targets, "targets", smallest=0.0)
-    lam, p = as_positive(lam, "lam"), as_norm(p)
-    as_flag(bias, "bias")
-    as_flag(exact, "exact")
-    as_flag(penalise_bias, "penalise_bias")
-    limit = as_memory_limit(memory_limit)
-    if labels.shape != points.shape:
-        raise ValueError(f"targets must have the shape of X, {points.shape}; got {labels.shape}")
-    free = bias and not penalise_bias
-    rows = np.column_stack([points, np.ones(len(points))]) if bias else points
-    D = rows.shape[1]
-    if exact and p == 2:
-        _check_dimensions(D - free)
-    basis = np.eye(D)[: D - free] if p == 1 else None
-    directions = _directions(rows, p, True, basis, slice(D - 1) if free else None, limit)
-    centre = labels.mean(axis=0) if free else np.zeros(labels.shape[1])
-    goal = labels - centre
+    problem = wedge_problem(X, targets, lam, p=p, bias=bias, penalise_bias=penalise_bias)
+    return _trained(problem, as_flag(exact, "exact"), as_memory_limit(memory_limit))
 
-    def features(u: FloatArray) -> FloatArray:
-        K = np.maximum(rows @ u.T, 0.0)
-        return K - K.mean(axis=0) if free else K
 
-    u, Z, Q = directions[:0], np.zeros((0, labels.shape[1])), goal
-    if len(directions):
-        fit = solve_group_lasso(features(directions), goal, lam, p=p, tolerance=5e-9)
-        u, Z, Q = directions[fit.features], fit.Z, fit.Q
+def _trained(problem: WedgeProblem, exact: bool, memory_limit: float) -> WedgeScore:
+    """Go all the way: problem, directions, coefficients and dual variable, certificate, score."""
+    p, lam = problem.p, problem.beta
     if exact and p == 2:
-        u, Z, Q = _all_directions(features, lambda Q: _peaks(rows, Q, free), goal, lam, u, Z, Q)
-    constant = (labels - np.maximum(rows @ u.T, 0.0) @ Z).mean(axis=0) if free else np.zeros(labels.shape[1])
-    network = _network(u, Z, constant, bias, p)
+        check_dimensions(problem.rows.shape[1] - problem.free)
+    u, Z, Q = _solved(problem, problem.wedges(memory_limit))
+    if exact and p == 2:
+        u, Z, Q = _all_directions(problem, u, Z, Q)
+    constant = problem.constant(u, Z)
+    network = _network(u, Z, constant, problem.bias, p)
     sure = exact or p == 1
-    certificate = certify_wedge(
-        points, labels, network, Q, lam, p=p, bias=bias, penalise_bias=penalise_bias, exact=sure
-    )
+    certificate = _certificate(problem, network, Q, sure)
     if not certificate.holds:
         raise NotCertifiedError(f"wedge program, p = {p}, lam = {lam:g}: {certificate}")
     return WedgeScore(u, Z, constant, Q, lam, p, certificate, sure, network)
 
 
+def _solved(problem: WedgeProblem, directions: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the directions that are used, their coefficients, and Q."""
+    goal = problem.centred
+    if not len(directions):
+        return directions, np.zeros((0, goal.shape[1])), goal
+    fit = solve_group_lasso(problem.features(directions), goal, problem.beta, p=problem.p, tolerance=5e-9)
+    return directions[fit.features], fit.Z, fit.Q
+
+
 def _all_directions(
-    features: Callable[[FloatArray], FloatArray],
-    peaks_of: Callable[[FloatArray], FloatArray],
-    goal: FloatArray,
-    lam: float,
-    u: FloatArray,
-    Z: FloatArray,
-    Q: FloatArray,
+    problem: WedgeProblem, u: FloatArray, Z: FloatArray, Q: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Add the directions that violate the dual of the 2-norm most, solve again, and repeat until none does.
 
     The directions close in on each other, so the inner problems go to an interior point that does not mind,
     mostly: now and then it loses a round to rounding.  So the best of both sides is kept.
     """
+    goal, lam, features = problem.centred, problem.beta, problem.features
     primal, dual, least = np.inf, -np.inf, np.inf  # ``least`` is the gap when directions were last left out
     best = u, Z, Q
     for _ in range(_ROUNDS):
-        peaks = peaks_of(Q)
-        response = responses(features(peaks), Q, 2)
+        found = problem.peaks(Q)
+        response = responses(features(found), Q, 2)
         largest = float(response.max(initial=0.0))
         now = bounds(features(u) @ Z - goal, Z, Q, goal, largest, lam, 2)
         if now.primal < primal:
@@ -305,16 +298,11 @@ def _all_directions(
         if primal - dual < least:
             least, used = primal - dual, Z.any(axis=1)
             u = u[used]
-        u = np.vstack([u, peaks[outside]])
+        u = np.vstack([u, found[outside]])
         Z, Q = close_features(features(u), goal, lam)
     u, Z, Q = best
     used = Z.any(axis=1)
     return u[used], Z[used], Q
-
-
-def _check_dimensions(d: int) -> None:
-    if d > 3:
-        raise ValueError(f"p = 2 is exact in up to three dimensions, a penalised bias among them; got {d}")
 
 
 def _network(u: FloatArray, Z: FloatArray, constant: FloatArray, bias: bool, p: int) -> TwoLayerNetwork:
@@ -377,113 +365,26 @@ def certify_wedge(
     certificate holds: primal 0.75, dual 0.75
     relative gap <= 1e-12, infeasibility <= 1e-12, score error <= 1e-02
     """
-    points, labels, dual_point = as_matrix(X, "X"), as_matrix(targets, "targets"), as_matrix(Q, "Q")
-    lam, p = as_positive(lam, "lam"), as_norm(p)
-    if not points.shape == labels.shape == dual_point.shape:
-        raise ValueError(
-            f"X, targets and Q must have one shape; got {points.shape}, {labels.shape}, {dual_point.shape}"
-        )
-    free = bias and not penalise_bias
-    if (
-        network.activation != "relu"
-        or network.V.any()
-        or (network.b1.any() and not bias)
-        or (network.b2.any() and not free)
-    ):
+    problem = wedge_problem(X, targets, lam, p=p, bias=bias, penalise_bias=penalise_bias)
+    return _certificate(problem, network, as_matrix(Q, "Q"), as_flag(exact, "exact"))
+
+
+def _certificate(problem: WedgeProblem, network: TwoLayerNetwork, Q: FloatArray, exact: bool) -> Certificate:
+    """Certify a network, for all directions or for the wedge directions only."""
+    points, labels, p, free = problem.points, problem.labels, problem.p, problem.free
+    if Q.shape != points.shape:
+        raise ValueError(f"Q must have the shape of X, {points.shape}; got {Q.shape}")
+    biased = (network.b1.any() and not problem.bias) or (network.b2.any() and not free)
+    if network.activation != "relu" or network.V.any() or biased:
         raise ValueError(
             "network must be a ReLU network without skip connection, with the biases of its class"
         )
-    rows = np.column_stack([points, np.ones(len(points))]) if bias else points
-    if free:
-        dual_point = dual_point - dual_point.mean(axis=0)
-    D = rows.shape[1]
-    if exact and p == 2:
-        _check_dimensions(D - free)
-        directions = _peaks(rows, dual_point, free)
-    else:
-        basis = np.eye(D)[: D - free] if p == 1 else None
-        directions = _directions(rows, p, True, basis, slice(D - 1) if free else None, np.inf)
-    largest = float(responses(np.maximum(rows @ directions.T, 0.0), dual_point, p).max(initial=0.0))
-    if largest > lam:
-        dual_point = dual_point * (lam / largest)
-    first = np.column_stack([network.W1, network.b1]) if bias and not free else network.W1
+    Q = Q - Q.mean(axis=0) if free else Q
+    directions = problem.peaks(Q) if exact else problem.wedges()
+    largest = float(responses(problem.activations(directions), Q, p).max(initial=0.0))
+    first = np.column_stack([network.W1, network.b1]) if problem.bias and not free else network.W1
     sizes = [np.sum(np.linalg.norm(layer, ord=p, axis=1) ** 2) for layer in (first, network.W2.T)]
     scores = network(points)
-    primal = float(np.sum((scores - labels) ** 2) + lam * sum(sizes))
-    dual = float(2 * np.sum(dual_point * labels) - np.sum(dual_point**2))
-    slack = abs(primal - dual) / 2  # (32) has twice the usual loss
-    return Certificate(
-        primal,
-        dual,
-        0.0,
-        max(abs(primal), abs(dual)),
-        score_error=score_error_in_space(points, scores, slack, labels),
-        score_tolerance=SCORE_TOLERANCE_BY_LOSS,
-    )
-
-
-def largest_response(X: ArrayLike, Q: ArrayLike, *, p: int = 2) -> float:
-    r"""Return the largest :math:`\|Q^\top (Xu)_+\|_{p^*}` over **all** directions u of p-norm one.
-
-    For p = 1 it is attained at a wedge direction, in any dimension.  For p = 2, up to three dimensions: on a
-    chamber the square is a quadratic form, so its maximum is at the leading eigenvector, if that lies in
-    the chamber, or on a hyperplane, where the same question has one dimension less.
-
-    Parameters
-    ----------
-    X : array of shape (n, d)
-    Q : array of shape (n, c)
-    p : {1, 2}
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    ValueError
-        If an argument is malformed, or p = 2 and d is more than 3.
-
-    Examples
-    --------
-    >>> largest_response([[3.0, 4.0, 0.0]], [[2.0]]), largest_response([[3.0, 4.0, 0.0]], [[2.0]], p=1)
-    (10.0, 8.0)
-    """
-    rows, dual_point = as_matrix(X, "X"), as_matrix(Q, "Q")
-    if len(rows) != len(dual_point):
-        raise ValueError(f"Q must have as many rows as X; got shapes {dual_point.shape} and {rows.shape}")
-    if as_norm(p) == 1:
-        directions = wedge_directions(rows, p=1)
-    else:
-        _check_dimensions(rows.shape[1])
-        directions = _peaks(rows, dual_point)
-    return float(responses(np.maximum(rows @ directions.T, 0.0), dual_point, p).max())
-
-
-def _peaks(rows: FloatArray, Q: FloatArray, free: bool = False) -> FloatArray:
-    """Unit vectors at which the response may be largest: one for every arc, or chamber and hyperplane.
-
-    With a free bias, where the columns of Q sum to zero, the response is convex in the bias between data
-    points and constant beyond them.  So it is largest with the kink at one; seen from there, no bias is left.
-    """
-    if free:
-        points = rows[:, :-1]
-        origins = np.unique(points, axis=0)
-        seen = [_peaks(points - origin, Q) for origin in origins]
-        biases = [-u @ origin for u, origin in zip(seen, origins, strict=True)]
-        return np.column_stack([np.concatenate(seen), np.concatenate(biases)])
-    if rows.shape[1] == 1:
-        return np.array([[1.0], [-1.0]])
-    if rows.shape[1] == 2:
-        return response_peaks(rows, Q)[1]
-    signs = chamber_signs(rows)
-    M = np.einsum("pn,nd,nc->pdc", signs > 0, rows, Q, optimize=True)
-    leading = np.linalg.eigh(M @ M.transpose(0, 2, 1))[1][:, :, -1]
-    side = np.sign(leading @ rows.T)
-    found = [
-        half * leading[((half * side == signs) | (side == 0)).all(axis=1)] for half in (1.0, -1.0)
-    ]  # a vector in the interior of its chamber; on the boundary it belongs to a hyperplane
-    for normal in rows[rows.any(axis=1)]:
-        plane = np.linalg.svd(normal[None])[2][1:].T
-        found.append(response_peaks(rows @ plane, Q)[1] @ plane.T)
-    return np.concatenate(found)
+    primal = float(np.sum((scores - labels) ** 2) + problem.beta * sum(sizes))
+    half = weak_duality(problem, scores, primal / 2, Q, largest)  # (32) is twice the usual loss
+    return replace(half, primal=primal, dual=2 * half.dual, scale=2 * half.scale)

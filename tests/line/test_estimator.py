@@ -16,7 +16,6 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from convexdiff_lib import ScoreMatchingDensity, score_matching
-from convexdiff_lib.datasets import paper_mixture
 
 X = np.random.default_rng(0).lognormal(size=120)[:, None]
 

@@ -27,7 +27,8 @@ from convexdiff_lib.line.closed_forms import (
 from convexdiff_lib.line.kink_network import KinkNetwork
 from convexdiff_lib.line.network_certificates import certify_score_matching
 from convexdiff_lib.paper.nonconvex import train_denoising
-from convexdiff_lib.sampling.exact_law import GridLaw, langevin_laws, propagate
+from convexdiff_lib.sampling.exact_law import langevin_laws, propagate
+from convexdiff_lib.sampling.grid_law import GridLaw
 
 SHARES = (-1.0, 0.0, 0.6, 1.0)
 

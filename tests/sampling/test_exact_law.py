@@ -16,14 +16,13 @@ from strategies import checked
 from convexdiff_lib._validation import FloatArray
 from convexdiff_lib.line.piecewise_linear import PiecewiseLinearScore
 from convexdiff_lib.sampling.exact_law import (
-    GridLaw,
     annealed_laws,
     averaged_law,
     langevin_laws,
     propagate,
     running_averages,
-    wasserstein,
 )
+from convexdiff_lib.sampling.grid_law import GridLaw, wasserstein
 from convexdiff_lib.sampling.langevin import annealed_langevin_dynamics, langevin_dynamics
 
 # Slopes -1/2, -1, -1/4: like the closed form of large weight decay, with unequal ends.

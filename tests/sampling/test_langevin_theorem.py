@@ -17,14 +17,8 @@ from convexdiff_lib.line.closed_forms import (
     large_weight_decay_threshold,
 )
 from convexdiff_lib.line.piecewise_linear import PiecewiseLinearScore
-from convexdiff_lib.sampling.exact_law import (
-    GridLaw,
-    averaged_law,
-    langevin_laws,
-    propagate,
-    running_averages,
-    wasserstein,
-)
+from convexdiff_lib.sampling.exact_law import averaged_law, langevin_laws, propagate, running_averages
+from convexdiff_lib.sampling.grid_law import GridLaw, wasserstein
 from convexdiff_lib.sampling.langevin import langevin_dynamics
 
 Law = Callable[[FloatArray], GridLaw]

@@ -14,16 +14,12 @@ from strategies import every_activation
 
 from convexdiff_lib import NotCertifiedError
 from convexdiff_lib._validation import Activation, FloatArray
+from convexdiff_lib.space.arcs import largest_response
 from convexdiff_lib.space.arrangements import chamber_signs, enumerate_arrangements
+from convexdiff_lib.space.directions import largest_response as largest_of_all
 from convexdiff_lib.space.gated import critical_weight_decay, gated_denoising, gated_score_matching
 from convexdiff_lib.space.group_lasso import solve_group_lasso
-from convexdiff_lib.space.planar import (
-    largest_response,
-    planar_critical_weight_decay,
-    planar_denoising,
-    planar_score_matching,
-)
-from convexdiff_lib.space.wedge import largest_response as largest_of_all
+from convexdiff_lib.space.planar import planar_critical_weight_decay, planar_denoising, planar_score_matching
 from convexdiff_lib.space.wedge import wedge_denoising
 
 TURNS = 2

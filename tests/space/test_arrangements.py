@@ -15,16 +15,15 @@ from strategies import checked
 from convexdiff_lib.space.arrangements import (
     Arrangements,
     chamber_signs,
-    count_arrangements,
-    count_bound,
-    count_chambers,
     coverage,
     enumerate_arrangements,
     printed_patterns,
 )
 from convexdiff_lib.space.chambers import chamber_diameters
+from convexdiff_lib.space.counting import count_arrangements, count_bound, count_chambers
 from convexdiff_lib.space.cross_products import cross_product
-from convexdiff_lib.space.wedge import wedge_denoising, wedge_directions
+from convexdiff_lib.space.directions import wedge_directions
+from convexdiff_lib.space.wedge import wedge_denoising
 
 RNG = np.random.default_rng(0)
 GRID = [[i, j, k] for i in range(-1, 2) for j in range(-1, 2) for k in range(-1, 2)]

@@ -18,15 +18,10 @@ from convexdiff_lib import (
     score_matching_loss,
 )
 from convexdiff_lib._validation import Activation, FloatArray
-from convexdiff_lib.space import planar
-from convexdiff_lib.space.planar import (
-    certify_planar_denoising,
-    certify_planar_score_matching,
-    largest_response,
-    planar_critical_weight_decay,
-    planar_denoising,
-    planar_score_matching,
-)
+from convexdiff_lib.space import _columns
+from convexdiff_lib.space.arcs import largest_response
+from convexdiff_lib.space.planar import planar_critical_weight_decay, planar_denoising, planar_score_matching
+from convexdiff_lib.space.planar_certificates import certify_planar_denoising, certify_planar_score_matching
 
 
 def features(X: FloatArray, activation: Activation, count: int) -> FloatArray:
@@ -163,7 +158,7 @@ class TestCertificate:
             certify_planar_denoising(self.X, self.L, net, self.L, 0.3)
 
     def test_too_few_rounds_are_not_believed(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(planar, "_ROUNDS", 1)
+        monkeypatch.setattr(_columns, "_ROUNDS", 1)
         with pytest.raises(NotCertifiedError, match="rounds of columns"):
             planar_denoising(self.X, self.L, 0.3)
 

@@ -19,13 +19,8 @@ from convexdiff_lib.space.gated import (
     gated_score_matching,
 )
 from convexdiff_lib.space.group_lasso import certify_group_lasso, solve_group_lasso
-from convexdiff_lib.space.planar import (
-    certify_planar_denoising,
-    certify_planar_score_matching,
-    planar_critical_weight_decay,
-    planar_denoising,
-    planar_score_matching,
-)
+from convexdiff_lib.space.planar import planar_critical_weight_decay, planar_denoising, planar_score_matching
+from convexdiff_lib.space.planar_certificates import certify_planar_denoising, certify_planar_score_matching
 from convexdiff_lib.space.wedge import certify_wedge, wedge_denoising
 
 

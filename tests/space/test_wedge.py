@@ -17,9 +17,10 @@ from convexdiff_lib import NotCertifiedError, TwoLayerNetwork
 from convexdiff_lib._validation import FloatArray
 from convexdiff_lib.space.arrangements import enumerate_arrangements
 from convexdiff_lib.space.chambers import chamber_diameters
+from convexdiff_lib.space.directions import largest_response, wedge_directions
 from convexdiff_lib.space.group_lasso import certify_group_lasso, responses, solve_group_lasso
 from convexdiff_lib.space.planar import planar_denoising
-from convexdiff_lib.space.wedge import certify_wedge, largest_response, wedge_denoising, wedge_directions
+from convexdiff_lib.space.wedge import certify_wedge, wedge_denoising
 
 LAM = 0.3
 

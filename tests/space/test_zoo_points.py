@@ -24,20 +24,16 @@ from convexdiff_lib.paper.multivariate_programs import (
     printed_solution,
     program_value,
 )
-from convexdiff_lib.space.arrangements import (
-    count_arrangements,
-    count_bound,
-    count_chambers,
-    enumerate_arrangements,
-    printed_patterns,
-)
+from convexdiff_lib.space.arrangements import enumerate_arrangements, printed_patterns
 from convexdiff_lib.space.chambers import chamber_diameters
 from convexdiff_lib.space.cones import network_from_blocks
+from convexdiff_lib.space.counting import count_arrangements, count_bound, count_chambers
+from convexdiff_lib.space.directions import largest_response
 from convexdiff_lib.space.gated import critical_weight_decay, gated_score_matching
 from convexdiff_lib.space.group_lasso import responses
 from convexdiff_lib.space.interpolation import best_values
 from convexdiff_lib.space.planar import planar_critical_weight_decay, planar_score_matching
-from convexdiff_lib.space.wedge import largest_response, wedge_denoising
+from convexdiff_lib.space.wedge import wedge_denoising
 
 ROUNDING = "rounding"
 

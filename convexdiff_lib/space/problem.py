@@ -1,0 +1,219 @@
+r"""What training without biases asks in many dimensions, and in which units it is solved.
+
+A `SpaceProblem` has points, targets if it is denoising and none if it is score matching, and a weight decay.
+With the neurons that are allowed it is a `PlanarProblem`, all neurons of the plane, or a `GatedProblem`, the
+blocks of given patterns.  Both say what the constraints of the dual are,
+
+.. math:: \max_Q \langle Q, L\rangle - \tfrac12 \|Q\|_F^2 \quad \text{s.t. no response to Q is above } \beta ,
+
+as arcs or as blocks.  At the optimum the fitted values are :math:`L - Q`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .._validation import (
+    Activation,
+    FloatArray,
+    as_activation,
+    as_data,
+    as_patterned,
+    as_targets,
+    as_weight_decay,
+)
+from ..certificates import NotCertifiedError
+from ._blocks import Blocks, root_mean_square
+from .arcs import Arcs, cut_circle
+
+__all__ = ["GatedProblem", "PlanarProblem", "SpaceProblem", "gated_problem", "planar_problem"]
+
+
+@dataclass(frozen=True, eq=False)
+class SpaceProblem:
+    """What every training problem of many dimensions has.
+
+    Parameters
+    ----------
+    points : array of shape (n, d)
+    targets : array of shape (n, c), or None
+        None for score matching.
+    beta : float
+
+    Examples
+    --------
+    >>> SpaceProblem(np.array([[3.0, 4.0]]), np.array([[0.0, 2.0]]), 1.0).decay
+    0.1
+    """
+
+    points: FloatArray
+    targets: FloatArray | None
+    beta: float
+
+    @property
+    def kind(self) -> str:
+        """Which of the two it is, in words."""
+        return "score matching" if self.targets is None else "denoising"
+
+    @property
+    def labels(self) -> FloatArray:
+        """The targets L; zeros for score matching."""
+        return np.zeros_like(self.points) if self.targets is None else self.targets
+
+    @cached_property
+    def unit(self) -> float:
+        """The unit of the points, in which they are of order one."""
+        return root_mean_square(self.points)
+
+    @cached_property
+    def size(self) -> float:
+        """The unit of scores: that of the targets, or one over that of the points."""
+        return 1 / self.unit if self.targets is None else root_mean_square(self.targets)
+
+    @property
+    def goal(self) -> FloatArray:
+        """The targets L in their unit; zeros for score matching."""
+        return self.labels / self.size
+
+    @property
+    def decay(self) -> float:
+        """The weight decay in these units."""
+        return self.beta / (self.unit * self.size)
+
+    def restored(self, weights: FloatArray, Q: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return products of the weights of two layers and a dual variable, found in these units, without."""
+        return weights * (self.size / self.unit), Q * self.size
+
+    def unbounded(self, critical: float, of: str) -> ValueError:
+        """Return what to say below the critical weight decay."""
+        return ValueError(
+            f"beta must be above {critical:.6g}, the critical weight decay of these {of}; got "
+            f"{self.beta:.6g}. Below, the loss has no lower bound"
+        )
+
+    def refusal(self, network: str, critical: float, why: object) -> NotCertifiedError:
+        """Return what to say where no network of a kind could be certified."""
+        near = f", critical {critical:.6g}" if self.targets is None else ""
+        return NotCertifiedError(f"{network} {self.kind}, beta = {self.beta:.6g}{near}: {why}")
+
+
+@dataclass(frozen=True, eq=False)
+class PlanarProblem(SpaceProblem):
+    """A training problem of the plane, where any neuron may be used; see `planar_problem`.
+
+    Parameters
+    ----------
+    points, targets, beta : as in `SpaceProblem`
+    activation : {"relu", "abs"}
+
+    Examples
+    --------
+    >>> problem = planar_problem([[3.0, 4.0]], 1.0, targets=[[0.0, 2.0]])
+    >>> problem.constraints().largest(problem.labels)
+    10.0
+    """
+
+    activation: Activation
+
+    def constraints(self, unit: float | FloatArray = 1.0) -> Arcs:
+        """Return the arcs of directions, with the points in a unit, or each in one of its own."""
+        return cut_circle(self.points / unit, self.activation, slopes=self.targets is None)
+
+
+@dataclass(frozen=True, eq=False)
+class GatedProblem(SpaceProblem):
+    """A training problem of a gated network; see `gated_problem`.
+
+    Parameters
+    ----------
+    points, targets, beta : as in `SpaceProblem`
+    signs : array of shape (P, n)
+        The patterns.
+
+    Examples
+    --------
+    >>> problem = gated_problem([[3.0, 4.0]], [[True], [False]], 1.0)
+    >>> problem.constraints().shifts.tolist()
+    [[[1.0, 0.0], [0.0, 1.0]], [[0.0, 0.0], [0.0, 0.0]]]
+    """
+
+    signs: FloatArray
+
+    def constraints(self, unit: float | FloatArray = 1.0) -> Blocks:
+        """Return the blocks, with the points in a unit, or each in one of its own."""
+        d, c = self.points.shape[1], self.labels.shape[1]
+        traces = self.signs.sum(axis=1) if self.targets is None else np.zeros(len(self.signs))
+        return Blocks(self.points / unit, self.signs, traces[:, None, None] * np.eye(d, c))
+
+
+def planar_problem(
+    X: ArrayLike, beta: float, *, targets: ArrayLike | None = None, activation: Activation = "relu"
+) -> PlanarProblem:
+    """Check what was given; without targets, score matching, with targets denoising.
+
+    Parameters
+    ----------
+    X : array of shape (n, 2)
+    beta : float
+        Weight decay, positive.
+    targets : array of shape (n, 2), optional
+    activation : {"relu", "abs"}
+
+    Returns
+    -------
+    PlanarProblem
+
+    Raises
+    ------
+    ValueError
+        If an argument is malformed, or the points are not in the plane.
+
+    Examples
+    --------
+    >>> planar_problem([[3.0, 4.0]], 1.0).kind
+    'score matching'
+    """
+    points = as_data(X)
+    labels = None if targets is None else as_data(targets, "targets", smallest=0.0)
+    if points.shape[1] != 2:
+        raise ValueError(f"X must have shape (n, 2), points of the plane; got {points.shape}")
+    if labels is not None and labels.shape != points.shape:
+        raise ValueError(f"targets must have the shape of X, {points.shape}; got {labels.shape}")
+    return PlanarProblem(points, labels, as_weight_decay(beta), as_activation(activation))
+
+
+def gated_problem(
+    X: ArrayLike, patterns: ArrayLike, beta: float, *, targets: ArrayLike | None = None
+) -> GatedProblem:
+    """Check what was given; without targets, score matching, with targets denoising.
+
+    Parameters
+    ----------
+    X : array of shape (n, d)
+    patterns : array of shape (P, n)
+        Truth values (ReLU), or signs -1 and 1 (absolute value).
+    beta : float
+        Weight decay, positive.
+    targets : array of shape (n, c), optional
+
+    Returns
+    -------
+    GatedProblem
+
+    Raises
+    ------
+    ValueError
+        If an argument is malformed.
+
+    Examples
+    --------
+    >>> gated_problem([[3.0, 4.0]], [[True]], 1.0, targets=[[2.0]]).kind
+    'denoising'
+    """
+    points, signs = as_patterned(X, patterns)
+    labels = None if targets is None else as_targets(targets, len(points))
+    return GatedProblem(points, labels, as_weight_decay(beta), signs)
