@@ -163,7 +163,12 @@ def _html(self: Any) -> str:
     cell = '<tr><th style="text-align: left">{}</th><td style="text-align: left">{}</td></tr>'
     body = "".join(cell.format(escape(key), escape(value)) for key, value in rows)
     title = f"<b>{type(self).__name__}</b>: {escape(about)}"
-    return f'<div>{title}<table style="margin: 0.5em 0">{body}</table></div>'
+    return f'<div>{title}{self._picture()}<table style="margin: 0.5em 0">{body}</table></div>'
+
+
+def _no_picture(self: Any) -> str:
+    """What a notebook shows above the facts: a class may have a picture of its own."""
+    return ""
 
 
 _METHODS: dict[str, Callable[..., Any]] = {
@@ -175,4 +180,5 @@ _METHODS: dict[str, Callable[..., Any]] = {
     "__str__": _text,
     "_repr_html_": _html,
     "_facts": _facts,
+    "_picture": _no_picture,
 }

@@ -24,6 +24,7 @@ from .._results import result
 from .._validation import Activation, FloatArray, as_activation, as_flag, as_sample, as_weight_decay
 from ..certificates import Certificate, NotCertifiedError
 from ..networks import TwoLayerNetwork
+from ._picture import sketch
 from .active_set import Spline, descend, first_spline
 from .beam import Tube, solve_beam, tube_of
 from .candidates import (
@@ -115,6 +116,10 @@ class UnivariateScore:
             "knots": len(self.knots),
             "certificate": self.certificate,
         }
+
+    def _picture(self) -> str:
+        density = None if self.score.why_not_normalisable() else self.pdf
+        return f"<div>{sketch(self.dual.x, self.knots, self, density)}</div>"
 
     def __call__(self, x: ArrayLike) -> FloatArray:
         """Return the fitted score at x, any shape."""
