@@ -48,12 +48,12 @@ wheel: $(INSTALLED)  ## build the package, and try the wheel alone in an environ
 	$(VENV)-wheel/bin/python -m pip install --quiet dist/*.whl
 	cd / && $(abspath $(VENV))-wheel/bin/python $(abspath tools/smoke.py) $(abspath .)
 
-alone: $(INSTALLED)  ## run every notebook with nothing beside it, in an environment that has the wheel and its extra
+alone: $(INSTALLED)  ## run every notebook, or NOTEBOOKS, with nothing beside it where only the wheel and its extra are
 	rm -rf dist
 	$(BIN)/python -m build --quiet --outdir dist .
 	$(PYTHON) -m venv --clear $(VENV)-alone
-	$(VENV)-alone/bin/python -m pip install --quiet "$$(echo dist/*.whl)[book]"
-	$(BIN)/python tools/alone.py $(VENV)-alone/bin/python
+	$(VENV)-alone/bin/python -m pip install --quiet "$$(echo dist/*.whl)[book]" "$$(grep -o '^torch==[0-9.]*' requirements.txt)"
+	$(BIN)/python tools/alone.py $(VENV)-alone/bin/python $(NOTEBOOKS)
 
 lint: $(INSTALLED)  ## lint, format check, types
 	$(BIN)/ruff check

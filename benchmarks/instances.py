@@ -15,8 +15,10 @@ from convexdiff_lib.line import beam
 from convexdiff_lib.line.beam import Tube
 from convexdiff_lib.line.kink_network import KinkNetwork
 from convexdiff_lib.line.network_certificates import certify_denoising, certify_score_matching
-from convexdiff_lib.line.problem import line_problem, score_matching_threshold
-from convexdiff_lib.line.training import UnivariateScore, denoising_score_matching, score_matching
+from convexdiff_lib.line.problem import line_problem
+from convexdiff_lib.line.sample import score_matching_threshold
+from convexdiff_lib.line.training import denoising_score_matching, score_matching
+from convexdiff_lib.line.univariate_score import UnivariateScore
 
 FloatArray = NDArray[np.float64]
 Loss = Literal["score matching", "denoising"]

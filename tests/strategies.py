@@ -13,7 +13,8 @@ from convexdiff_lib._validation import Activation, FloatArray
 from convexdiff_lib.line.active_set import descend, first_spline
 from convexdiff_lib.line.beam import Beam, Tube, tube_of
 from convexdiff_lib.line.kink_network import KinkNetwork
-from convexdiff_lib.line.problem import LineProblem, Sample
+from convexdiff_lib.line.problem import LineProblem
+from convexdiff_lib.line.sample import Sample
 from convexdiff_lib.networks import TwoLayerNetwork
 
 

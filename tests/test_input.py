@@ -32,7 +32,8 @@ from convexdiff_lib.line.kink_network import KinkNetwork
 from convexdiff_lib.line.network_certificates import certify_denoising, certify_score_matching, dual_violation
 from convexdiff_lib.line.path import denoising_path, solution_path
 from convexdiff_lib.line.piecewise_linear import PiecewiseLinearScore
-from convexdiff_lib.line.problem import Sample, line_problem, smallest_weight_decay
+from convexdiff_lib.line.problem import line_problem
+from convexdiff_lib.line.sample import Sample, smallest_weight_decay
 from convexdiff_lib.line.selection import choose_weight_decay, pointwise_loss, score_error
 from convexdiff_lib.paper.multivariate_programs import (
     blocks_of_network,

@@ -38,12 +38,19 @@ def adam(**more: int) -> dict[str, Any]:
 Call = Callable[[bool], Any]
 SIGMAS = {"sigmas": [1.0, 0.5], "n_steps_each": [4, 3]}
 
+
+def estimated(**options: Any) -> Any:
+    density = cd.ScoreMatchingDensity(candidates=5, folds=3, random_state=0, **options)
+    return density.fit(np.reshape(X, (-1, 1))).selections_
+
+
 # What is called, what it counts, and how many; where nothing but the outcome knows that, a function of it.
 CALLS: dict[str, tuple[str, int | Callable[[Any], int], Call]] = {
     "score_matching_path": ("fit", 5, lambda p: cd.score_matching_path(X, [20, 16, 9, 5, 3], progress=p)),
     "choose_weight_decay": (
         "fit", 15, lambda p: cd.choose_weight_decay(X, [4, 8, 16], rng=rng(), progress=p),
     ),
+    "ScoreMatchingDensity": ("fit", 15, lambda p: estimated(progress=p)),
     "solution_path": (
         "piece", lambda path: len(path.pieces), lambda p: cd.solution_path(X, down_to=4, progress=p),
     ),
@@ -122,9 +129,12 @@ def functions() -> Iterator[tuple[str, Callable[..., Any]]]:
         here = module(name)
         for thing in map(vars(here).get, here.__all__):
             if inspect.isfunction(thing):
-                yield thing.__name__, thing
+                if "__init__" in vars(thing):
+                    yield thing.__name__, thing
             elif inspect.isclass(thing):
-                yield from ((key, f) for key, f in vars(thing).items() if inspect.isfunction(f))
+                yield thing.__name__, thing
+                methods = (key for key, f in vars(thing).items() if inspect.isfunction(f) and key[0] != "_")
+                yield from ((key, vars(thing)[key]) for key in methods)
 
 
 def test_whatever_can_show_progress_is_tried_and_does_so_in_one_way() -> None:

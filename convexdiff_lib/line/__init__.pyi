@@ -12,11 +12,13 @@ from . import (
     path,
     piecewise_linear,
     problem,
+    sample,
     selection,
     sharpening,
     spline_certificates,
     tails,
     training,
+    univariate_score,
 )
 from .closed_forms import LargeWeightDecay, large_weight_decay, large_weight_decay_threshold
 from .compiling import compile_loops
@@ -25,7 +27,7 @@ from .kink_network import KinkNetwork
 from .network_certificates import certify_denoising, certify_score_matching, dual_violation
 from .path import Piece, SolutionPath, denoising_path, solution_path
 from .piecewise_linear import PiecewiseLinearScore
-from .problem import smallest_weight_decay
+from .sample import smallest_weight_decay
 from .selection import (
     DensityError,
     Selection,
@@ -34,7 +36,8 @@ from .selection import (
     pointwise_loss,
     score_error,
 )
-from .training import UnivariateScore, denoising_score_matching, score_matching, score_matching_path
+from .training import denoising_score_matching, score_matching, score_matching_path
+from .univariate_score import UnivariateScore
 
 __all__ = [
     "DensityError",
@@ -70,6 +73,7 @@ __all__ = [
     "piecewise_linear",
     "pointwise_loss",
     "problem",
+    "sample",
     "score_error",
     "score_matching",
     "score_matching_path",
@@ -80,4 +84,5 @@ __all__ = [
     "spline_certificates",
     "tails",
     "training",
+    "univariate_score",
 ]

@@ -9,9 +9,10 @@ from numpy.typing import ArrayLike
 
 from .._optional import needed
 from .._validation import Activation, FloatArray, as_count, as_flag, as_positive
-from .problem import Sample
+from .sample import Sample
 from .selection import Selection, choose_weight_decay
-from .training import UnivariateScore, score_matching
+from .training import score_matching
+from .univariate_score import UnivariateScore
 
 with needed("scikit-learn", "'convexdiff-lib[sklearn]'"):
     from sklearn.base import BaseEstimator, DensityMixin

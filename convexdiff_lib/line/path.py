@@ -35,10 +35,12 @@ from ._double_double import rounded
 from .active_set import Spline, descend
 from .beam import Tube, tube_of
 from .candidates import claim_from_spline
-from .problem import LineProblem, Sample, SplineClaim, check_minimum, not_none
+from .problem import LineProblem, SplineClaim, check_minimum
+from .sample import Sample, not_none
 from .sharpening import sharpened
 from .spline_certificates import Verdict, sizes_at_knots, values_at
-from .training import UnivariateScore, certified_fit
+from .training import certified_fit
+from .univariate_score import UnivariateScore
 
 __all__ = ["Piece", "SolutionPath", "denoising_path", "solution_path"]
 

@@ -24,7 +24,7 @@ from .._results import result
 from .._validation import Activation, FloatArray, as_count, as_flag, as_generator, as_sample, as_weight_decay
 from ..certificates import NotCertifiedError
 from .piecewise_linear import PiecewiseLinearScore
-from .problem import Sample, as_weights
+from .sample import Sample, as_weights
 from .training import score_matching
 
 __all__ = [

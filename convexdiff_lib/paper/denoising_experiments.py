@@ -19,7 +19,8 @@ from .._results import result
 from .._validation import Activation, FloatArray, as_count, as_flag, as_generator
 from ..datasets import perturb, standard_normal
 from ..line.piecewise_linear import PiecewiseLinearScore
-from ..line.training import UnivariateScore, denoising_score_matching
+from ..line.training import denoising_score_matching
+from ..line.univariate_score import UnivariateScore
 from ..networks import TwoLayerNetwork
 from ..sampling.exact_law import GridTooCoarseError, propagate
 from ..sampling.grid_law import GridLaw, wasserstein

@@ -15,7 +15,8 @@ from .._optional import needed
 from .._results import result
 from .._validation import Activation, FloatArray
 from ..datasets import GaussianMixture, Uniform, paper_mixture, standard_normal
-from ..line.training import UnivariateScore, score_matching
+from ..line.training import score_matching
+from ..line.univariate_score import UnivariateScore
 from ..sampling.exact_law import propagate
 from ..sampling.grid_law import GridLaw
 from ..sampling.langevin import langevin_dynamics

@@ -22,7 +22,7 @@ from strategies import (
 from convexdiff_lib._validation import Activation, FloatArray
 from convexdiff_lib.line.beam import Beam, Tube, solve_beam
 from convexdiff_lib.line.network_certificates import dual_violation
-from convexdiff_lib.line.problem import score_matching_threshold
+from convexdiff_lib.line.sample import score_matching_threshold
 
 
 def build(x: FloatArray, beta: float, activation: Activation, skip: bool) -> tuple[Tube, FloatArray]:

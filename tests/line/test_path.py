@@ -24,7 +24,7 @@ from convexdiff_lib.line.piecewise_linear import PiecewiseLinearScore
 from convexdiff_lib.line.problem import LineProblem, SplineClaim
 from convexdiff_lib.line.selection import score_error
 from convexdiff_lib.line.spline_certificates import Verdict, examine
-from convexdiff_lib.line.training import UnivariateScore
+from convexdiff_lib.line.univariate_score import UnivariateScore
 from convexdiff_lib.paper.univariate_programs import score_matching_program, solve_program
 
 
