@@ -129,9 +129,8 @@ def functions() -> Iterator[tuple[str, Callable[..., Any]]]:
         here = module(name)
         for thing in map(vars(here).get, here.__all__):
             if inspect.isfunction(thing):
-                if "__init__" in vars(thing):
-                    yield thing.__name__, thing
-            elif inspect.isclass(thing):
+                yield thing.__name__, thing
+            elif inspect.isclass(thing) and not issubclass(thing, Exception):
                 yield thing.__name__, thing
                 methods = (key for key, f in vars(thing).items() if inspect.isfunction(f) and key[0] != "_")
                 yield from ((key, vars(thing)[key]) for key in methods)
