@@ -56,8 +56,8 @@ class ScoreMatchingDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]  
     ----------
     fits_ : list of UnivariateScore
         One for each feature, with its ``certificate``, ``cdf``, ``quantile`` and ``plot``.
-    weight_decay_ : array of shape (n_features,)
-        Weight decay per point.
+    weight_decay_ : list of float
+        Weight decay per point, one for each feature.
     selections_ : list of Selection or None
         The curves from which they were chosen.
     n_features_in_ : int
@@ -123,7 +123,7 @@ class ScoreMatchingDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]  
             for k, column in enumerate(points.T)
         ]
         self.fits_ = [fit for fit, _, _ in found]
-        self.weight_decay_ = np.array([share for _, share, _ in found])
+        self.weight_decay_ = [share for _, share, _ in found]
         self.selections_ = [selection for _, _, selection in found]
         return self
 

@@ -71,7 +71,7 @@ class SpaceProblem:
 
     @cached_property
     def size(self) -> float:
-        """The unit of scores: that of the targets, or one over that of the points."""
+        """The unit of scores, that of the targets or one over that of the points."""
         return 1 / self.unit if self.targets is None else root_mean_square(self.targets)
 
     @property

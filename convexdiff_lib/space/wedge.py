@@ -63,7 +63,7 @@ class WedgeProblem(SpaceProblem):
 
     @property
     def free(self) -> bool:
-        """Whether there are biases that cost nothing: the output has a free constant then."""
+        """Whether there are biases that cost nothing, so that the output has a free constant."""
         return self.bias and not self.penalise_bias
 
     @cached_property
