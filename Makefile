@@ -53,7 +53,7 @@ alone: $(INSTALLED)  ## run every notebook, or NOTEBOOKS, with nothing beside it
 	$(BIN)/python -m build --quiet --outdir dist .
 	$(PYTHON) -m venv --clear $(VENV)-alone
 	$(VENV)-alone/bin/python -m pip install --quiet "$$(echo dist/*.whl)[book]" "$$(grep -o '^torch==[0-9.]*' requirements.txt)"
-	$(BIN)/python tools/alone.py $(VENV)-alone/bin/python $(NOTEBOOKS)
+	$(BIN)/python tools/alone.py $(abspath $(VENV))-alone/bin/python $(NOTEBOOKS)
 
 lint: $(INSTALLED)  ## lint, format check, types
 	$(BIN)/ruff check
