@@ -96,10 +96,10 @@ def thread(
     rises = offset * fall(tilts) + radius * fall(walls) + fall(centre) - fall(narrower)
     tall = abs(claim.offset) * np.abs(fall(tilts)) + problem.radius * np.abs(fall(walls))
     if problem.prices:
-        for price, share in zip(problem.prices, _price_shares(len(at)), strict=True):
-            heights = heights + _number(exactly, price) * share
-            rises = rises + _number(exactly, price) * fall(share)
-            tall += price * np.abs(fall(share))
+        for price, share in zip(problem.exact_prices, _price_shares(len(at)), strict=True):
+            heights = heights + _number(exactly, price.high, price.low) * share
+            rises = rises + _number(exactly, price.high, price.low) * fall(share)
+            tall += price.high * np.abs(fall(share))
     first, last = values[:-1], values[1:]
     chords = rises / lengths
     left = chords + sums.pulled_left - (first * sums.left + last * sums.mixed)
@@ -190,7 +190,7 @@ def tightest(beam: WallBeam) -> Tight:
     data = (problem.points, problem.counts, problem.aims, problem.centre, problem.radius, problem.share)
     heights = beam.heights
     if problem.prices:  # as if the centre of the tube had none in it
-        heights = heights - problem.prices.right
+        heights = heights - (problem.exact_prices[0] if beam.exactly else problem.prices.right)
     line = (rounded(beam.values), rounded(heights), rounded(beam.slopes))
     found = _tight(
         pieces, coarse, *look(*data, float(rounded(axis)), float(rounded(narrower)), beam.at, *line)

@@ -92,17 +92,30 @@ class LineProblem:
         return 1.0 if self.activation == "relu" else 2.0
 
     @cached_property
+    def highest_prices(self) -> tuple[DoubleDouble, DoubleDouble]:
+        """The prices of the outer slopes, right and left, from which a cap pays, with no rounding."""
+        counted = self.counts[[-1, 0]] if self.targets is None else np.zeros(2)
+        top = DoubleDouble(self.beta) * (0.5 if self.activation == "abs" and self.skip else 1.0)
+        return top - float(counted[0]), top - float(counted[1])
+
+    @cached_property
+    def exact_prices(self) -> tuple[DoubleDouble, DoubleDouble]:
+        """The prices, right and left; what is rounded to the highest one is meant to be that."""
+        right, left = (
+            top if float(top.high) == price else DoubleDouble(price)
+            for price, top in zip(self.tail_prices, self.highest_prices, strict=True)
+        )
+        return right, left
+
+    @cached_property
     def end_room(self) -> tuple[DoubleDouble, DoubleDouble]:
         """How far each of the two ends of the data, left and right, keeps the beam's end below beta.
 
         Neurons there count the points at the end; with a price they pay for the slope on the other side.
         """
-        right, left = self.tail_prices
+        right, left = self.exact_prices
         counted = self.counts[[0, -1]] if self.targets is None else np.zeros(2)
-        return (
-            DoubleDouble(self.turn) * (DoubleDouble(left) + float(counted[0])),
-            DoubleDouble(self.turn) * (DoubleDouble(right) + float(counted[1])),
-        )
+        return (left + float(counted[0])) * self.turn, (right + float(counted[1])) * self.turn
 
     @property
     def points(self) -> FloatArray:
@@ -151,7 +164,8 @@ class LineProblem:
             return DoubleDouble(0.0), DoubleDouble(0.0)
         beta = DoubleDouble(self.beta)
         first, last = self.end_room
-        low = -beta - self.turn * min(self.tail_prices)
+        right, left = self.exact_prices
+        low = -beta - (right if (right - left).high <= 0 else left) * self.turn
         high = beta - (first if (first - last).high >= 0 else last)
         if self.activation == "relu" and len(self.points) > 2:
             # Beyond this the two walls of ReLU networks, one for each direction, would cross.

@@ -82,9 +82,7 @@ def dearest(problem: LineProblem) -> tuple[float, float]:
     >>> dearest(line_problem([0.0, 1.0, 1.0], 3.0))
     (1.0, 2.0)
     """
-    counted = problem.counts[[-1, 0]] if problem.targets is None else np.zeros(2)
-    top = problem.beta / 2 if problem.activation == "abs" and problem.skip else problem.beta
-    right, left = np.maximum(top - counted, 0.0).tolist()
+    right, left = (max(float(top.high), 0.0) for top in problem.highest_prices)
     return right, left
 
 
@@ -186,8 +184,8 @@ def _rooms(problem: LineProblem, claim: SplineClaim) -> tuple[tuple[float, float
     Such that lower the slope through the data first, then such that raise it.
     """
     end, beta, turn = DoubleDouble(claim.offset, claim.offset_rest), DoubleDouble(problem.beta), problem.turn
-    right, left = problem.tail_prices
+    right, left = problem.exact_prices
     first, last = problem.end_room
-    low = tuple(float((end + beta + DoubleDouble(turn) * price).high) for price in (left, right))
+    low = tuple(float((end + beta + price * turn).high) for price in (left, right))
     high = tuple(float((beta - room - end).high) for room in (first, last))
     return (low[0], low[1]), (high[0], high[1])
