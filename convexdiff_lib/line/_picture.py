@@ -32,8 +32,9 @@ def sketch(
     """
     low, high = float(x.min()), float(x.max())
     margin = 0.1 * (high - low) or 1.0
-    inside = np.union1d(np.linspace(low, high, _PLACES), knots)  # beyond the data it may be steep
     places = np.linspace(low - margin, high + margin, _PLACES)
+    # Beyond the data a score may be steep.
+    inside = np.union1d(np.linspace(low, high, _PLACES), knots) if low < high else places
     data = np.unique(x)
     if len(data) > _TICKS:
         data = np.quantile(data, np.linspace(0, 1, _TICKS))

@@ -29,8 +29,8 @@ _FEW = 5  # points of which one is left out at a time
 class ScoreMatchingDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     r"""Estimate a density by optimal score matching, with an interface like that of KernelDensity.
 
-    The score is the global optimum of `score_matching` with tails that do not point outwards, so that it has
-    a density: exponentials of quadratics, piece by piece, that join smoothly.  Where pieces end, and how many
+    The score is the global optimum of `score_matching` with tails that do not point outwards.  Its density is
+    made of exponentials of quadratics, piece by piece, that join smoothly.  Where pieces end, and how many
     there are, follows from the data and the weight decay.  Several features are taken to be independent, each
     with a density of its own: put a transformation that makes them so, such as PCA, before it in a pipeline.
 
@@ -112,7 +112,8 @@ class ScoreMatchingDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]  
         ------
         ValueError
             If X is not finite, or a feature has fewer than two distinct values; if a parameter is malformed,
-            or the weight decay below the one from which training has a minimum.
+            or the weight decay below the one from which training has a minimum, or so large that the score
+            has no density.
         NotCertifiedError
             If no candidate's answer passes its certificate.
         """
@@ -152,6 +153,11 @@ class ScoreMatchingDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]  
             sample_weight=sample.counts,
             inward_tails=True,
         )
+        if reason := fit.score.why_not_normalisable():
+            raise ValueError(
+                f"{name} has no density at a weight decay of {share:.6g} per point: {reason}; "
+                "take less, or skip=True"
+            )
         return fit, share, selection
 
     def _chosen(self, sample: Sample, rng: np.random.Generator) -> Selection:
@@ -162,11 +168,13 @@ class ScoreMatchingDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]  
         m, total = len(sample.points), sample.level
         folds, number = as_count(self.folds, "folds", 2), as_count(self.candidates, "candidates", 1)
         folds = m if m <= _FEW else min(folds, m)  # leave out one of few, or too little would be left
-        # Any point may be at an end of what a fold leaves over, where it counts most.
-        heaviest = np.sort(sample.counts)[::-1]
-        left = total - float(heaviest[: -(-m // folds)].sum())
+        # Any point may be at an end of what a fold leaves over, where it counts most: the heaviest, or if
+        # that is left out the next one.
+        heaviest, out = np.sort(sample.counts)[::-1], -(-m // folds)
+        kept = heaviest[0] / (total - heaviest[1 : out + 1].sum())
+        gone = heaviest[1] / (total - heaviest[:out].sum())
         turns = 2 if self.activation == "abs" and as_flag(self.skip, "skip") else 1
-        least = _ABOVE * turns * float(heaviest[0]) * total / left
+        least = _ABOVE * turns * float(max(kept, gone)) * total
         return choose_weight_decay(
             sample.points,
             np.geomspace(least, max(_HIGHEST * total, least), number),

@@ -100,11 +100,21 @@ class LineProblem:
 
     @cached_property
     def exact_prices(self) -> tuple[DoubleDouble, DoubleDouble]:
-        """The prices, right and left; what is rounded to the highest one is meant to be that."""
+        """The prices, right and left, with no rounding where they are what numbers of points make them.
+
+        That is at the highest price, and where neurons at both ends of the data cost the same.
+        """
         right, left = (
             top if float(top.high) == price else DoubleDouble(price)
             for price, top in zip(self.tail_prices, self.highest_prices, strict=True)
         )
+        apart = (
+            self.highest_prices[0] - self.highest_prices[1]
+        )  # points at the first place less those at the last
+        if self.tail_prices.right > self.tail_prices.left:
+            right = tied if float((tied := left + apart).high) == self.tail_prices.right else right
+        else:
+            left = tied if float((tied := right - apart).high) == self.tail_prices.left else left
         return right, left
 
     @cached_property

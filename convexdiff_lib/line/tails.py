@@ -14,7 +14,8 @@ raised by a and whose level is raised by a + b, and its end has
 
 with :math:`\theta = 1` for ReLU and 2 for the absolute value.  A neuron at the last point that does not act
 on the data caps the right slope at the cost of its weight: so a is at most :math:`\beta - k_m`, and b at most
-:math:`\beta - k_1` (half of beta for the absolute value with a skip connection).
+:math:`\beta - k_1`.  For the absolute value with a skip connection half of beta takes the place of beta;
+without one the slopes are opposite, so that only a - b matters.
 """
 
 from __future__ import annotations

@@ -285,6 +285,25 @@ def test_units_order_mirror_and_weights(activation: Activation, skip: bool) -> N
     assert np.abs(weighted(x) - repeated(x)).max() <= 1e-7 * np.abs(repeated(x)).max()
 
 
+@pytest.mark.parametrize(
+    ("x", "beta", "weights", "activation"),
+    [
+        ([-0.277, -0.2, 58.3], 5.0, [2.46, 3.59, 1.05], "relu"),
+        ([-0.277, -0.2, 58.3], 5.393, [2.46, 3.59, 1.05], "relu"),
+        ([0.74, 1.4, 270.0], 3.99, [3.4, 1.2, 1.3], "abs"),
+        ([0.562, 1.6, 1.63, 140.0], 3.92, [3.52, 3.89, 2.93, 1.14], "abs"),
+    ],
+)
+def test_weights_that_are_no_binary_fractions(
+    x: list[float], beta: float, weights: list[float], activation: Activation
+) -> None:
+    """The highest price, or one at which both ends cost the same, is a difference that doubles round."""
+    fit = score_matching(x, beta, activation=activation, sample_weight=weights, inward_tails=True)
+    assert fit.certificate.score_error <= 1e-9  # a thousandth of the tolerance
+    assert max(fit.tail_prices) > 0
+    assert max(fit.score.left_slope, fit.score.right_slope) <= 0
+
+
 def test_an_error_says_what_to_do() -> None:
     x = np.append(np.random.default_rng(3).normal(size=12), 40.0)
     with pytest.raises(ValueError, match=r"right.*train with inward_tails=True"):
