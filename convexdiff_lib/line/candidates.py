@@ -8,7 +8,7 @@ import numpy as np
 
 from .._results import result
 from .._validation import FloatArray
-from ._double_double import DoubleDouble, Number, rounded
+from ._double_double import DoubleDouble, rounded
 from ._passes import interpolated
 from .active_set import Spline
 from .beam import Tube
@@ -16,7 +16,7 @@ from .kink_network import KinkNetwork
 from .piecewise_linear import PiecewiseLinearScore
 from .problem import LineProblem, SplineClaim
 from .spline_certificates import sizes_at_knots
-from .tails import tails_of
+from .tails import Tails, tails_of
 
 __all__ = ["DualVariable", "claim_from_spline", "dual_from_claim", "network_from_claim", "score_from_claim"]
 
@@ -167,10 +167,9 @@ def score_from_claim(
     slopes = np.diff(values) / np.diff(knots)
     sizes = (abs(mean) + sizes_at_knots(problem, claim))[bent]
     noise = (_ROUNDING + error) * (sizes[1:] + sizes[:-1]) / np.diff(knots)
-    turn = 1.0 if network.activation == "relu" else 2.0
     outer = []
     for end, slope, blur, sign in ((0, slopes[0], noise[0], -1), (-1, slopes[-1], noise[-1], 1)):
-        ends = turn * float(network.weights[network.kinks == knots[end]].sum())
+        ends = problem.turn * float(network.weights[network.kinks == knots[end]].sum())
         outside = float(slope) + sign * ends
         # What rounding leaves of a level tail would decide whether there is a density.
         level = abs(outside) <= blur + _ROUNDING * abs(ends)
@@ -212,7 +211,8 @@ def network_from_claim(problem: LineProblem, claim: SplineClaim) -> KinkNetwork:
     blur = _ROUNDING / 2 * (sizes[1:] + sizes[:-1]) / np.diff(places)
     kinks, first = rounded(slopes[1:] - slopes[:-1]), float(slopes.high[0])
     kinks = np.where(np.abs(kinks) > blur[1:] + blur[:-1], kinks, 0.0)
-    ends = _ends(problem, claim, slopes)
+    tails = tails_of(problem, claim, slopes) if problem.prices else None
+    ends = _ends(problem, tails) if tails else []
     if relu and problem.skip:  # on the first piece no neuron acts
         return _assembled(problem, claim, [_Neurons(inner, 1.0, kinks), *ends], first)
     if relu:
@@ -226,9 +226,9 @@ def network_from_claim(problem: LineProblem, claim: SplineClaim) -> KinkNetwork:
     if problem.skip:
         bent = sum(side * float(neuron.weights[0]) for neuron, side in zip(ends, (-1, 1), strict=False))
         return _assembled(problem, claim, [*neurons, *ends], lift - bent)
-    if problem.prices:
+    if tails:
         neurons += ends
-        lift -= tails_of(problem, claim, slopes).through
+        lift -= tails.through
     if abs(lift) > float(blur.sum()):
         for place, direction, share in _carriers(problem, claim, lift):
             weight = direction * share * lift
@@ -237,14 +237,11 @@ def network_from_claim(problem: LineProblem, claim: SplineClaim) -> KinkNetwork:
     return _assembled(problem, claim, neurons, 0.0)
 
 
-def _ends(problem: LineProblem, claim: SplineClaim, slopes: Number) -> list[_Neurons]:
+def _ends(problem: LineProblem, tails: Tails) -> list[_Neurons]:
     """Neurons at the last and the first point where outer slopes may not be above zero.
 
     Those that cap a slope, with an absolute value and a skip connection first the right one, then the left.
     """
-    if not problem.prices:
-        return []
-    tails = tails_of(problem, claim, slopes)
     first, last = problem.points[:1], problem.points[-1:]
     found = [
         (last, 1.0, -tails.right_cap),

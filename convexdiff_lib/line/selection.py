@@ -21,7 +21,16 @@ from numpy.typing import ArrayLike
 
 from .._progress import Bar
 from .._results import result
-from .._validation import Activation, FloatArray, as_count, as_flag, as_generator, as_sample, as_weight_decay
+from .._validation import (
+    Activation,
+    FloatArray,
+    as_activation,
+    as_count,
+    as_flag,
+    as_generator,
+    as_sample,
+    as_weight_decay,
+)
 from ..certificates import NotCertifiedError
 from .piecewise_linear import PiecewiseLinearScore
 from .sample import Sample, as_weights
@@ -313,6 +322,7 @@ def choose_weight_decay(
     if count > n:
         raise ValueError(f"folds must be at most the number of points, {n}; got {count}")
     weights = np.ones(n) if sample_weight is None else as_weights(sample_weight, sample, "x")
+    as_activation(activation)
     as_flag(skip, "skip")
     owner = as_generator(rng).permutation(np.arange(n) % count)
     losses = np.empty((len(candidates), n))

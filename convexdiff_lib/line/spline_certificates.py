@@ -227,7 +227,7 @@ def _check_signs(problem: LineProblem, claim: SplineClaim, beam: WallBeam, at_th
         if not np.isfinite(correction):
             low, high = (float(bound.high) for bound in problem.end)
             correction, penalty = 0.0, penalty + end.error * max(high - low, 0.0)
-    weight = float(np.sum(np.abs(kinks))) * (1.0 if problem.activation == "relu" else 0.5)
+    weight = float(np.sum(np.abs(kinks))) / problem.turn
     if problem.prices and not at_these_prices:
         tails = tails_of(problem, claim, slopes)
         penalty += tails.slack

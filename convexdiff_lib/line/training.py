@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from itertools import chain
 from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -39,9 +39,6 @@ from .sample import Sample, not_none
 from .sharpening import sharpened
 from .spline_certificates import Verdict
 from .univariate_score import UnivariateScore
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["denoising_score_matching", "score_matching", "score_matching_path"]
 

@@ -317,3 +317,13 @@ def test_one_refused_candidate_does_not_lose_the_others(monkeypatch: pytest.Monk
     np.testing.assert_array_equal(chosen.held_out, alone.held_out)
     with pytest.raises(NotCertifiedError, match="no candidate could be certified"):
         choose_weight_decay(x, [2.0], rng=np.random.default_rng(1))
+
+
+def test_an_unknown_activation_is_named_whatever_the_candidates() -> None:
+    with pytest.raises(ValueError, match="activation must be 'relu' or 'abs'; got 'tanh'"):
+        choose_weight_decay(
+            np.arange(9.0),
+            [1.0],  # below the threshold of a fold: not the first thing to say
+            activation="tanh",  # type: ignore[arg-type]
+            rng=np.random.default_rng(0),
+        )
