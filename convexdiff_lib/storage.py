@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from importlib import import_module
 from os import PathLike
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -62,6 +63,7 @@ def load(path: str | PathLike[str] | BinaryIO) -> Any:
     Parameters
     ----------
     path : path or file
+        As `save` was given it: the ending ``.npz`` may be left out.
 
     Returns
     -------
@@ -83,7 +85,7 @@ def load(path: str | PathLike[str] | BinaryIO) -> Any:
     >>> load(file) == paper_mixture()
     True
     """
-    with np.load(path, allow_pickle=False) as file:
+    with np.load(_as_written(path), allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     try:
         content = json.loads(str(arrays.pop("description")))
@@ -92,6 +94,13 @@ def load(path: str | PathLike[str] | BinaryIO) -> Any:
     if content["format"] > _FORMAT:
         raise ValueError(f"{path} was written by a later version of {_PACKAGE}: form {content['format']}")
     return _rebuilt(content["content"], arrays)
+
+
+def _as_written(path: str | PathLike[str] | BinaryIO) -> str | PathLike[str] | BinaryIO:
+    """Add the ending that `save` adds, unless there is a file without it."""
+    if not isinstance(path, str | PathLike) or Path(path).exists() or str(path).endswith(".npz"):
+        return path
+    return f"{path!s}.npz"
 
 
 def _is_ours(cls: type) -> bool:

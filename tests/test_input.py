@@ -214,6 +214,10 @@ VECTOR_DOORS: dict[str, tuple[str, Door]] = {
     "large_weight_decay": ("x", lambda x: large_weight_decay(x, 3.0)),
     "large_weight_decay_threshold": ("x", large_weight_decay_threshold),
     "smallest_weight_decay": ("x", smallest_weight_decay),
+    "smallest_weight_decay's weights": (
+        "sample_weight",
+        lambda w: smallest_weight_decay(GOOD, sample_weight=w),
+    ),
     "sample": ("x", Sample.of),
     "sample's targets": ("targets", lambda t: Sample.of(GOOD, t)),
     "sample's weights": ("sample_weight", lambda w: Sample.of(GOOD, None, w)),
@@ -452,6 +456,7 @@ NO_NUMBERS: dict[str, Any] = {
 
 WALK_ON_TENSORS = {"langevin start", "annealed start"}
 MAY_BE_NONE = {
+    "smallest_weight_decay's weights",
     "certify gated targets",
     "planar problem's targets",
     "gated problem's targets",

@@ -46,6 +46,14 @@ def rewritten(path: Path, change: Any) -> None:
     np.savez(path, description=np.array(json.dumps(content)), **parts)
 
 
+def test_the_ending_may_be_left_out(tmp_path: Path) -> None:
+    fit = score_matching([0.0, 1.0, 3.0], 2.0)
+    save(fit, tmp_path / "fit")
+    assert load(tmp_path / "fit") == load(str(tmp_path / "fit")) == load(tmp_path / "fit.npz") == fit
+    with pytest.raises(FileNotFoundError, match=r"none\.npz"):
+        load(tmp_path / "none")
+
+
 def test_a_field_that_is_gone_is_passed_over_and_another_form_is_refused(tmp_path: Path) -> None:
     fit, path = score_matching([-1.0, 0.0, 2.0], 1.5), tmp_path / "fit.npz"
     save(fit, path)

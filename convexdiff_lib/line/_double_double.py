@@ -104,7 +104,7 @@ def _as(a: Number | float) -> DoubleDouble:
     return a if isinstance(a, DoubleDouble) else DoubleDouble(a)
 
 
-def rounded(a: Number) -> FloatArray:
+def rounded(a: Number | float) -> FloatArray:
     """Return the nearest doubles.
 
     Examples

@@ -119,9 +119,10 @@ class ScoreMatchingDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]  
         """
         points = validate_data(self, X, dtype=np.float64)
         rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
+        names = getattr(self, "feature_names_in_", range(points.shape[1]))
         found = [
-            self._fitted(Sample.of(column, None, sample_weight), f"feature {k}", len(points), rng)
-            for k, column in enumerate(points.T)
+            self._fitted(Sample.of(column, None, sample_weight), f"feature {name}", len(points), rng)
+            for name, column in zip(names, points.T, strict=True)
         ]
         self.fits_ = [fit for fit, _, _ in found]
         self.weight_decay_ = [share for _, share, _ in found]

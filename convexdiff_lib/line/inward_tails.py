@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
 from .._validation import FloatArray
-from ._double_double import DoubleDouble
+from ._double_double import DoubleDouble, rounded
 from .beam import Tube, tube_of
 from .candidates import claim_from_spline
 from .coarse_to_fine import Solution, solve_by_levels
@@ -23,8 +24,12 @@ from .tails import Tails, dearest, tails_of
 
 __all__ = ["Priced", "priced_solution"]
 
+Price: TypeAlias = DoubleDouble | float
+
 _EPS = float(np.finfo(np.float64).eps)
 _ROUNDING = 64 * _EPS
+_STEPS = 2  # of the secant method: each gains nine digits
+_NEAR = 1e-9  # of the highest price: so far the slope is a linear function of it
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +82,7 @@ class _Market:
     like: Tube | None = None
     before: Solution | None = None
 
-    def at(self, right: float, left: float) -> Priced:
+    def at(self, right: Price, left: Price) -> Priced:
         """Solve at these prices."""
         problem = self.problem.priced(right, left)
         tube = tube_of(problem, self.like)
@@ -132,16 +137,16 @@ def priced_solution(problem: LineProblem, *, exactly: bool = False) -> Priced:
     return _root(market, 0, lambda right: _one_price(market, 1, right))
 
 
-def _one_price(market: _Market, side: int, other: float) -> Priced:
+def _one_price(market: _Market, side: int, other: Price) -> Priced:
     """Find the price of one slope, given that of the other."""
 
-    def solve(price: float) -> Priced:
+    def solve(price: Price) -> Priced:
         return market.at(price, other) if side == 0 else market.at(other, price)
 
-    return _root(market, side, solve, other)
+    return _root(market, side, solve, float(rounded(other)))
 
 
-def _root(market: _Market, side: int, solve: Callable[[float], Priced], other: float = 0.0) -> Priced:
+def _root(market: _Market, side: int, solve: Callable[[Price], Priced], other: float = 0.0) -> Priced:
     """Find the least price at which a slope is not above zero; at the highest, a cap takes the rest away."""
     counts = market.problem.counts
     top = dearest(market.problem)[side]
@@ -151,16 +156,32 @@ def _root(market: _Market, side: int, solve: Callable[[float], Priced], other: f
     for high in sorted({0.0, top, *(price for price in tied if 0 < price < top)}):
         found = solve(high)
         if not found.rises(side):
-            return found if high == 0 or not found.slope(side) else _between(solve, side, low, high, top)
+            if high == 0 or not found.slope(side):
+                return found
+            price = _between(solve, side, low, high, top)
+            return _polished(solve, side, price, top) if market.exactly else solve(price)
         low = high
     return found
 
 
-def _between(solve: Callable[[float], Priced], side: int, low: float, high: float, top: float) -> Priced:
+def _between(solve: Callable[[Price], Priced], side: int, low: float, high: float, top: float) -> float:
     """Find a root between two prices at which the slope has opposite signs."""
     from scipy.optimize import brentq  # takes longer to import than most searches
 
     def slope(price: float) -> float:
         return solve(price).slope(side)
 
-    return solve(brentq(slope, low, high, xtol=_EPS * top, rtol=4 * _EPS))
+    return float(brentq(slope, low, high, xtol=_EPS * top, rtol=4 * _EPS))
+
+
+def _polished(solve: Callable[[Price], Priced], side: int, near: float, top: float) -> Priced:
+    """Give a price the digits that a double has no room for: with steep slopes the score needs them."""
+    price, found = DoubleDouble(near), solve(near)
+    apart = _NEAR * top
+    falls = (found.slope(side) - solve(near + apart).slope(side)) / apart
+    for _ in range(_STEPS if falls > 0 else 0):
+        if not (slope := found.slope(side)):
+            break
+        price = price + slope / falls
+        found = solve(price)
+    return found

@@ -49,6 +49,8 @@ def certify_score_matching(
 
     .. math:: -\tfrac12 \|z\|^2 \le \sum_i \big[\tfrac12 s(x_i)^2 + s'(x_i)\big] + \beta \sum_j |y_j| .
 
+    The optimum with ``inward_tails`` is another one, and comes with its own certificate.
+
     Parameters
     ----------
     x : array of shape (n,)
@@ -393,7 +395,8 @@ def certify_denoising(
               \le \sum_i \tfrac12 (s(\tilde x_i) - \ell_i)^2 + \beta \sum_j |y_j| .
 
     A given z is first made to satisfy the two equations by projection and then shrunk until the hinges are
-    satisfied.  The dual value is that of the result, so it is a lower bound whatever z was given.
+    satisfied.  The dual value is that of the result, so it is a lower bound whatever z was given.  The
+    optimum with ``inward_tails`` is another one, and comes with its own certificate.
 
     Parameters
     ----------

@@ -47,6 +47,9 @@ class TailPrices(NamedTuple):
     left: float
 
 
+_NO_RESTS = TailPrices(0.0, 0.0)
+
+
 @dataclass(frozen=True, eq=False)
 class LineProblem:
     r"""A training problem in one dimension; see `line_problem`.
@@ -59,6 +62,8 @@ class LineProblem:
     skip : bool
     prices : TailPrices, optional
         Of the outer slopes, where neither may be above zero.
+    price_rests : TailPrices
+        What rounding has cut off from them.
 
     Examples
     --------
@@ -72,14 +77,19 @@ class LineProblem:
     activation: Activation
     skip: bool
     prices: TailPrices | None = None
+    price_rests: TailPrices = _NO_RESTS
 
     def at(self, beta: float) -> LineProblem:
         """Return the same problem at another weight decay."""
         return replace(self, beta=beta)
 
-    def priced(self, right: float, left: float) -> LineProblem:
+    def priced(self, right: DoubleDouble | float, left: DoubleDouble | float) -> LineProblem:
         """Return the problem with these prices of its outer slopes."""
-        return replace(self, prices=TailPrices(right, left))
+        right, left = (
+            price if isinstance(price, DoubleDouble) else DoubleDouble(price) for price in (right, left)
+        )
+        prices = TailPrices(float(right.high), float(left.high))
+        return replace(self, prices=prices, price_rests=TailPrices(float(right.low), float(left.low)))
 
     @property
     def tail_prices(self) -> TailPrices:
@@ -105,8 +115,8 @@ class LineProblem:
         That is at the highest price, and where neurons at both ends of the data cost the same.
         """
         right, left = (
-            top if float(top.high) == price else DoubleDouble(price)
-            for price, top in zip(self.tail_prices, self.highest_prices, strict=True)
+            top if float(top.high) == price else DoubleDouble(price, rest)
+            for price, rest, top in zip(self.tail_prices, self.price_rests, self.highest_prices, strict=True)
         )
         apart = (
             self.highest_prices[0] - self.highest_prices[1]

@@ -154,7 +154,13 @@ def score_matching_threshold(counts: FloatArray, *, activation: Activation, skip
     return max(inside, 2 * ends if skip else ends)
 
 
-def smallest_weight_decay(x: ArrayLike, *, activation: Activation = "relu", skip: bool = False) -> float:
+def smallest_weight_decay(
+    x: ArrayLike,
+    *,
+    activation: Activation = "relu",
+    skip: bool = False,
+    sample_weight: ArrayLike | None = None,
+) -> float:
     """Return the smallest weight decay at which `score_matching` of given data has a finite optimum.
 
     Parameters
@@ -162,6 +168,8 @@ def smallest_weight_decay(x: ArrayLike, *, activation: Activation = "relu", skip
     x : array of shape (n,)
     activation : {"relu", "abs"}
     skip : bool
+    sample_weight : array of shape (n,), optional
+        How often each point counts.
 
     Returns
     -------
@@ -171,16 +179,19 @@ def smallest_weight_decay(x: ArrayLike, *, activation: Activation = "relu", skip
     Raises
     ------
     ValueError
-        If x is empty, not finite, not one-dimensional or not numeric.
+        If x is empty, not finite, not one-dimensional or not numeric; if a weight is negative, or all are
+        zero.
 
     Examples
     --------
     >>> smallest_weight_decay([0.0, 1.0, 3.0]), smallest_weight_decay([0.0, 1.0, 1.0, 1.0, 3.0])
     (1.0, 1.5)
+    >>> smallest_weight_decay([0.0, 1.0, 3.0], sample_weight=[1, 3, 1])
+    1.5
     >>> smallest_weight_decay([0.0, 1.0, 3.0], activation="abs", skip=True)
     2.0
     """
-    return Sample.of(x).threshold(as_activation(activation), as_flag(skip, "skip"))
+    return Sample.of(x, None, sample_weight).threshold(as_activation(activation), as_flag(skip, "skip"))
 
 
 def not_none(targets: ArrayLike) -> ArrayLike:

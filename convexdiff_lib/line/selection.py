@@ -384,12 +384,13 @@ def _cautious(losses: FloatArray, weights: FloatArray) -> int:
 
 
 def _check_fold(seen: FloatArray, skip: bool, which: str) -> None:
-    """A skip connection needs two points to go through."""
-    if skip and (seen == seen[:1]).all():
-        left = f"only {seen[0]:g} is left, {len(seen)} times" if len(seen) else "nothing is left"
+    """Something must be left to fit, and a skip connection needs two points to go through."""
+    if not len(seen):
+        raise ValueError(f"all points with a sample_weight above 0 are in {which}: fewer folds may do")
+    if skip and (seen == seen[0]).all():
         raise ValueError(
-            f"a skip connection needs at least two distinct points; without {which} {left}: "
-            "other folds may do, or no skip connection"
+            f"a skip connection needs at least two distinct points; without {which} only "
+            f"{seen[0]:g} is left, {len(seen)} times: other folds may do, or no skip connection"
         )
 
 

@@ -370,9 +370,11 @@ def _refusal(problem: LineProblem, certificate: Certificate | None) -> str:
     gaps = np.diff(problem.points)
     tight = int(np.argmin(gaps))
     left, right, first, last = problem.points[[tight, tight + 1, 0, -1]].tolist()
+    tails = ", inward_tails = True" if problem.prices else ""
     return (
         f"the answer could not be certified for n = {len(problem.sample.x)}, beta = {problem.beta}, "
-        f"activation = {problem.activation!r}, skip = {problem.skip}: {certificate or 'no candidate'}\n"
+        f"activation = {problem.activation!r}, skip = {problem.skip}{tails}: "
+        f"{certificate or 'no candidate'}\n"
         f"The points {left!r} and {right!r} are {gaps[tight]:.3g} apart, and the data reach from {first!r} "
         f"to {last!r}: if that is too close or too far for doubles, merge points or leave out far ones"
     )

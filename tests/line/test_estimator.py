@@ -82,6 +82,9 @@ def test_ties_few_points_and_errors() -> None:
     assert ScoreMatchingDensity().fit([[0.0], [1.0], [4.0]]).weight_decay_[0] > 0
     with pytest.raises(ValueError, match=r"feature 1 has only 2\b"):
         ScoreMatchingDensity().fit([[0.0, 2.0], [1.0, 2.0]])
+    pandas = pytest.importorskip("pandas")  # seaborn brings it along
+    with pytest.raises(ValueError, match=r"feature weight has only 2\b"):
+        ScoreMatchingDensity().fit(pandas.DataFrame({"height": [0.0, 1.0], "weight": [2.0, 2.0]}))
     with pytest.raises(ValueError, match="Expected 2D array, got 1D array"):
         ScoreMatchingDensity().fit(X[:, 0])
     for wrong in (-1.0, "best", True, np.nan):

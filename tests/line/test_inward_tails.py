@@ -196,6 +196,18 @@ FAR = np.append(np.random.default_rng(3).normal(size=12), [36.0, 37.0, 39.0, 44.
 FAR_DECAY = {"relu": 5.0, "abs": 10.0}
 
 
+def test_a_price_may_need_more_digits_than_a_double_has() -> None:
+    """The last two points are 588 apart, and neurons there nearly free: slopes are steep in prices."""
+    points = [-3.3397643226551867, -1.7675801183126607, -1.1990776837693813, -1.1759634319435333]
+    points += [0.00834573661602695, 1.0497004426221346, 1.228202276942097, 1.3418659625962837]
+    points += [4.976001356305186, 5.5128234499126, 6.162626885114647, 593.8412873488816]
+    x = np.repeat(points, [1, 3, 2, 3, 4, 2, 4, 1, 4, 3, 4, 4])
+    fit = score_matching(x, 4.01, activation="abs", inward_tails=True)
+    assert fit.certificate.holds is True
+    assert fit.score.left_slope <= 0
+    assert fit.score.right_slope <= 0
+
+
 @every_network
 def test_a_certificate_rejects_what_is_not_the_optimum(activation: Activation, skip: bool) -> None:
     problem, claim = claimed(FAR, FAR_DECAY[activation], activation, skip)

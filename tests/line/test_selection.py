@@ -197,6 +197,8 @@ def test_candidates_below_the_threshold_of_a_fold_are_refused() -> None:
     assert choose_weight_decay(x, [1.25, 5.0], rng=np.random.default_rng(0)).betas[0] == 1.25
     with pytest.raises(ValueError, match="folds must be at most the number of points, 10; got 11"):
         choose_weight_decay(x, [5.0], folds=11, rng=np.random.default_rng(0))
+    with pytest.raises(ValueError, match=r"all points with a sample_weight above 0 are in fold \d of 5"):
+        choose_weight_decay(x, [5.0], rng=np.random.default_rng(0), sample_weight=np.eye(10)[3])
 
 
 LAWS: list[tuple[GaussianMixture, tuple[float, float]]] = [
