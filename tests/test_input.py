@@ -59,7 +59,7 @@ from convexdiff_lib.plots import draw, draw_data, draw_histogram, panels
 from convexdiff_lib.sampling.exact_law import annealed_laws, averaged_law, propagate
 from convexdiff_lib.sampling.grid_law import GridLaw
 from convexdiff_lib.sampling.langevin import annealed_langevin_dynamics, langevin_dynamics
-from convexdiff_lib.space.arcs import largest_response, response_peaks
+from convexdiff_lib.space.circles import largest_response, response_peaks
 from convexdiff_lib.space.arrangements import (
     chamber_signs,
     coverage,

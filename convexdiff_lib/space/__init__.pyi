@@ -1,7 +1,7 @@
 from . import (
-    arcs,
     arrangements,
     chambers,
+    circles,
     cones,
     counting,
     cross_products,
@@ -9,9 +9,11 @@ from . import (
     gated,
     group_lasso,
     interpolation,
+    neurons,
     planar,
     planar_certificates,
     problem,
+    sphere,
     wedge,
 )
 from .arrangements import Arrangements, coverage, enumerate_arrangements, printed_patterns

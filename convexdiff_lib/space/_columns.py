@@ -1,130 +1,147 @@
-"""Planar training solved by column generation: a few neurons, then the worst of every arc, and so on.
+"""Training solved by column generation and Newton's method: a few neurons, then the worst of every chamber.
 
-Solve with finitely many neurons, add the one that violates its constraint most on every arc where one does,
-and repeat until none does.  Around a direction that is needed the new ones close in like a bisection, and the
-violation falls like the square of their distance.
+Solve with finitely many neurons, add those that violate their constraints most, and repeat until none does by
+much: that finds the chambers in which an optimum has neurons, and roughly where.  From there Newton's method
+finds them to the last digits.
 
-The solver asks the `Arcs` of a `PlanarProblem` for the worst neurons and for their constraints, never for an
-angle.
+Neither knows how many dimensions there are: the `Chambers` of a `Scaled` problem name the worst neurons.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .._validation import FloatArray
 from ..certificates import NotCertifiedError
-from ._blocks import drawn_inside, row_lengths
-from ._follow_path import follow_path
+from ._few_neurons import Candidate, merged, settled
+from ._finite_program import solve_finite
+from ._scaled import Scaled
 from ._smallest_radius import check_close, smallest_radius
-from .arcs import Arcs, UnitNeurons
-from .problem import PlanarProblem
+from .neurons import Neurons
 
-__all__ = ["CRITICAL_AIM", "LeastResponse", "PlanarSolution", "least_response", "solve_by_columns"]
+__all__ = ["CRITICAL_AIM", "LeastResponse", "least_response", "solve_by_columns"]
 
-_GAP = 1e-10  # relative gap at which a problem with finitely many neurons is solved, if rounding allows it
-_VIOLATION = 1e-9  # excess of a response that the last round may leave, relative to the room inside
-_ROUNDS = 60  # of column generation, at most
-_INSIDE = 1e-3  # relative precision of the critical weight decay where only a feasible point is wanted
-CRITICAL_AIM = 1e-7  # the same where it is asked for
-_PROGRESS = 1e-9  # relative fall of the dual value that counts as one
-_NEGLIGIBLE = 1e-9  # a neuron below this share of the largest one is not kept for the next round
-_TINY = 1e-13  # nor, after the last round, one below this share
+_FIRST = 60  # neurons to begin with
+_ADDED = 60  # neurons that a round adds, at most
+_ROUNDS = 60
+_PATIENCE = 10  # rounds in which the excess need not be halved
+_ROUGH = 1e-4  # excess of a response over beta from which Newton's method takes over
+_FINE = 1e-11  # excess that is left to the certificate
+_TIRED = 1e-9  # and if it falls no longer, this
+_NEGLIGIBLE = 1e-6  # a neuron below this share of the largest one is not kept for the next round
+_EQUAL = 1e-12  # at the weight decay from which the network is zero rounding decides
+_NIL = 1e-3  # a response below this share of the one to Q = 0 is as good as its absolute error
+CRITICAL_AIM = 1e-7  # relative precision of the critical weight decay
 
 
-@dataclass(frozen=True, eq=False)
-class PlanarSolution:
-    """What solves a problem, in its units: Q, feasible, and unit neurons with their second-layer weights.
+def solve_by_columns(problem: Scaled) -> Candidate | None:
+    """Return a network that nearly violates no constraint; None if the loss has no lower bound."""
+    if problem.chambers.largest(problem.goal) <= problem.decay * (1 + _EQUAL):
+        return Candidate(problem, problem.chambers.corners(0), np.zeros((0, problem.goal.shape[1])))
+    rough = _rough(problem)
+    return None if rough is None else _refined(rough)
 
-    ``critical`` is the weight decay above which the loss is bounded below; zero for denoising.
-    """
 
-    Q: FloatArray
-    arcs: Arcs
-    neurons: UnitNeurons
-    weights: FloatArray
-    critical: float
+def _rough(problem: Scaled) -> Candidate | None:
+    neurons = _first(problem)
+    best: Candidate | None = None
+    least, stalls = np.inf, 0
+    while stalls < _PATIENCE:
+        weights = solve_finite(problem.features(neurons), problem.slopes(neurons), problem.goal, problem.decay)
+        if weights is None:
+            return None
+        found = Candidate(problem, neurons, weights)
+        found = found.part(found.sizes > _NEGLIGIBLE * found.sizes.max(initial=0.0))
+        more, excess = _violating(found, 1e-9)
+        stalls = 0 if excess < 0.5 * least else stalls + 1
+        if excess < least:
+            best, least = found, excess
+        if excess < _ROUGH:
+            break
+        neurons = merged(found).neurons.and_also(more)
+    return best
+
+
+def _first(problem: Scaled) -> Neurons:
+    """The worst for Q = L, or where all are alike those on the boundaries of chambers, where slopes jump."""
+    if problem.slope is not None:
+        return problem.chambers.corners(_FIRST)
+    nothing = problem.chambers.corners(0)
+    return _violating(Candidate(problem, nothing, np.zeros((0, problem.goal.shape[1]))), 0.0)[0]
+
+
+def _violating(candidate: Candidate, spare: float) -> tuple[Neurons, float]:
+    """Return the worst neurons of every hill above beta, and by how much the worst of all exceeds it."""
+    chambers, beta = candidate.problem.chambers, candidate.problem.decay
+    responses, directions = chambers.worst(candidate.Q)
+    tops = chambers.hills(responses)
+    tops = tops[responses[tops] > beta * (1 + spare)]
+    tops = tops[np.argsort(-responses[tops], kind="stable")][:_ADDED]
+    return chambers.neurons(tops, directions[tops]), float(responses.max()) / beta - 1
+
+
+def _refined(candidate: Candidate) -> Candidate:
+    last = np.inf
+    for _ in range(_ROUNDS):
+        candidate = settled(merged(settled(merged(candidate))))
+        more, excess = _violating(candidate, _FINE)
+        if excess < _FINE or 0.3 * last < excess < _TIRED:
+            break
+        last = excess
+        candidate = _with(candidate, more)
+    return candidate
+
+
+def _with(candidate: Candidate, more: Neurons) -> Candidate:
+    """Add neurons one after the other, each with the weight that is best for it alone."""
+    problem, Q = candidate.problem, candidate.Q
+    features, slopes = problem.features(more), problem.slopes(more)
+    kept, weights = np.zeros(len(more), dtype=bool), np.zeros((len(more), Q.shape[1]))
+    for j, (values, slope) in enumerate(zip(features, slopes, strict=True)):
+        response = values @ Q - slope
+        size, squares = float(np.linalg.norm(response)), float(values @ values)
+        if size > problem.decay and squares > 0:
+            kept[j], weights[j] = True, (1 - problem.decay / size) * response / squares
+            Q = Q - np.outer(values, weights[j])
+    both = candidate.neurons.and_also(more.part(kept))
+    return Candidate(problem, both, np.concatenate([candidate.weights, weights[kept]]))
 
 
 @dataclass(frozen=True, eq=False)
 class LeastResponse:
-    """A point where the largest response is nearly least, the neurons that show it, and two bounds on it."""
+    """A point where the largest response is nearly least, and two bounds on the least; these are close to scale."""
 
     Q: FloatArray
-    neurons: UnitNeurons
     lower: float
     upper: float
+    scale: float
 
     def bounds(self) -> tuple[float, float]:
         """Return both bounds, if they are close."""
-        check_close(self.lower, self.upper, self.upper)
+        check_close(self.lower, self.upper, self.scale)
         return self.lower, self.upper
 
 
-def solve_by_columns(problem: PlanarProblem) -> PlanarSolution:
-    """Solve; raise a ValueError if the loss has no lower bound."""
-    arcs, goal, beta = problem.constraints(problem.unit), problem.goal, problem.decay
-    largest, peaks = arcs.worst(goal)
-    if largest.max() <= beta * (1 + 1e-12):  # at the threshold itself rounding decides
-        return PlanarSolution(goal, arcs, peaks.part(np.zeros(0, np.intp)), np.zeros((0, 2)), 0.0)
-    if problem.targets is None:
-        inside, neurons, critical = _bounded(problem, arcs)
-    else:
-        inside, neurons, critical = np.zeros_like(goal), peaks, 0.0
-    room = beta - arcs.largest(inside)
-    limit = beta + max(_VIOLATION * room, 2e-12 * beta)  # pulling Q inside costs in proportion to 1 / room
-    least = np.inf  # dual value when neurons were last left out
+def least_response(problem: Scaled, gap: float) -> LeastResponse:
+    """Find Q with the least response, by columns, to a relative gap of the two bounds on that response."""
+    best, lower = np.zeros_like(problem.goal), 0.0
+    upper = first = problem.chambers.largest(best)
+    neurons = problem.chambers.corners(_FIRST)
     for _ in range(_ROUNDS):
-        Q, W = follow_path(arcs.atoms(neurons), goal, beta, inside, _GAP)
-        cost = np.linalg.norm(W, axis=(1, 2))
-        largest, peaks = arcs.worst(Q)
-        violating = np.flatnonzero(largest > limit)
-        if not len(violating):
-            kept = cost > _TINY * cost.max()
-            Q = drawn_inside(Q, inside, arcs.largest, beta)
-            return PlanarSolution(Q, arcs, neurons.part(kept), W[kept, 0], critical)
-        # A neuron left out without progress may come back, and the rounds go in a circle.
-        value = float(np.sum(Q * goal) - 0.5 * np.sum(Q**2))
-        if value < least - _PROGRESS * abs(value):
-            least = value
-            neurons = neurons.part(cost > _NEGLIGIBLE * cost.max())
-        neurons = neurons.and_also(peaks.part(violating))
-    excess = float(largest.max()) / beta - 1
-    raise NotCertifiedError(f"{_ROUNDS} rounds of columns left a response {excess:.1e} above beta")
-
-
-def _bounded(problem: PlanarProblem, arcs: Arcs) -> tuple[FloatArray, UnitNeurons, float]:
-    """Return a point with room inside all constraints, neurons to begin with, and the critical decay."""
-    lengths = row_lengths(problem.points)  # row k of Q may take the length of point k
-    normed = replace(arcs, X=problem.points / lengths)
-    found = least_response(normed, _INSIDE, problem.decay)
-    if normed.largest(found.Q) >= problem.decay:  # too close to be told apart so roughly
-        found = least_response(normed, CRITICAL_AIM)
-    inside = found.Q * (problem.unit / lengths)
-    if arcs.largest(inside) >= problem.decay:
-        raise problem.unbounded(found.bounds()[1], "points")
-    return inside, found.neurons, found.upper
-
-
-def least_response(arcs: Arcs, gap: float, enough: float = 0.0) -> LeastResponse:
-    """Find Q with the least response, by columns, to a relative gap of the two bounds on that response.
-
-    Stops early once the lower bound has reached ``enough``.
-    """
-    best, lower = np.zeros_like(arcs.X), 0.0
-    upper = arcs.largest(best)
-    neurons = arcs.corners()  # to begin with: there the slopes jump
-    for _ in range(_ROUNDS):
-        Q, _, bound = smallest_radius(arcs.atoms(neurons), 0.1 * gap)
+        Q, _, bound = smallest_radius(problem.atoms(neurons), 0.1 * gap)
         lower = max(lower, bound)
-        largest, peaks = arcs.worst(Q)
-        if largest.max() < upper:
-            best, upper = Q, float(largest.max())
-        if upper - lower <= gap * upper or lower >= enough > 0:
+        responses, directions = problem.chambers.worst(Q)
+        if responses.max() < upper:
+            best, upper = Q, float(responses.max())
+        if upper - lower <= gap * max(upper, _NIL * first):
             break
         # The least response is attained by many Q.  A column left out because this one does not need it may
         # come back while the bound stands still, and the rounds go in a circle: so all of them stay.
-        neurons = neurons.and_also(peaks.part(largest > lower))
-    return LeastResponse(best, neurons, lower, upper)
+        tops = problem.chambers.hills(responses)
+        tops = tops[responses[tops] > lower]
+        tops = tops[np.argsort(-responses[tops], kind="stable")][:_ADDED]
+        neurons = neurons.and_also(problem.chambers.neurons(tops, directions[tops]))
+    return LeastResponse(best, lower, upper, max(upper, _NIL * first))

@@ -307,7 +307,7 @@ def _trained(problem: GatedProblem) -> GatedScore:
         if certificate.holds:
             fitted = problem.constraints().fitted(blocks)
             return GatedScore(blocks, Q, fitted, problem.beta, certificate.primal, certificate)
-    raise problem.refusal("gated", critical, certificate)
+    raise problem.refusal("gated", certificate, critical if problem.targets is None else None)
 
 
 def _solved(problem: GatedProblem) -> tuple[FloatArray, FloatArray, float]:

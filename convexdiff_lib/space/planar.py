@@ -1,4 +1,4 @@
-r"""Networks without biases in the plane, trained with weight decay to certified global optimality.
+r"""Networks in the plane and in space, trained with weight decay to certified global optimality.
 
 .. math:: p^* = \inf \tfrac12 \sum_k \| s(x_k) - \ell_k \|^2
           + \tfrac{\beta}{2} \sum_j \big( \|u_j\|^2 + \|\alpha_j\|^2 \big),
@@ -13,18 +13,19 @@ Score matching has no targets and an additional term, the sum of the slopes.  A 
 :math:`\|Q^\top \sigma(Xu) - c(u)\, u\|`, where c(u) sums the slopes of the activation at the data.  Below
 some critical weight decay the loss has no lower bound.
 
-The way of both: a `PlanarProblem` is what was given, checked; the lines orthogonal to the data cut the circle
-of directions into `Arcs`, on each of which the neuron that violates its constraint most is known exactly; so
-column generation finds neurons and Q, with which the problem and nothing else yields a certificate, and both
-together are a `PlanarScore`.
+With penalised biases a point x becomes (x, 1), and the plane becomes space.  With free ones a neuron may be
+taken to have its kink at a data point, and the directions of all lines through the points are what there is.
+
+The way of all: a `PlanarProblem` is what was given, checked; the hyperplanes orthogonal to the data cut the
+directions into chambers, on each of which the neuron that violates its constraint most is known exactly; so
+column generation and Newton's method find neurons and Q, with which the problem and nothing else yields a
+certificate, and both together are a `PlanarScore`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import field, replace
+from dataclasses import field
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from .._results import result
@@ -32,20 +33,15 @@ from .._validation import Activation, FloatArray, as_data
 from ..certificates import Certificate
 from ..networks import TwoLayerNetwork
 from ._blocks import row_lengths
-from ._columns import CRITICAL_AIM, PlanarSolution, least_response, solve_by_columns
+from ._columns import CRITICAL_AIM, LeastResponse, least_response, solve_by_columns
 from .planar_certificates import certify_planar
 from .problem import PlanarProblem, planar_problem
 
 __all__ = ["PlanarScore", "planar_critical_weight_decay", "planar_denoising", "planar_score_matching"]
 
-# A neuron of score matching at the end of its arc is turned inwards by such an angle, for its pattern to
-# count: a few roundings, or more where they are not enough.
+# A neuron of score matching on the boundary of its chamber is turned inwards by such an angle, for its pattern
+# to count: a few roundings, or more where they are not enough.
 _NUDGES = (4e-15, 1e-12)
-_DUST = (1e-6, 1e-9, 0.0)  # neurons below the first of these shares that still is certified are left out
-_OPPOSITE = (
-    "\nThe optimum has neurons orthogonal to points on both sides of a line through the origin. All of these "
-    "points count as active there, but rounded weights are off the line, and activate one of the sides only"
-)
 
 
 @result
@@ -84,18 +80,28 @@ class PlanarScore:
 
 
 def planar_denoising(
-    X: ArrayLike, targets: ArrayLike, beta: float, *, activation: Activation = "relu"
+    X: ArrayLike,
+    targets: ArrayLike,
+    beta: float,
+    *,
+    activation: Activation = "relu",
+    bias: bool = False,
+    penalise_bias: bool = True,
 ) -> PlanarScore:
-    r"""Train a network without biases on noisy points of the plane to certified global optimality.
+    r"""Train a network on noisy points of the plane, or of space, to certified global optimality.
 
     Parameters
     ----------
-    X : array of shape (n, 2)
-        Noisy points.
-    targets : array of shape (n, 2)
+    X : array of shape (n, d)
+        Noisy points, with d = 2 or 3; with biases d = 2.
+    targets : array of shape (n, d)
     beta : float
         Weight decay, positive.
     activation : {"relu", "abs"}
+    bias : bool
+        Whether neurons have biases.
+    penalise_bias : bool
+        Whether weight decay sees them.  If it does not, the output has a free constant, too.
 
     Returns
     -------
@@ -104,7 +110,7 @@ def planar_denoising(
     Raises
     ------
     ValueError
-        If an argument is malformed, or the points are not in the plane.
+        If an argument is malformed, or the points have too many dimensions.
     NotCertifiedError
         If rounding kept the duality gap above its tolerance.
 
@@ -117,26 +123,41 @@ def planar_denoising(
     True
     """
     labels = as_data(targets, "targets", smallest=0.0)  # None, too, is refused
-    return _trained(planar_problem(X, beta, targets=labels, activation=activation))
+    return _trained(
+        planar_problem(
+            X, beta, targets=labels, activation=activation, bias=bias, penalise_bias=penalise_bias
+        )
+    )
 
 
-def planar_score_matching(X: ArrayLike, beta: float, *, activation: Activation = "relu") -> PlanarScore:
-    r"""Train a network without biases by score matching in the plane to certified global optimality.
+def planar_score_matching(
+    X: ArrayLike,
+    beta: float,
+    *,
+    activation: Activation = "relu",
+    bias: bool = False,
+    penalise_bias: bool = True,
+) -> PlanarScore:
+    r"""Train a network by score matching in the plane, or in space, to certified global optimality.
 
     .. math:: \inf \sum_k \Big[ \tfrac12 \|s(x_k)\|^2 + \mathrm{tr}\,\nabla s(x_k) \Big]
               + \tfrac{\beta}{2} \sum_j \big( \|u_j\|^2 + \|\alpha_j\|^2 \big)
 
-    The slope of a neuron jumps at the ends of its arc, so that the optimum is an infimum; the network
-    returned has its neurons a rounding error inside.  Where points lie on both sides of a line through 0, a
-    neuron orthogonal to it has all of them active, and none beside it has; if the optimum has such a neuron,
-    rounded weights cannot express it.
+    The score must be differentiable at the data: no neuron is orthogonal to a point.  The slope of a neuron
+    jumps there, so that the optimum is an infimum; the network returned has its neurons a rounding error
+    inside their chambers, and its loss equals the infimum but for rounding.
 
     Parameters
     ----------
-    X : array of shape (n, 2)
+    X : array of shape (n, d)
+        With d = 2 or 3; with biases d = 2.
     beta : float
         Weight decay, above the critical one.
     activation : {"relu", "abs"}
+    bias : bool
+        Whether neurons have biases.
+    penalise_bias : bool
+        Whether weight decay sees them.  If it does not, the output has a free constant, too.
 
     Returns
     -------
@@ -145,11 +166,10 @@ def planar_score_matching(X: ArrayLike, beta: float, *, activation: Activation =
     Raises
     ------
     ValueError
-        If an argument is malformed, the points are not in the plane, or the loss has no lower bound.
+        If an argument is malformed, the points have too many dimensions, or the loss has no lower bound.
     NotCertifiedError
         If rounding kept the duality gap above its tolerance, or so large that the score may be wrong at a
-        point that adds little to the loss (lengths of very different orders, nearly parallel rows); or if the
-        optimum has neurons exactly orthogonal to points on both sides of a line.
+        point that adds little to the loss.
 
     Examples
     --------
@@ -159,11 +179,15 @@ def planar_score_matching(X: ArrayLike, beta: float, *, activation: Activation =
     >>> fit.certificate.holds
     True
     """
-    return _trained(planar_problem(X, beta, activation=activation))
+    return _trained(
+        planar_problem(X, beta, activation=activation, bias=bias, penalise_bias=penalise_bias)
+    )
 
 
-def planar_critical_weight_decay(X: ArrayLike, *, activation: Activation = "relu") -> tuple[float, float]:
-    r"""Return two bounds on the weight decay from which score matching in the plane is bounded below.
+def planar_critical_weight_decay(
+    X: ArrayLike, *, activation: Activation = "relu", bias: bool = False, penalise_bias: bool = True
+) -> tuple[float, float]:
+    r"""Return two bounds on the weight decay from which score matching is bounded below.
 
     .. math:: \beta_c = \min_Q \max_{\|u\| = 1} \|Q^\top D X u - \mathrm{tr}(D)\, u\|
 
@@ -172,8 +196,10 @@ def planar_critical_weight_decay(X: ArrayLike, *, activation: Activation = "relu
 
     Parameters
     ----------
-    X : array of shape (n, 2)
+    X : array of shape (n, d)
+        With d = 2 or 3; with biases d = 2.
     activation : {"relu", "abs"}
+    bias, penalise_bias : bool
 
     Returns
     -------
@@ -182,7 +208,7 @@ def planar_critical_weight_decay(X: ArrayLike, *, activation: Activation = "relu
     Raises
     ------
     ValueError
-        If X is malformed or the points are not in the plane.
+        If X is malformed or the points have too many dimensions.
     NotCertifiedError
         If the bounds are more than a millionth apart.
 
@@ -192,33 +218,37 @@ def planar_critical_weight_decay(X: ArrayLike, *, activation: Activation = "relu
     >>> round(lower, 5), round(upper, 5)
     (1.0, 1.0)
     """
-    problem = planar_problem(X, 1.0, activation=activation)  # whatever the weight decay
-    # Row k of Q may take the length of point k.
-    arcs = problem.constraints(row_lengths(problem.points))
-    return least_response(arcs, CRITICAL_AIM).bounds()
+    problem = planar_problem(
+        X, 1.0, activation=activation, bias=bias, penalise_bias=penalise_bias
+    )  # whatever the weight decay
+    return _least_response(problem).bounds()
 
 
 def _trained(problem: PlanarProblem) -> PlanarScore:
     """Go all the way: problem, neurons and dual variable, certificate, score."""
-    solution = solve_by_columns(problem)
-    weights, Q = problem.restored(solution.weights, solution.Q)
-    for network in _networks(problem, solution, weights):
+    scaled = problem.scaled()
+    solution = solve_by_columns(scaled)
+    if solution is None:
+        raise _unbounded(problem)
+    _, Q = problem.restored(solution.weights, solution.Q)
+    for turn in _NUDGES if problem.targets is None else (0.0,):
+        directions = scaled.of_length_one(solution.neurons.inwards(scaled.X, turn))
+        network = problem.network(directions, solution.weights)
         certificate = certify_planar(problem, network, Q)
         if certificate.holds:
             return PlanarScore(Q, problem.beta, certificate.primal, certificate, network)
-    arcs, used = solution.arcs, solution.neurons.arcs
-    opposite = _OPPOSITE if (arcs.starts[used] == arcs.ends[used]).any() else ""
-    raise problem.refusal("planar", solution.critical, f"{certificate}{opposite}")
+    raise problem.refusal("planar", certificate)
 
 
-def _networks(
-    problem: PlanarProblem, solution: PlanarSolution, second: FloatArray
-) -> Iterator[TwoLayerNetwork]:
-    """Yield what may pass, the tidiest first: small neurons are traces of the interior point."""
-    for nudge in _NUDGES if problem.targets is None else (0.0,):
-        first = solution.arcs.weights(solution.neurons, nudge)
-        whole = TwoLayerNetwork.without_biases(first, second, problem.activation, balanced=True)
-        size = np.linalg.norm(whole.W1, axis=1) ** 2
-        for share in _DUST:
-            kept = size > share * size.max(initial=0.0)
-            yield replace(whole, W1=whole.W1[kept], b1=whole.b1[kept], W2=whole.W2[:, kept])
+def _unbounded(problem: PlanarProblem) -> Exception:
+    """Return what to raise where the solver finds no lower bound of the loss: the critical weight decay."""
+    least = _least_response(problem)
+    if least.upper >= problem.beta:
+        return problem.unbounded(least.upper, "points")
+    return problem.refusal("planar", f"so close to the critical weight decay, {least.upper:.9g}, no optimum was found")
+
+
+def _least_response(problem: PlanarProblem) -> LeastResponse:
+    """Without biases row k of the dual variable may take the length of point k: that makes all rows alike."""
+    units = problem.unit if problem.bias else row_lengths(problem.points)
+    return least_response(problem.scaled(units), CRITICAL_AIM)

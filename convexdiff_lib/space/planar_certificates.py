@@ -119,14 +119,22 @@ def certify_planar(problem: PlanarProblem, network: TwoLayerNetwork, Q: ArrayLik
     dual_point = as_matrix(Q, "Q")
     if dual_point.shape != points.shape:
         raise ValueError(f"Q must have the shape of X, {points.shape}; got {dual_point.shape}")
-    if network.activation != problem.activation or network.b1.any() or network.b2.any() or network.V.any():
+    biased = (network.b1.any() and not problem.bias) or (network.b2.any() and not problem.free)
+    if network.activation != problem.activation or biased or network.V.any():
         raise ValueError(
-            f"network must have activation {problem.activation!r}, no biases and no skip connection"
+            f"network must have activation {problem.activation!r}, no skip connection, and "
+            + ("biases of its hidden neurons only" if problem.bias else "no biases")
         )
     if targets is None:
         primal = score_matching_loss(network, points, beta)
     else:
         primal = denoising_loss(network, points, targets, beta)
-    weight = float(np.linalg.norm(network.W1, axis=1) @ np.linalg.norm(network.W2, axis=0))
-    largest = problem.constraints().largest(dual_point)
+    first = network.W1
+    if problem.bias and problem.penalise_bias:
+        first = np.column_stack([first, network.b1])
+        primal += 0.5 * beta * float(network.b1 @ network.b1)
+    if problem.free:  # a constant costs nothing
+        dual_point = dual_point - dual_point.mean(axis=0)
+    weight = float(np.linalg.norm(first, axis=1) @ np.linalg.norm(network.W2, axis=0))
+    largest = problem.chambers().largest(dual_point)
     return weak_duality(problem, network(points), primal, dual_point, largest, weight)

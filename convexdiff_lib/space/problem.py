@@ -1,17 +1,17 @@
 r"""What training without biases asks in many dimensions, and in which units it is solved.
 
 A `SpaceProblem` has points, targets if it is denoising and none if it is score matching, and a weight decay.
-With the neurons that are allowed it is a `PlanarProblem`, all neurons of the plane, or a `GatedProblem`, the
+With the neurons that are allowed it is a `PlanarProblem`, all neurons there are, or a `GatedProblem`, the
 blocks of given patterns.  Both say what the constraints of the dual are,
 
 .. math:: \max_Q \langle Q, L\rangle - \tfrac12 \|Q\|_F^2 \quad \text{s.t. no response to Q is above } \beta ,
 
-as arcs or as blocks.  At the optimum the fitted values are :math:`L - Q`.
+as chambers of directions or as blocks.  At the optimum the fitted values are :math:`L - Q`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -22,13 +22,17 @@ from .._validation import (
     FloatArray,
     as_activation,
     as_data,
+    as_flag,
     as_patterned,
     as_targets,
     as_weight_decay,
 )
 from ..certificates import NotCertifiedError
+from ..networks import TwoLayerNetwork
 from ._blocks import Blocks, root_mean_square
-from .arcs import Arcs, cut_circle
+from ._scaled import Scaled
+from .circles import Circles, cut_circle, cut_lines
+from .sphere import Sphere, cut_sphere
 
 __all__ = ["GatedProblem", "PlanarProblem", "SpaceProblem", "gated_problem", "planar_problem"]
 
@@ -95,33 +99,94 @@ class SpaceProblem:
             f"{self.beta:.6g}. Below, the loss has no lower bound"
         )
 
-    def refusal(self, network: str, critical: float, why: object) -> NotCertifiedError:
+    def refusal(self, network: str, why: object, critical: float | None = None) -> NotCertifiedError:
         """Return what to say where no network of a kind could be certified."""
-        near = f", critical {critical:.6g}" if self.targets is None else ""
+        near = "" if critical is None else f", critical {critical:.6g}"
         return NotCertifiedError(f"{network} {self.kind}, beta = {self.beta:.6g}{near}: {why}")
 
 
 @dataclass(frozen=True, eq=False)
 class PlanarProblem(SpaceProblem):
-    """A training problem of the plane, where any neuron may be used; see `planar_problem`.
+    """A training problem in which any neuron may be used; see `planar_problem`.
 
     Parameters
     ----------
     points, targets, beta : as in `SpaceProblem`
     activation : {"relu", "abs"}
+    bias, penalise_bias : bool
 
     Examples
     --------
     >>> problem = planar_problem([[3.0, 4.0]], 1.0, targets=[[0.0, 2.0]])
-    >>> problem.constraints().largest(problem.labels)
+    >>> problem.chambers().largest(problem.labels)
     10.0
     """
 
     activation: Activation
+    bias: bool
+    penalise_bias: bool
 
-    def constraints(self, unit: float | FloatArray = 1.0) -> Arcs:
-        """Return the arcs of directions, with the points in a unit, or each in one of its own."""
-        return cut_circle(self.points / unit, self.activation, slopes=self.targets is None)
+    @property
+    def free(self) -> bool:
+        """Whether there are biases that cost nothing, so that the output has a free constant."""
+        return self.bias and not self.penalise_bias
+
+    @cached_property
+    def origin(self) -> FloatArray:
+        """From where the points are seen: with free biases their mean, for a shift of the data is no change."""
+        return self.points.mean(axis=0) if self.free else np.zeros(self.points.shape[1])
+
+    @cached_property
+    def unit(self) -> float:
+        """The unit of the rows, in which they are of order one."""
+        return root_mean_square(self.points - self.origin if self.free else self.rows)
+
+    @cached_property
+    def rows(self) -> FloatArray:
+        """What a neuron is multiplied with: the points, with one number more for a bias; shape (n, D)."""
+        apart = self.points - self.origin
+        if not self.bias:
+            return apart
+        return np.column_stack([apart, np.full(len(apart), self.unit if self.free else 1.0)])
+
+    @property
+    def slope(self) -> FloatArray | None:
+        """The matrix that makes the slope of a neuron of its weights; None for denoising."""
+        return np.eye(self.points.shape[1], self.rows.shape[1]) if self.targets is None else None
+
+    def chambers(self, unit: float | FloatArray = 1.0) -> Circles | Sphere:
+        """Return the chambers of directions, with the rows in a unit, or each in one of its own."""
+        rows = self.rows / unit
+        if self.free:
+            return cut_lines(rows, self.activation, slope=self.slope)
+        if rows.shape[1] == 3:
+            return cut_sphere(rows, self.activation, slope=self.slope)
+        return cut_circle(rows, self.activation, slopes=self.targets is None)
+
+    def scaled(self, unit: float | FloatArray | None = None) -> Scaled:
+        """Return the problem in its units, or with other ones for the rows."""
+        goal, rows = self.goal, self.unit if unit is None else unit
+        return Scaled(
+            X=self.rows / rows,
+            goal=goal - goal.mean(axis=0) if self.free else goal,
+            decay=self.decay,
+            chambers=self.chambers(rows),
+            slope=self.slope,
+            priced=self.points.shape[1] if self.free else self.rows.shape[1],
+            centred=self.free,
+        )
+
+    def network(self, directions: FloatArray, weights: FloatArray) -> TwoLayerNetwork:
+        """Return the network of these neurons, found in these units, both layers of each of one length."""
+        d = self.points.shape[1]
+        products, _ = self.restored(weights, weights)
+        second = np.sqrt(np.linalg.norm(products, axis=1, keepdims=True))
+        first, W2 = directions * second, (products / second).T
+        W1, b1, b2 = first[:, :d], np.zeros(len(first)), np.zeros(d)
+        if self.bias:
+            b1 = first[:, d] * self.rows[0, d] - W1 @ self.origin
+        whole = TwoLayerNetwork(W1, b1, W2, b2, np.zeros((d, d)), self.activation)
+        return replace(whole, b2=(self.labels - whole(self.points)).mean(axis=0)) if self.free else whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,17 +216,28 @@ class GatedProblem(SpaceProblem):
 
 
 def planar_problem(
-    X: ArrayLike, beta: float, *, targets: ArrayLike | None = None, activation: Activation = "relu"
+    X: ArrayLike,
+    beta: float,
+    *,
+    targets: ArrayLike | None = None,
+    activation: Activation = "relu",
+    bias: bool = False,
+    penalise_bias: bool = True,
 ) -> PlanarProblem:
     """Check what was given; without targets, score matching, with targets denoising.
 
     Parameters
     ----------
-    X : array of shape (n, 2)
+    X : array of shape (n, d)
+        With d = 2 or 3; with biases d = 2.
     beta : float
         Weight decay, positive.
-    targets : array of shape (n, 2), optional
+    targets : array of shape (n, d), optional
     activation : {"relu", "abs"}
+    bias : bool
+        Whether neurons have biases.
+    penalise_bias : bool
+        Whether weight decay sees them.  If it does not, the output has a free constant, too.
 
     Returns
     -------
@@ -170,20 +246,31 @@ def planar_problem(
     Raises
     ------
     ValueError
-        If an argument is malformed, or the points are not in the plane.
+        If an argument is malformed, or there are too many dimensions.
 
     Examples
     --------
     >>> planar_problem([[3.0, 4.0]], 1.0).kind
     'score matching'
+    >>> planar_problem([[3.0, 4.0]], 1.0, bias=True).rows.tolist()
+    [[3.0, 4.0, 1.0]]
     """
     points = as_data(X)
     labels = None if targets is None else as_data(targets, "targets", smallest=0.0)
-    if points.shape[1] != 2:
-        raise ValueError(f"X must have shape (n, 2), points of the plane; got {points.shape}")
+    biased = as_flag(bias, "bias")
+    if points.shape[1] not in ((2,) if biased else (2, 3)):
+        which = "(n, 2), points of the plane, where there are biases" if biased else "(n, 2) or (n, 3)"
+        raise ValueError(f"X must have shape {which}; got {points.shape}")
     if labels is not None and labels.shape != points.shape:
         raise ValueError(f"targets must have the shape of X, {points.shape}; got {labels.shape}")
-    return PlanarProblem(points, labels, as_weight_decay(beta), as_activation(activation))
+    return PlanarProblem(
+        points,
+        labels,
+        as_weight_decay(beta),
+        as_activation(activation),
+        biased,
+        as_flag(penalise_bias, "penalise_bias"),
+    )
 
 
 def gated_problem(

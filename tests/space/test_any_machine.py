@@ -14,7 +14,7 @@ from strategies import every_activation
 
 from convexdiff_lib import NotCertifiedError
 from convexdiff_lib._validation import Activation, FloatArray
-from convexdiff_lib.space.arcs import largest_response
+from convexdiff_lib.space.circles import largest_response
 from convexdiff_lib.space.arrangements import chamber_signs, enumerate_arrangements
 from convexdiff_lib.space.directions import largest_response as largest_of_all
 from convexdiff_lib.space.gated import critical_weight_decay, gated_denoising, gated_score_matching

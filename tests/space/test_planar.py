@@ -19,7 +19,7 @@ from convexdiff_lib import (
 )
 from convexdiff_lib._validation import Activation, FloatArray
 from convexdiff_lib.space import _columns
-from convexdiff_lib.space.arcs import largest_response
+from convexdiff_lib.space.circles import largest_response
 from convexdiff_lib.space.planar import planar_critical_weight_decay, planar_denoising, planar_score_matching
 from convexdiff_lib.space.planar_certificates import certify_planar_denoising, certify_planar_score_matching
 

@@ -9,7 +9,7 @@ from convexdiff_lib import NotCertifiedError, planar_denoising, wedge_denoising
 from convexdiff_lib.space._blocks import drawn_inside
 from convexdiff_lib.space._smallest_radius import check_close
 from convexdiff_lib.space._weak_duality import weak_duality
-from convexdiff_lib.space.arcs import largest_response
+from convexdiff_lib.space.circles import largest_response
 from convexdiff_lib.space.problem import SpaceProblem, gated_problem, planar_problem
 
 RNG = np.random.default_rng(0)
