@@ -136,5 +136,5 @@ def certify_planar(problem: PlanarProblem, network: TwoLayerNetwork, Q: ArrayLik
     if problem.free:  # a constant costs nothing
         dual_point = dual_point - dual_point.mean(axis=0)
     weight = float(np.linalg.norm(first, axis=1) @ np.linalg.norm(network.W2, axis=0))
-    largest = problem.chambers().largest(dual_point)
+    largest = problem.constraints().largest(dual_point)
     return weak_duality(problem, network(points), primal, dual_point, largest, weight)

@@ -118,7 +118,7 @@ class PlanarProblem(SpaceProblem):
     Examples
     --------
     >>> problem = planar_problem([[3.0, 4.0]], 1.0, targets=[[0.0, 2.0]])
-    >>> problem.chambers().largest(problem.labels)
+    >>> problem.constraints().largest(problem.labels)
     10.0
     """
 
@@ -154,7 +154,7 @@ class PlanarProblem(SpaceProblem):
         """The matrix that makes the slope of a neuron of its weights; None for denoising."""
         return np.eye(self.points.shape[1], self.rows.shape[1]) if self.targets is None else None
 
-    def chambers(self, unit: float | FloatArray = 1.0) -> Circles | Sphere:
+    def constraints(self, unit: float | FloatArray = 1.0) -> Circles | Sphere:
         """Return the chambers of directions, with the rows in a unit, or each in one of its own."""
         rows = self.rows / unit
         if self.free:
@@ -170,7 +170,7 @@ class PlanarProblem(SpaceProblem):
             X=self.rows / rows,
             goal=goal - goal.mean(axis=0) if self.free else goal,
             decay=self.decay,
-            chambers=self.chambers(rows),
+            chambers=self.constraints(rows),
             slope=self.slope,
             priced=self.points.shape[1] if self.free else self.rows.shape[1],
             centred=self.free,
