@@ -151,7 +151,7 @@ def test_one_of_each_is_looked_at() -> None:
         {"Beam", "Priced", "Solution", "Tube"},
         {"EndVerdict", "LineProblem", "Sample", "SplineClaim", "Tails", "Verdict"},
     )
-    space = {"Arcs", "GatedProblem", "PlanarProblem", "SpaceProblem", "UnitNeurons", "WedgeProblem"}
+    space = {"Circles", "GatedProblem", "Neurons", "PlanarProblem", "SpaceProblem", "Sphere", "WedgeProblem"}
     public = {cls.__name__ for cls, known in dataclasses_of_the_library() if known and not is_result(cls)}
     assert public == solver | claims | space
 

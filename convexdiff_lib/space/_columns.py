@@ -27,7 +27,7 @@ __all__ = ["CRITICAL_AIM", "LeastResponse", "least_response", "solve_by_columns"
 _FIRST = 60  # neurons to begin with
 _ADDED = 60  # neurons that a round adds, at most
 _ROUNDS = 60
-_PATIENCE = 10  # rounds in which the excess need not be halved
+_PATIENCE = 8  # rounds in which the excess need not be halved
 _ROUGH = 1e-4  # excess of a response over beta from which Newton's method takes over
 _FINE = 1e-11  # excess that is left to the certificate
 _TIRED = 1e-9  # and if it falls no longer, this
@@ -50,11 +50,9 @@ def _rough(problem: Scaled) -> Candidate | None:
     best: Candidate | None = None
     least, stalls = np.inf, 0
     while stalls < _PATIENCE:
-        weights = solve_finite(problem.features(neurons), problem.slopes(neurons), problem.goal, problem.decay)
-        if weights is None:
+        found = _weighed(problem, neurons)
+        if found is None:
             return None
-        found = Candidate(problem, neurons, weights)
-        found = found.part(found.sizes > _NEGLIGIBLE * found.sizes.max(initial=0.0))
         more, excess = _violating(found, 1e-9)
         stalls = 0 if excess < 0.5 * least else stalls + 1
         if excess < least:
@@ -63,6 +61,15 @@ def _rough(problem: Scaled) -> Candidate | None:
             break
         neurons = merged(found).neurons.and_also(more)
     return best
+
+
+def _weighed(problem: Scaled, neurons: Neurons) -> Candidate | None:
+    """Give neurons the best weights, and leave out those that get none; None if the loss has no lower bound."""
+    weights = solve_finite(problem.features(neurons), problem.slopes(neurons), problem.goal, problem.decay)
+    if weights is None:
+        return None
+    found = Candidate(problem, neurons, weights)
+    return found.part(found.sizes > _NEGLIGIBLE * found.sizes.max(initial=0.0))
 
 
 def _first(problem: Scaled) -> Neurons:
@@ -84,15 +91,17 @@ def _violating(candidate: Candidate, spare: float) -> tuple[Neurons, float]:
 
 
 def _refined(candidate: Candidate) -> Candidate:
-    last = np.inf
-    for _ in range(_ROUNDS):
+    problem, best, least, stalls = candidate.problem, candidate, np.inf, 0
+    while stalls < _PATIENCE:
         candidate = settled(merged(settled(merged(candidate))))
         more, excess = _violating(candidate, _FINE)
-        if excess < _FINE or 0.3 * last < excess < _TIRED:
+        stalls = 0 if excess < 0.5 * least else stalls + 1
+        if excess < least:
+            best, least = candidate, excess
+        if excess < _FINE or (stalls and excess < _TIRED):
             break
-        last = excess
-        candidate = _with(candidate, more)
-    return candidate
+        candidate = _with(candidate, more) if not stalls else _weighed(problem, candidate.neurons.and_also(more))
+    return best
 
 
 def _with(candidate: Candidate, more: Neurons) -> Candidate:

@@ -46,7 +46,6 @@ PLANE = {
     "extreme ratios": normal(4, 4) * 10.0 ** np.array([[-8.0], [8.0], [0.0], [3.0]]),
     "offset": 1e6 + normal(5, 4),
 }
-ONE_SIDED = ["three normal", "five normal", "cauchy", "duplicated", "on one ray", "a zero row"]
 SPACE = PLANE | {
     "on the line": np.array([[-2.0], [1.0], [0.5]]),
     "both sides": np.array([[1.0], [-1.0]]),
@@ -165,22 +164,15 @@ def test_planar_denoising(name: str, activation: Activation) -> None:
 
 
 @every_activation
-@pytest.mark.parametrize("name", ONE_SIDED)
+@pytest.mark.parametrize("name", PLANE)
 def test_planar_score_matching(name: str, activation: Activation) -> None:
     X = PLANE[name]
-    decay = 1.1 * planar_critical_weight_decay(X, activation=activation)[1]
+    decay = max(1.1 * planar_critical_weight_decay(X, activation=activation)[1], 0.01)
     plain = planar_score_matching(X, decay, activation=activation)
     for k in range(TURNS):
         Y, _, _, unit = turned(X, k)
         fit = planar_score_matching(Y, decay, activation=activation)
         assert abs(fit.value * unit**2 - plain.value) <= 2 * GAP * plain.certificate.scale
-
-
-def test_an_optimum_on_a_line_with_points_on_both_sides_is_named() -> None:
-    for name in ("opposite", "symmetric"):
-        critical = planar_critical_weight_decay(PLANE[name])[1]
-        with pytest.raises(NotCertifiedError, match="orthogonal to points on both sides of a line"):
-            planar_score_matching(PLANE[name], 1.05 * critical)
 
 
 @every_activation

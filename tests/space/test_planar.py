@@ -158,8 +158,9 @@ class TestCertificate:
             certify_planar_denoising(self.X, self.L, net, self.L, 0.3)
 
     def test_too_few_rounds_are_not_believed(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(_columns, "_ROUNDS", 1)
-        with pytest.raises(NotCertifiedError, match="rounds of columns"):
+        monkeypatch.setattr(_columns, "_ROUGH", np.inf)
+        monkeypatch.setattr(_columns, "_PATIENCE", 1)
+        with pytest.raises(NotCertifiedError, match="DOES NOT HOLD"):
             planar_denoising(self.X, self.L, 0.3)
 
 
