@@ -7,14 +7,16 @@ determinant is at most a tolerance.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import combinations
+from itertools import combinations, islice
 from math import factorial
-from typing import Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.linalg import qr
 
 from .._validation import FloatArray, as_matrix
 from ._exact_rows import (
@@ -29,16 +31,35 @@ from ._exact_rows import (
 )
 from .cross_products import cross_product
 
-__all__ = ["EPS", "Drawn", "ExactLines", "Lines", "NearLines", "drawn", "unit"]
+__all__ = [
+    "Drawn",
+    "ExactLines",
+    "Lines",
+    "NearLines",
+    "drawn",
+    "exact_lines",
+    "subsets_of",
+    "unclear",
+    "unit",
+]
 
-EPS = float(np.finfo(np.float64).eps)
+_EPS = float(np.finfo(np.float64).eps)
 _SETS = 1 << 14  # of lines, looked at together
 
-Placed = tuple["Lines", NDArray[np.intp], Signs]  # lines; for each row its line, and whether it faces along it
+# Lines; for each row its line, -1 for zeros, and whether it faces along it.
+Placed = tuple["Lines", NDArray[np.intp], Signs]
 
 
 class Lines(Protocol):
     """What the enumeration needs to know of lines."""
+
+    @property
+    def tolerance(self) -> float | None:
+        """From which size on a determinant is not zero; none if nothing is rounded."""
+
+    @property
+    def seen(self) -> list[float]:
+        """The largest determinant that was taken as zero, and the smallest that was not."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -48,8 +69,11 @@ class Lines(Protocol):
     def near(self) -> FloatArray:
         """The lines in double precision, each in a unit of its own."""
 
-    def rays(self, subsets: NDArray[np.intp]) -> tuple[FloatArray, Signs]:
-        """The vectors orthogonal to subsets of r - 1 lines, and the signs of all lines there; 0 if dependent."""
+    def rays(self, subsets: NDArray[np.intp], of: NDArray[np.intp] | None = None) -> tuple[FloatArray, Signs]:
+        """The vectors orthogonal to subsets of r - 1 lines, and the signs there, 0 for dependent lines.
+
+        The signs are those of all lines, or for every subset those of some that are not in it.
+        """
 
     def across(self, through: NDArray[np.intp], ray: FloatArray) -> Placed:
         """The lines orthogonal to a ray, in one dimension less."""
@@ -64,10 +88,24 @@ class Lines(Protocol):
         """Refuse if lines orthogonal to one ray, r - 1 of them, are orthogonal to another one, too."""
 
 
+def subsets_of(m: int, size: int, at_once: int) -> Iterator[NDArray[np.intp]]:
+    """All subsets of a size, a block at a time."""
+    subsets = combinations(range(m), size)
+    while block := list(islice(subsets, at_once)):
+        yield np.array(block, dtype=np.intp).reshape(len(block), size)
+
+
 def unit(vectors: FloatArray) -> FloatArray:
     """Return the vectors with length one; zeros stay."""
     lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return vectors / np.where(lengths > 0, lengths, 1.0)
+
+
+def _products(vectors: NDArray[Any], lines: NDArray[Any], of: NDArray[np.intp] | None) -> NDArray[Any]:
+    """The products of vectors with all lines, or with some for each."""
+    if of is None:
+        return vectors @ lines.T
+    return np.stack([(vectors * lines[column]).sum(axis=1) for column in of.T], axis=1)
 
 
 # --- Exact -------------------------------------------------------------------------------------------
@@ -78,6 +116,8 @@ class ExactLines:
     """Lines of integers."""
 
     whole: Ints
+    tolerance: ClassVar[None] = None
+    seen: ClassVar[list[float]] = [0.0, 0.0]
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -95,25 +135,29 @@ class ExactLines:
         """The lines in double precision, each in a unit of its own."""
         return as_floats(self.whole)
 
-    def rays(self, subsets: NDArray[np.intp]) -> tuple[FloatArray, Signs]:
-        """The vectors orthogonal to subsets of lines, and the exact signs of all lines there."""
+    def rays(self, subsets: NDArray[np.intp], of: NDArray[np.intp] | None = None) -> tuple[FloatArray, Signs]:
+        """The vectors orthogonal to subsets of lines, and the exact signs there, of all lines or of some."""
         if self._small is not None:
             found = cross_product(self._small[subsets])
-            return found.astype(np.float64), np.sign(found @ self._small.T).astype(np.int8)
+            return found.astype(np.float64), np.sign(_products(found, self._small, of)).astype(np.int8)
         r, near = self.shape[1], self.near
         vectors = cross_product(near[subsets])
-        values = vectors @ near.T
+        values = _products(vectors, near, of)
         # An expanded determinant is off by at most this much of its permanent, which is at most the product.
         length = np.abs(near).sum(axis=1)
-        bound = 4 * r * r * EPS * length[subsets].prod(axis=1)[:, None] * length
+        bound = (
+            4 * r * r * _EPS * length[subsets].prod(axis=1)[:, None] * (length if of is None else length[of])
+        )
         signs = np.sign(values).astype(np.int8)
-        np.put_along_axis(signs, subsets, 0, axis=1)
         doubtful = np.abs(values) <= bound
-        np.put_along_axis(doubtful, subsets, False, axis=1)
+        if of is None:
+            np.put_along_axis(signs, subsets, 0, axis=1)
+            np.put_along_axis(doubtful, subsets, False, axis=1)
         for i in np.flatnonzero(doubtful.any(axis=1)):
             exact = cross_product(self.whole[subsets[i]])
             ks = np.flatnonzero(doubtful[i])
-            signs[i, ks] = [(v > 0) - (v < 0) for v in (self.whole[ks] * exact).sum(axis=1)]
+            doubted = self.whole[ks if of is None else of[i, ks]]
+            signs[i, ks] = [(v > 0) - (v < 0) for v in (doubted * exact).sum(axis=1)]
             vectors[i] = as_floats(exact[None])[0]
         return vectors, signs
 
@@ -153,22 +197,23 @@ class NearLines:
 
     near: FloatArray
     tolerance: float
-    seen: list[float] = field(default_factory=lambda: [0.0, np.inf])  # largest zero, smallest other
+    seen: list[float] = field(default_factory=lambda: [0.0, 1.0])  # largest zero, smallest other
 
     @property
     def shape(self) -> tuple[int, int]:
         """How many there are, and their rank."""
         return self.near.shape[0], self.near.shape[1]
 
-    def rays(self, subsets: NDArray[np.intp]) -> tuple[FloatArray, Signs]:
-        """The vectors orthogonal to subsets of lines, and the signs of all lines there."""
+    def rays(self, subsets: NDArray[np.intp], of: NDArray[np.intp] | None = None) -> tuple[FloatArray, Signs]:
+        """The vectors orthogonal to subsets of lines, and the signs there, of all lines or of some."""
         vectors = cross_product(self.near[subsets])
-        values = vectors @ self.near.T
-        np.put_along_axis(values, subsets, 0.0, axis=1)
+        values = _products(vectors, self.near, of)
+        if of is None:
+            np.put_along_axis(values, subsets, 0.0, axis=1)
         size = np.abs(values)
         zero = size <= self.tolerance
         self.seen[0] = max(self.seen[0], float(size[zero].max(initial=0.0)))
-        self.seen[1] = min(self.seen[1], float(size[~zero].min(initial=np.inf)))
+        self.seen[1] = min(self.seen[1], float(size[~zero].min(initial=1.0)))
         return vectors, np.where(zero, 0, np.sign(values)).astype(np.int8)
 
     def across(self, through: NDArray[np.intp], ray: FloatArray) -> Placed:
@@ -180,7 +225,7 @@ class NearLines:
         return lines, place, facing
 
     def on_edges(self, lines: list[int], edges: list[list[int]]) -> tuple[Placed, FloatArray]:
-        """Lines as they act on vectors, each orthogonal to r - 1 others; and an orthonormal basis of these."""
+        """The same; the vectors are then an orthonormal basis of those."""
         vectors = unit(np.array([cross_product(self.near[edge]) for edge in edges]))
         basis = np.linalg.svd(vectors, full_matrices=False)[2]
         inner, place, facing, turn = near_lines(unit(self.near[lines] @ basis.T), self.tolerance)
@@ -197,36 +242,37 @@ class NearLines:
         """Refuse if lines orthogonal to one ray, r - 1 of them, are orthogonal to another one, too."""
         expected = np.ones(self.shape[0], dtype=np.bool_)
         expected[flat] = False
-        subsets = combinations(flat.tolist(), self.shape[1] - 1)
-        while block := [subset for subset, _ in zip(subsets, range(_SETS), strict=False)]:
-            signs = self.rays(np.array(block, dtype=np.intp))[1]
-            if not ((signs != 0) == expected).all(axis=1, where=signs.any(axis=1)[:, None]).all():
+        for subsets in subsets_of(len(flat), self.shape[1] - 1, _SETS):
+            others = self.rays(flat[subsets])[1] != 0
+            if not (others[others.any(axis=1)] == expected).all():
                 raise unclear(self.tolerance)
 
 
-def near_lines(
-    units: FloatArray, tolerance: float
-) -> tuple[NearLines, NDArray[np.intp], Signs, FloatArray]:
-    """The lines of unit vectors or zeros, in an orthonormal basis of their span; and that basis, as columns."""
-    lively = units.any(axis=1)
-    _, singular, right = np.linalg.svd(units, full_matrices=False)
-    basis = right[singular > tolerance * max(float(singular.max(initial=0.0)), EPS)].T
-    inside = unit(units @ basis)
-    lines, place, facing = _parallel(inside, lively, tolerance)
-    return NearLines(inside[lines], tolerance), place, facing, basis
+def near_lines(units: FloatArray, tolerance: float) -> tuple[NearLines, NDArray[np.intp], Signs, FloatArray]:
+    """The lines of unit vectors or zeros, in coordinates of their span; and how these become weights.
+
+    The coordinates are those in which the lines, before they have length one again, have no direction in
+    common more than another: so points far from the origin are not all nearly parallel.
+    """
+    lines, place, facing = _parallel(units, tolerance)
+    left, singular, right = np.linalg.svd(units[lines], full_matrices=False)
+    rank = int((singular > tolerance * singular.max(initial=0.0)).sum())
+    lift = right[:rank].T / singular[:rank]
+    near = unit(left[:, :rank])
+    if rank and np.prod(np.abs(np.diag(qr(near.T, mode="r", pivoting=True)[0]))) <= tolerance:
+        raise unclear(tolerance)
+    return NearLines(near, tolerance), place, facing, lift
 
 
-def _parallel(
-    units: FloatArray, lively: NDArray[np.bool_], tolerance: float
-) -> tuple[list[int], NDArray[np.intp], Signs]:
+def _parallel(units: FloatArray, tolerance: float) -> tuple[list[int], NDArray[np.intp], Signs]:
     """The first row on every line; for each row its line, -1 for zeros, and whether it faces along it."""
     place, facing = np.full(len(units), -1), np.ones(len(units), dtype=np.int8)
-    if not units.shape[1]:
-        return [], place, facing
-    along = units @ unit(np.random.default_rng(0).normal(size=units.shape[1]))
-    order = np.argsort(np.abs(along), kind="stable")
+    lively: NDArray[np.bool_] = np.any(units != 0, axis=1)
+    axis = np.random.default_rng(0).normal(size=units.shape[1])
+    along = np.abs(units @ (axis / np.linalg.norm(axis)))
+    order = np.argsort(along, kind="stable")
     order = order[lively[order]]
-    ends = np.flatnonzero(np.diff(np.abs(along[order]), append=np.inf) > 3 * tolerance) + 1
+    ends = np.flatnonzero(np.diff(along[order], append=np.inf) > 3 * tolerance) + 1
     leaders: list[int] = []
     for group in np.split(order, ends[:-1]):  # rows of one line are in one group
         few: list[int] = []
@@ -251,9 +297,9 @@ def _parallel(
 def unclear(tolerance: float) -> ArithmeticError:
     """Return what to say if what is dependent up to a tolerance is so in no arrangement at all."""
     return ArithmeticError(
-        f"with tolerance {tolerance:g} it is not clear which rows of X are dependent: some are that depend on "
-        "others only just, so that no arrangement has all these dependencies and no others; take a larger or "
-        "a smaller tolerance"
+        f"with tolerance {tolerance:g} it is not clear which rows of X are parallel or dependent: some only "
+        "just are, or are not, so that no arrangement has all these dependencies and no others; take another "
+        "tolerance, larger or smaller"
     )
 
 
@@ -285,7 +331,7 @@ class Drawn:
 
 
 class _Check(Protocol):
-    def __call__(self, n: int, m: int, d: int, r: int) -> None:
+    def __call__(self, n: int, m: int, d: int, r: int, /) -> None:
         """Refuse n rows in d dimensions that have m distinct lines, of rank r at least."""
 
 
@@ -313,6 +359,6 @@ def _near_drawn(X: ArrayLike, tolerance: float, check: _Check) -> Drawn:
     data = as_matrix(X, "X") if floats else as_floats(as_exact(X))
     largest = np.abs(data).max(axis=1, keepdims=True)
     near = unit(data / np.where(largest > 0, largest, 1.0))
-    lines, place, facing, basis = near_lines(near, tolerance)
+    lines, place, facing, lift = near_lines(near, tolerance)
     check(len(data), lines.shape[0], data.shape[1], lines.shape[1])
-    return Drawn(near, lines, place, facing, basis.T)
+    return Drawn(near, lines, place, facing, lift.T)

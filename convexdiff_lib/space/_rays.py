@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import combinations, islice, product
+from itertools import product
 from math import comb
 
 import numpy as np
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from .._progress import QUIET, Bar
 from .._validation import FloatArray
 from ._exact_rows import Signs
-from ._lines import Lines, unit
+from ._lines import Lines, subsets_of, unit
 from .counting import count_arrangements
 
 __all__ = [
@@ -28,7 +28,6 @@ __all__ = [
     "memory_needed",
     "sort_pairs",
     "spans",
-    "subsets_of",
 ]
 
 _RAYS_AT_ONCE = 1 << 14  # whose signs are worked out together, at most
@@ -122,7 +121,7 @@ def list_chambers(lines: Lines, bar: Bar = QUIET) -> Chambers:
     degenerate: set[bytes] = set()
     count = 0
     bar.expect(comb(m, r - 1))
-    for subsets in subsets_of(m, r - 1, bar, _rays_at_once(m, r)):
+    for subsets in subsets_of(m, r - 1, _rays_at_once(m, r)):
         vectors, signs = lines.rays(subsets)
         zeros = (signs == 0).sum(axis=1)
         plain = zeros == r - 1
@@ -146,16 +145,9 @@ def list_chambers(lines: Lines, bar: Bar = QUIET) -> Chambers:
                 pairs.add(np.packbits(whole > 0, axis=1), np.full(len(around), count))
                 rays[count] = half * vector
                 count += 1
+        bar.done(len(subsets))
     chambers, touches = pairs.settled()
     return Chambers(chambers, touches, unit(rays[:count]), len(degenerate))
-
-
-def subsets_of(m: int, size: int, bar: Bar, at_once: int) -> Iterator[NDArray[np.intp]]:
-    """All subsets of a size, a block at a time."""
-    subsets = combinations(range(m), size)
-    while block := list(islice(subsets, at_once)):
-        yield np.array(block, dtype=np.intp).reshape(len(block), size)
-        bar.done(len(block))
 
 
 def _around(signs: Signs, subsets: NDArray[np.intp]) -> NDArray[np.uint8]:

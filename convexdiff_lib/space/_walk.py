@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from .._progress import Bar
 from .._validation import FloatArray
 from ._exact_rows import Signs
-from ._lines import Lines, unit
-from ._rays import list_chambers, memory_needed, subsets_of
+from ._lines import Lines, subsets_of, unclear, unit
+from ._rays import list_chambers, memory_needed
 from .counting import count_arrangements
 
 __all__ = ["bytes_per_chamber", "walk"]
@@ -35,7 +35,7 @@ Found = tuple[Signs, FloatArray]  # signs of lines, and a vector inside
 
 def bytes_per_chamber(n: int, m: int, d: int, r: int) -> float:
     """Return how many bytes a block takes for each of its chambers, at most."""
-    return 30.0 * (m + r) + 3.0 * n + 16.0 * (d + r * r)
+    return 19.0 * m + 3.0 * n + 16.0 * (d + r * r)
 
 
 def walk(lines: Lines, at_once: int, memory_limit: float, bar: Bar) -> Iterator[Found]:
@@ -47,15 +47,15 @@ def walk(lines: Lines, at_once: int, memory_limit: float, bar: Bar) -> Iterator[
     bar.expect(count_arrangements(m, r) // 2)
     more = lines.with_generic(np.random.default_rng(_SEED))
     for level in range(r):
-        yield from _Level(more, m, level, memory_limit).chambers(max(1, at_once // 2), bar)
+        yield from _Level(lines, more, level, memory_limit).chambers(max(1, at_once // 2), bar)
 
 
 class _Level:
     """The chambers whose subsets have r - 1 - level lines."""
 
-    def __init__(self, lines: Lines, m: int, level: int, memory_limit: float) -> None:
-        self.lines, self.m, self.level, self.memory_limit = lines, m, level, memory_limit
-        self.r = lines.shape[1]
+    def __init__(self, data: Lines, lines: Lines, level: int, memory_limit: float) -> None:
+        self.data, self.lines, self.level, self.memory_limit = data, lines, level, memory_limit
+        m, self.r = self.m, _ = data.shape
         self.size = self.r - 1 - level
         h, c = m - 1, list(range(m, m + self.r - 1))
         # What a corner is on, beside its subset; what is positive there; what an edge is on; what increases.
@@ -68,10 +68,11 @@ class _Level:
 
     def chambers(self, at_once: int, bar: Bar) -> Iterator[Found]:
         """Yield the chambers, with their opposites."""
-        for subsets in subsets_of(self.m - 1, self.size, bar, at_once):
+        for subsets in subsets_of(self.m - 1, self.size, at_once):
             for signs, inside in self._of(subsets):
                 for half in (1, -1):
                     yield half * signs, half * inside
+            bar.done(len(subsets))
 
     def _of(self, subsets: NDArray[np.intp]) -> Iterator[Found]:
         corners, signs = self._rays(subsets, self.on)
@@ -97,19 +98,24 @@ class _Level:
                 corner = np.broadcast_to(corners[i], inwards.shape)
                 yield around, self._inside(corner, inwards, around)
 
-    def _rays(self, subsets: NDArray[np.intp], on: list[int]) -> tuple[FloatArray, Signs]:
+    def _rays(
+        self, subsets: NDArray[np.intp], on: list[int], of: NDArray[np.intp] | None = None
+    ) -> tuple[FloatArray, Signs]:
+        """The vectors orthogonal to subsets and to some lines more, and the signs there."""
         also = np.broadcast_to(np.array(on, dtype=np.intp), (len(subsets), len(on)))
-        return self.lines.rays(np.concatenate([subsets, also], axis=1))
+        lines = self.lines if self.level or on else self.data
+        return lines.rays(np.concatenate([subsets, also], axis=1), of)
 
     def _edges(self, subsets: NDArray[np.intp]) -> tuple[FloatArray, Signs]:
         """The sum of the edges along which the function increases, and the signs of the subset along them."""
         total, own = np.zeros((len(subsets), self.r)), np.zeros(subsets.shape, dtype=np.int8)
         for i in range(self.size):
-            edges, signs = self._rays(np.delete(subsets, i, axis=1), self.edge_on)
-            up = signs[:, self.function]
-            own[:, i] = up * np.take_along_axis(signs, subsets[:, [i]], axis=1)[:, 0]
+            looked_at = np.column_stack([subsets[:, i], np.full(len(subsets), self.function)])
+            edges, signs = self._rays(np.delete(subsets, i, axis=1), self.edge_on, looked_at)
+            up = signs[:, 1]
+            own[:, i] = up * signs[:, 0]
             if not own[:, i].all():
-                raise ArithmeticError("a random function is constant on an edge: next to impossible")
+                raise unclear(self.lines.tolerance or 0.0)
             total += unit(up[:, None] * edges)
         return total, own
 
@@ -117,14 +123,15 @@ class _Level:
         """The chambers around a corner in which more hyperplanes meet, on which the function increases."""
         through = np.flatnonzero(signs == 0)
         if not self.level:
-            self.lines.check(through)
+            self.data.check(through)
         edges = [[*np.delete(subset, i).tolist(), *self.edge_on] for i in range(self.size)]
         (lines, place, facing), basis = self.lines.on_edges([*through.tolist(), self.function], edges)
         m, r = lines.shape
-        if memory_needed(m, m, r, r)[1] > self.memory_limit:
+        needed, limit = memory_needed(m, m, r, r)[1] / 1e9, self.memory_limit / 1e9
+        if needed > limit:
             raise ValueError(
-                f"{m} hyperplanes of rank {r} meet in one point, and to list the chambers around it takes "
-                f"{memory_needed(m, m, r, r)[1] / 1e9:,.1f} GB; memory_limit is {self.memory_limit / 1e9:g} GB"
+                f"{m} hyperplanes of rank {r} meet in one point, and listing the chambers around it may take "
+                f"{needed:,.1f} GB; memory_limit is {limit:g} GB"
             )
         local = list_chambers(lines)
         seen = local.signs[:, place] * facing
@@ -140,8 +147,8 @@ class _Level:
     def _inside(self, corners: FloatArray, inwards: FloatArray, signs: Signs) -> FloatArray:
         """Go half the way through the chamber from its corner, or along a face where signs are 0."""
         inwards = unit(inwards)
-        near = self.lines.near[: self.m].T
+        near = self.data.near.T
         ahead = signs * (inwards @ near)
         with np.errstate(divide="ignore", invalid="ignore"):
             steps = np.where(ahead < 0, np.abs(corners @ near) / -ahead, np.inf).min(axis=1, keepdims=True)
-        return unit(corners + np.where(np.isfinite(steps), steps / 2, 1.0) * inwards)
+        return unit(corners + np.minimum(steps / 2, 1.0) * inwards)

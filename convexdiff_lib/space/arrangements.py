@@ -30,7 +30,7 @@ from .._validation import (
     as_tolerance,
 )
 from ._exact_rows import Ints, Signs, as_exact, merged, restricted
-from ._lines import Drawn, NearLines, drawn, exact_lines
+from ._lines import Drawn, drawn, exact_lines
 from ._lines import unit as unit_vectors
 from ._rays import Chambers, list_chambers, memory_needed, sort_pairs, spans
 from ._walk import bytes_per_chamber, walk
@@ -207,9 +207,9 @@ def enumerate_arrangements(
         touches[block, 0] = back[touches[block, 0]]
     sort_pairs(touches)
     full, rays = full[order], unit_vectors(chambers.rays @ rows.lift)
-    generators = _inside(rows.near, full, touches, rays)
+    generators = _inside(rows, full, touches, rays)
     patterns = np.greater(full, 0, out=full.view(np.bool_)) if activation == "relu" else full
-    return Arrangements(patterns, generators, rays, touches, _merged(rows, chambers, near))
+    return Arrangements(patterns, generators, rays, touches, _merged(rows, chambers))
 
 
 def iterate_chambers(
@@ -221,7 +221,7 @@ def iterate_chambers(
     memory_limit: float = 1e9,
     progress: bool = False,
 ) -> Iterator[tuple[NDArray[np.bool_] | Signs, FloatArray]]:
-    r"""Yield the activation patterns of all open chambers a block at a time, with generators, in bounded memory.
+    r"""Yield the activation patterns of all open chambers, with generators, in blocks and bounded memory.
 
     Every chamber comes once, and none is kept: each is the one above its lowest corner, or on a hyperplane
     far below all corners if it has none.  So the memory does not depend on how many there are.  The patterns
@@ -277,8 +277,8 @@ def iterate_chambers(
         size = wanted or max(1, min(_BLOCK, int(limit / each)))
         if size * each > limit:
             raise ValueError(
-                f"a block of {size:,} chambers of {n} rows in {d} dimensions needs {size * each / 1e9:,.1g} GB; "
-                f"memory_limit is {limit / 1e9:g} GB"
+                f"a block of {size:,} chambers of {n} rows in {d} dimensions needs "
+                f"{size * each / 1e9:,.1g} GB; memory_limit is {limit / 1e9:g} GB"
             )
 
     rows = drawn(X, near, check)
@@ -310,7 +310,7 @@ def _finished(
     if not rows.lines.shape[1]:
         generators[:, 0] = 1.0
     generators = unit_vectors(generators)
-    deepened(rows.near, full, generators)
+    deepened(rows.near, full, generators, rows.lines.tolerance)
     return (full > 0 if activation == "relu" else full), generators
 
 
@@ -446,21 +446,20 @@ def _within(limit: float) -> Callable[[int, int, int, int], None]:
         if needed > limit:
             raise ValueError(
                 f"{n} rows of rank {r} may have {chambers:,} activation patterns, and listing them may take "
-                f"{needed / 1e9:,.1f} GB; memory_limit is {limit / 1e9:g} GB"
+                f"{needed / 1e9:,.1f} GB; memory_limit is {limit / 1e9:g} GB; iterate_chambers keeps none"
             )
 
     return check
 
 
-def _merged(rows: Drawn, chambers: Chambers, tolerance: float | None) -> Merged:
+def _merged(rows: Drawn, chambers: Chambers) -> Merged:
     """What of the data was taken as parallel or dependent."""
     order = np.argsort(rows.place, kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(rows.place[order])) + 1)
     parallel = sorted(tuple(g.tolist()) for g in groups if len(g) > 1 and rows.place[g[0]] >= 0)
-    seen = [0.0, 0.0]
-    if isinstance(rows.lines, NearLines):
-        seen = [s if np.isfinite(s) else 1.0 for s in rows.lines.seen]
-    return Merged(tolerance or 0.0, rows.lines.shape[1], tuple(parallel), chambers.crowded, *seen)
+    return Merged(
+        rows.lines.tolerance or 0.0, rows.lines.shape[1], tuple(parallel), chambers.crowded, *rows.lines.seen
+    )
 
 
 def _sorted_rows(signs: Signs) -> NDArray[np.intp]:
@@ -484,9 +483,9 @@ def _faces(lines: Ints) -> set[tuple[int, ...]]:
     return found
 
 
-def _inside(data: FloatArray, full: Signs, touches: NDArray[np.intp], rays: FloatArray) -> FloatArray:
+def _inside(rows: Drawn, full: Signs, touches: NDArray[np.intp], rays: FloatArray) -> FloatArray:
     """A unit vector inside every chamber: the sum of its rays, or what a linear program finds."""
-    generators = np.zeros((len(full), data.shape[1]))
+    generators = np.zeros((len(full), rows.near.shape[1]))
     if not len(rays):
         generators[:, 0] = 1.0
         return generators
@@ -495,11 +494,11 @@ def _inside(data: FloatArray, full: Signs, touches: NDArray[np.intp], rays: Floa
         own = touches[first[block.start] : first[block.stop], 1]
         sums = np.add.reduceat(rays[own], first[block] - first[block.start], axis=0)
         generators[block] = unit_vectors(sums)
-    deepened(data, full, generators)
+    deepened(rows.near, full, generators, rows.lines.tolerance)
     return generators
 
 
-def deepened(data: FloatArray, signs: Signs, generators: FloatArray) -> None:
+def deepened(data: FloatArray, signs: Signs, generators: FloatArray, tolerance: float | None) -> None:
     """Check vectors inside chambers, and find others where they are too close to a hyperplane."""
     lively = data.any(axis=1)
     rows, wanted = (data, signs) if lively.all() else (data[lively], signs[:, lively])
@@ -507,10 +506,10 @@ def deepened(data: FloatArray, signs: Signs, generators: FloatArray) -> None:
     for block in spans(len(signs), _SIGNS_AT_ONCE // len(data) + 1):
         margin = (wanted[block] * (generators[block] @ rows.T) - clear).min(axis=1, initial=1.0)
         for i in block.start + np.flatnonzero(~(margin > 0)):
-            generators[i] = _deepest(rows, wanted[i], clear)
+            generators[i] = _deepest(rows, wanted[i], clear, tolerance)
 
 
-def _deepest(rows: FloatArray, signs: Signs, clear: FloatArray) -> FloatArray:
+def _deepest(rows: FloatArray, signs: Signs, clear: FloatArray, tolerance: float | None) -> FloatArray:
     """The unit vector farthest from all hyperplanes, where a chamber is too thin for the sum of its rays."""
     facing = signs[:, None] * rows / np.linalg.norm(rows, axis=1, keepdims=True)
     d = rows.shape[1]
@@ -524,8 +523,12 @@ def _deepest(rows: FloatArray, signs: Signs, clear: FloatArray) -> FloatArray:
     found = found / (np.linalg.norm(found) or 1.0)
     if not (signs * (rows @ found) > clear).all():
         raise ArithmeticError(
-            "a chamber is too thin to hold a generator in double precision: some rows are parallel or dependent "
-            "but for rounding; take them as such with tolerance=1e-12, or give exact numbers, as fractions or "
-            "strings"
+            "a chamber is too thin to hold a generator in double precision: some rows are parallel or "
+            "dependent but for rounding; "
+            + (
+                "take them as such with tolerance=1e-12, or give exact numbers, as fractions or strings"
+                if tolerance is None
+                else f"take a larger tolerance than {tolerance:g}"
+            )
         )
     return found

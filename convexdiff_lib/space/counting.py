@@ -86,6 +86,9 @@ def _distinct_lines(rows: Ints) -> frozenset[tuple[int, ...]]:
 
 def _count(lines: frozenset[tuple[int, ...]], bar: Bar = QUIET) -> int:
     total, rest = 0, sorted(lines)
+    if rest and len(rest[0]) == 2:  # lines of a plane
+        bar.done(len(rest))
+        return 2 * len(rest)
     while rest:
         wall = rest.pop()
         if rest:
