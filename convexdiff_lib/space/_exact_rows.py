@@ -46,7 +46,7 @@ def as_exact(X: ArrayLike, name: str = "X") -> Ints:
 def _ratios(X: Any, name: str) -> NDArray[np.object_] | None:
     """The entries as fractions, if all of them are numbers of Python and NumPy, or strings that say one."""
     try:
-        given = np.array(X, dtype=object)
+        given = np.asarray(X, dtype=object)
     except (TypeError, ValueError, RuntimeError):  # what it is, `as_matrix` says
         return None
     if given.ndim not in (1, 2) or not given.size:
