@@ -272,8 +272,8 @@ def _transport(law: GridLaw, score: Callable[[FloatArray], FloatArray], eta: flo
     drift = evaluate(score, nodes, "score")
     if (bad := ~np.isfinite(drift)).any():
         raise ValueError(
-            f"score must be finite; {int(bad.sum())} of {len(nodes)} values at the nodes are not, the first is "
-            f"{drift[bad][0]} at {nodes[bad][0]:g}"
+            f"score must be finite; {int(bad.sum())} of {len(nodes)} values at the nodes are not, "
+            f"the first is {drift[bad][0]} at {nodes[bad][0]:g}"
         )
     moved = nodes + eta * drift
     cell, noise = law.cell, np.sqrt(2 * eta)

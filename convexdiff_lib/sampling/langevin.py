@@ -132,7 +132,7 @@ def _seeded(x0: Any, rng: Any) -> Any:
     """Return a generator of the kind that starting points ask for, where rng is a seed."""
     if isinstance(rng, bool) or not isinstance(rng, int | np.integer):
         return rng
-    seed = as_count(rng, "rng")
+    seed = as_count(int(rng), "rng")
     if not hasattr(x0, "new_empty"):
         return np.random.default_rng(seed)
     import torch
@@ -167,8 +167,8 @@ def _on_tensors(
         raise TypeError(f"x0 must hold floating-point numbers; got a tensor of {x0.dtype}")
     if not bool(x0.isfinite().all()):
         raise ValueError(f"x0 must be finite; {int((~x0.isfinite()).sum())} entries are not")
-    rng = _seeded(x0, rng)
-    if not hasattr(rng, "manual_seed"):
+    generator = _seeded(x0, rng)
+    if not hasattr(generator, "manual_seed"):
         raise TypeError(f"rng must be a torch.Generator where x0 is a tensor; got {rng!r:.80}")
     noise = x0.new_empty(x0.shape)
 
@@ -178,7 +178,7 @@ def _on_tensors(
             raise ValueError(f"score must return real numbers; got a tensor of {values.dtype}")
         return values.to(x0)
 
-    return x0.detach().clone(), taken, lambda: noise.normal_(generator=rng)
+    return x0.detach().clone(), taken, lambda: noise.normal_(generator=generator)
 
 
 @overload

@@ -26,6 +26,7 @@ __all__ = [
     "Chambers",
     "list_chambers",
     "memory_needed",
+    "minors",
     "sort_pairs",
     "spans",
 ]
@@ -169,6 +170,11 @@ def _rays_at_once(m: int, r: int) -> int:
     return max(1, min(_RAYS_AT_ONCE, at_rays // m, around // (m * 2 ** (r - 1))))
 
 
+def minors(r: int) -> int:
+    """Return how many bytes the minors of a ray take while they are expanded."""
+    return 8 * (2 * comb(r, r // 2) + r * r)
+
+
 def memory_needed(n: int, m: int, d: int, r: int) -> tuple[int, float]:
     """Return how many chambers n rows with m distinct lines of rank r have at most, and bytes to list them.
 
@@ -178,7 +184,8 @@ def memory_needed(n: int, m: int, d: int, r: int) -> tuple[int, float]:
     if not r:
         return 1, 0.0
     chambers, pairs, rays = count_arrangements(m, r), _pairs_at_most(m, r), 2 * comb(m, r - 1)
-    block = min(_rays_at_once(m, r), comb(m, r - 1)) * m * (30 + 3 * 2 ** (r - 1))
+    each = m * max(27.0, 4 + 2.3 * 2 ** (r - 1)) + minors(r)
+    block = min(_rays_at_once(m, r), comb(m, r - 1)) * each
     told_apart = 32 * min(pairs, _PAIRS_AT_ONCE) + chambers * (16 + m + -(-m // 8))
     looking = pairs * (-(-m // 8) + 24) + rays * 8 * r + max(block, told_apart)
     sorting = pairs * 24 + rays * 16 * r + chambers * (m + n + 24)

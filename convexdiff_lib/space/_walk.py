@@ -23,7 +23,7 @@ from .._progress import Bar
 from .._validation import FloatArray
 from ._exact_rows import Signs
 from ._lines import Lines, subsets_of, unclear, unit
-from ._rays import list_chambers, memory_needed
+from ._rays import list_chambers, memory_needed, minors
 from .counting import count_arrangements
 
 __all__ = ["bytes_per_chamber", "walk"]
@@ -35,7 +35,7 @@ Found = tuple[Signs, FloatArray]  # signs of lines, and a vector inside
 
 def bytes_per_chamber(n: int, m: int, d: int, r: int) -> float:
     """Return how many bytes a block takes for each of its chambers, at most."""
-    return 19.0 * m + 3.0 * n + 16.0 * (d + r * r)
+    return 20.0 * m + 3.0 * n + 16.0 * (d + r * r) + minors(r) / 2
 
 
 def walk(lines: Lines, at_once: int, memory_limit: float, bar: Bar) -> Iterator[Found]:

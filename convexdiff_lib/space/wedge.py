@@ -7,7 +7,8 @@ Training a two-layer ReLU network without skip connection,
 
 display (32) of the paper, asks for directions u.  Candidates are orthogonal to d - 1 rows of the data: they
 are generalised cross products, and with every candidate its opposite.  For p = 1 the standard basis vectors
-count as rows, too; for p = 2 vectors orthogonal to all data do, where the data do not span.  With these directions, scaled to :math:`\|u\|_p = 1`, the program
+count as rows, too; for p = 2 vectors orthogonal to all data do, where the data do not span.  With these
+directions, scaled to :math:`\|u\|_p = 1`, the program
 
 .. math:: \min_Z \|KZ - L\|_F^2 + 2\lambda \sum_j \|Z_j\|_p, \qquad K_{ij} = (x_i^\top u_j)_+
 
