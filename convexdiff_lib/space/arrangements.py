@@ -446,7 +446,7 @@ def _within(limit: float) -> Callable[[int, int, int, int], None]:
         if needed > limit:
             raise ValueError(
                 f"{n} rows of rank {r} may have {chambers:,} activation patterns, and listing them may take "
-                f"{needed / 1e9:,.1f} GB; memory_limit is {limit / 1e9:g} GB; iterate_chambers keeps none"
+                f"{needed / 1e9:,.1f} GB; memory_limit is {limit / 1e9:g} GB; iterate_chambers yields them in blocks"
             )
 
     return check
