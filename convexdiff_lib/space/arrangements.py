@@ -148,7 +148,8 @@ def enumerate_arrangements(
     With a tolerance, rows that are parallel or dependent but for rounding are taken to be so: r rows of
     length one, in the span of the data, are dependent if their determinant is at most the tolerance.  Every
     pattern that is listed is still one of the data as they were given, with a generator to show it; those
-    left out are of chambers about as thin as the tolerance.
+    left out are of chambers about as thin as the tolerance.  What counts of a row is its direction: a row
+    that would be zero but for rounding has to be made zero.
 
     Parameters
     ----------
@@ -446,7 +447,8 @@ def _within(limit: float) -> Callable[[int, int, int, int], None]:
         if needed > limit:
             raise ValueError(
                 f"{n} rows of rank {r} may have {chambers:,} activation patterns, and listing them may take "
-                f"{needed / 1e9:,.1f} GB; memory_limit is {limit / 1e9:g} GB; iterate_chambers yields them in blocks"
+                f"{needed / 1e9:,.1f} GB; memory_limit is {limit / 1e9:g} GB; iterate_chambers yields them "
+                "in blocks"
             )
 
     return check
