@@ -9,7 +9,8 @@ hyperplane of a constant, very negative c; in there, in one dimension less, anot
 So a chamber belongs to a subset S of the other lines, of any size k < r.  With generic functions c_1, c_2,
 ..., and l = r - 1 - k, its corner is the vector on S, and for l > 0 on h and c_1, ..., c_{l-1}, with
 h > 0 or c_l < 0.  A line that vanishes there without depending on S depends on S and h, and has the sign of
-its part in h.  Edges are on S but for one line, and on h and c_1, ..., c_l; c_{l+1} increases.
+its part in h.  Edges are on S but for one line, and on h and c_1, ..., c_l; c_{l+1} increases.  Only corners
+in which more hyperplanes meet are kept, because they belong to several subsets.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from .counting import count_arrangements
 
 __all__ = ["bytes_per_chamber", "walk"]
 
+_ENTRY = 120  # bytes that a set needs for some bytes, beside these
 _SEED = 2**89 - 1  # of the generic functions: nobody draws data from it
 
 Found = tuple[Signs, FloatArray]  # signs of lines, and a vector inside
@@ -92,11 +94,20 @@ class _Level:
         signs[at[:, None], subsets[plain]] = own
         yield signs[at], self._inside(corners[at], edges, signs[at])
         for i in np.flatnonzero(~plain):
-            if (key := (signs[i] == 0).tobytes()) not in self.crowded:
-                self.crowded.add(key)
+            if (key := np.packbits(signs[i] == 0).tobytes()) not in self.crowded:
+                self._remember(key)
                 around, inwards = self._crowded(subsets[i], signs[i])
                 corner = np.broadcast_to(corners[i], inwards.shape)
                 yield around, self._inside(corner, inwards, around)
+
+    def _remember(self, corner: bytes) -> None:
+        """Keep a crowded corner, which other subsets have, too."""
+        self.crowded.add(corner)
+        if len(self.crowded) * (len(corner) + _ENTRY) > self.memory_limit:
+            raise ValueError(
+                f"in {len(self.crowded):,} points more hyperplanes meet than need to, and keeping them takes "
+                f"more than memory_limit, {self.memory_limit / 1e9:g} GB"
+            )
 
     def _rays(
         self, subsets: NDArray[np.intp], on: list[int], of: NDArray[np.intp] | None = None

@@ -240,8 +240,8 @@ def iterate_chambers(
         Number of chambers in a block, of which only the last has fewer; by default 65,536, or as many as
         the memory allows.
     memory_limit : float
-        Bytes that a block may need while it is made.  Where more hyperplanes meet in one ray than need to,
-        the chambers around it are listed in the same memory.
+        Bytes that a block may need while it is made.  Where more hyperplanes meet than need to, the chambers
+        around are listed at once, and the place is kept: each may take as much.
     progress : bool
         Whether to show a bar that counts corners.
 
@@ -254,7 +254,7 @@ def iterate_chambers(
     ------
     ValueError
         If an argument is malformed, or a block needs more memory than the limit allows: at once, before the
-        first block is asked for.
+        first block is asked for.  While blocks are made, if places where many hyperplanes meet need more.
     ArithmeticError
         As for `enumerate_arrangements`, while blocks are made.
 

@@ -497,6 +497,9 @@ def test_blocks_need_no_more_memory_than_allowed() -> None:
     many = np.vstack([np.column_stack([X, np.zeros(60)]), np.eye(6)[5:]])
     with pytest.raises(ValueError, match=r"61 hyperplanes of rank 5 meet in one point, and listing"):
         list(iterate_chambers(many, memory_limit=1e7))
+    grid = np.array(list(product(range(-3, 4), repeat=3)), dtype=float)
+    with pytest.raises(ValueError, match=r"points more hyperplanes meet than need to, and keeping them"):
+        list(iterate_chambers(grid, block_size=2, memory_limit=5e4))
 
 
 @pytest.mark.parametrize("bad", [0, -1, 1.0, "3", True])
