@@ -14,7 +14,14 @@ from . import (
     problem,
     wedge,
 )
-from .arrangements import Arrangements, coverage, enumerate_arrangements, printed_patterns
+from .arrangements import (
+    Arrangements,
+    Merged,
+    coverage,
+    enumerate_arrangements,
+    iterate_chambers,
+    printed_patterns,
+)
 from .chambers import chamber_diameters
 from .cones import network_from_blocks, split_in_cone
 from .counting import count_arrangements, count_bound, count_chambers
@@ -38,6 +45,7 @@ __all__ = [
     "CriticalWeightDecay",
     "GatedScore",
     "GroupLasso",
+    "Merged",
     "PlanarScore",
     "WedgeScore",
     "arcs",
@@ -65,6 +73,7 @@ __all__ = [
     "gated_score_matching",
     "group_lasso",
     "interpolation",
+    "iterate_chambers",
     "network_from_blocks",
     "planar",
     "planar_certificates",
