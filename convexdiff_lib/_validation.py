@@ -259,6 +259,16 @@ def as_memory_limit(value: object) -> float:
     return number
 
 
+def as_tolerance(value: object) -> float | None:
+    """Return a tolerance between 0 and 1, both excluded; or None."""
+    if value is None:
+        return None
+    number = _as_float(value)
+    if not 0 < number < 1:
+        raise ValueError(f"tolerance must be None, or a number between 0 and 1; got {value!r:.80}")
+    return number
+
+
 def as_activation(activation: str) -> Activation:
     """Return ``activation`` if it is one of the two that the theory covers."""
     if not isinstance(activation, str) or activation not in _ACTIVATIONS:

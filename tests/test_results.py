@@ -78,6 +78,7 @@ RESULTS: dict[str, Callable[[], Any]] = {
     "PrintedProgram": lambda: score_matching_program(X, 2.0),
     "LassoProgram": lambda: solve_program(score_matching_program(X, 2.0)),
     "Arrangements": lambda: enumerate_arrangements(ROWS),
+    "Merged": lambda: enumerate_arrangements(np.vstack([ROWS, 3 * ROWS]), tolerance=1e-12).merged,
     "Diameter": lambda: chamber_diameters(enumerate_arrangements(ROWS)),
     "GatedScore": lambda: gated_denoising(ROWS, ROWS[::-1], [[1, 0, 1], [0, 1, 0]], 0.1),
     "CriticalWeightDecay": lambda: critical_weight_decay(ROWS, [[1, 0, 1], [0, 1, 0]]),

@@ -91,7 +91,10 @@ def langevin_laws(
         Neighbouring nodes, before or after the drift, may not be further apart than half a standard
         deviation of the noise, :math:`\sqrt{2\eta}/2`.
     ValueError
-        If an argument is malformed, or more mass than max_loss leaves the grid.
+        If an argument is malformed, the score is not finite or no array of real numbers, one for each node,
+        or more mass than max_loss leaves the grid.
+    TypeError
+        If score cannot be called.
 
     Examples
     --------
@@ -266,7 +269,13 @@ def annealed_laws(
 def _transport(law: GridLaw, score: Callable[[FloatArray], FloatArray], eta: float) -> csr_array:
     """The matrix that moves the mass of every node with the drift and shares it among the nearest nodes."""
     nodes = law.nodes
-    moved = nodes + eta * evaluate(score, nodes, "score")
+    drift = evaluate(score, nodes, "score")
+    if (bad := ~np.isfinite(drift)).any():
+        raise ValueError(
+            f"score must be finite; {int(bad.sum())} of {len(nodes)} values at the nodes are not, "
+            f"the first is {drift[bad][0]} at {nodes[bad][0]:g}"
+        )
+    moved = nodes + eta * drift
     cell, noise = law.cell, np.sqrt(2 * eta)
     widest = max(cell, float(np.max(np.abs(np.diff(moved)))))
     if not widest * _FINEST <= noise * (1 + _ROUNDING):

@@ -292,7 +292,12 @@ def _check_on_grid(mass: FloatArray, what: str) -> None:
 
 
 def evaluate(function: Callable[[FloatArray], FloatArray], nodes: FloatArray, name: str) -> FloatArray:
-    values = np.asarray(function(nodes), dtype=np.float64)
+    """Return the values of a function at nodes, which are real numbers, be they infinite or none."""
+    if not callable(function):
+        raise TypeError(f"{name} must be callable; got {function!r:.80}")
+    values = np.asarray(function(nodes.copy()))
+    if values.dtype.kind not in "biuf":
+        raise ValueError(f"{name} must return real numbers; got an array of {values.dtype}")
     if values.shape != nodes.shape:
         raise ValueError(f"{name} must return an array of shape {nodes.shape}; got {values.shape}")
-    return values
+    return values.astype(np.float64)

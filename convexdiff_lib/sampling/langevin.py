@@ -27,7 +27,7 @@ def langevin_dynamics(
     *,
     step_size: float,
     n_steps: int,
-    rng: torch.Generator,
+    rng: torch.Generator | int,
     progress: bool = False,
 ) -> torch.Tensor: ...
 
@@ -39,7 +39,7 @@ def langevin_dynamics(
     *,
     step_size: float,
     n_steps: int,
-    rng: np.random.Generator,
+    rng: np.random.Generator | int,
     progress: bool = False,
 ) -> FloatArray: ...
 
@@ -70,8 +70,8 @@ def langevin_dynamics(
         :math:`\eta`, positive.
     n_steps : int
         Number of steps, at least 0.
-    rng : numpy.random.Generator, or torch.Generator
-        Of NumPy for arrays, of PyTorch and on the same device for tensors.
+    rng : numpy.random.Generator, torch.Generator, or int
+        Of NumPy for arrays, of PyTorch and on the same device for tensors; or the seed of one.
     progress : bool
         Whether to show a bar that counts steps.
 
@@ -86,8 +86,8 @@ def langevin_dynamics(
         If x0 is not finite, the step size is not positive, the number of steps is negative, the score's
         shape is not that of its argument, or it does not hold real numbers.
     TypeError
-        If score cannot be called, rng is not a Generator of the right kind, or a tensor does not hold
-        floating-point numbers.
+        If score cannot be called, rng is no Generator of the right kind and no seed, or a tensor does not
+        hold floating-point numbers.
     FloatingPointError
         If positions are infinite or no numbers after the last step: because the score is, or because the step
         is so large that the chain runs away.
@@ -95,8 +95,7 @@ def langevin_dynamics(
     Examples
     --------
     >>> import numpy as np
-    >>> rng = np.random.default_rng(0)
-    >>> x = langevin_dynamics(lambda x: -x, np.zeros(1000), step_size=0.1, n_steps=100, rng=rng)
+    >>> x = langevin_dynamics(lambda x: -x, np.zeros(1000), step_size=0.1, n_steps=100, rng=0)
     >>> bool(0.8 < x.std() < 1.2)
     True
     """
@@ -129,11 +128,23 @@ def _walked(score: Callable[[Any], Any], x0: Any, eta: float, steps: int, rng: A
     return x
 
 
+def _seeded(x0: Any, rng: Any) -> Any:
+    """Return a generator of the kind that starting points ask for, where rng is a seed."""
+    if isinstance(rng, bool) or not isinstance(rng, int | np.integer):
+        return rng
+    seed = as_count(int(rng), "rng")
+    if not hasattr(x0, "new_empty"):
+        return np.random.default_rng(seed)
+    import torch
+
+    return torch.Generator(x0.device).manual_seed(seed)
+
+
 def _on_arrays(
-    x0: ArrayLike, rng: np.random.Generator
+    x0: ArrayLike, rng: np.random.Generator | int
 ) -> tuple[Any, Callable[[Any], Any], Callable[[], Any]]:
     """Return a copy of the starting points, what takes a score, and what draws standard normal numbers."""
-    x, generator = as_points(x0, "x0"), as_generator(rng)
+    x, generator = as_points(x0, "x0"), as_generator(_seeded(x0, rng))
     keep_freed_memory()
     noise = np.empty(x.shape)
 
@@ -147,7 +158,7 @@ def _on_arrays(
 
 
 def _on_tensors(
-    x0: torch.Tensor, rng: torch.Generator
+    x0: torch.Tensor, rng: torch.Generator | int
 ) -> tuple[Any, Callable[[Any], Any], Callable[[], Any]]:
     """The same on the device of a tensor, in its type, and without a record of gradients."""
     import torch
@@ -156,7 +167,8 @@ def _on_tensors(
         raise TypeError(f"x0 must hold floating-point numbers; got a tensor of {x0.dtype}")
     if not bool(x0.isfinite().all()):
         raise ValueError(f"x0 must be finite; {int((~x0.isfinite()).sum())} entries are not")
-    if not hasattr(rng, "manual_seed"):
+    generator = _seeded(x0, rng)
+    if not hasattr(generator, "manual_seed"):
         raise TypeError(f"rng must be a torch.Generator where x0 is a tensor; got {rng!r:.80}")
     noise = x0.new_empty(x0.shape)
 
@@ -166,7 +178,7 @@ def _on_tensors(
             raise ValueError(f"score must return real numbers; got a tensor of {values.dtype}")
         return values.to(x0)
 
-    return x0.detach().clone(), taken, lambda: noise.normal_(generator=rng)
+    return x0.detach().clone(), taken, lambda: noise.normal_(generator=generator)
 
 
 @overload
@@ -177,7 +189,7 @@ def annealed_langevin_dynamics(
     *,
     step_size: float,
     n_steps_each: int | Sequence[int],
-    rng: torch.Generator,
+    rng: torch.Generator | int,
     progress: bool = False,
 ) -> torch.Tensor: ...
 
@@ -190,7 +202,7 @@ def annealed_langevin_dynamics(
     *,
     step_size: float,
     n_steps_each: int | Sequence[int],
-    rng: np.random.Generator,
+    rng: np.random.Generator | int,
     progress: bool = False,
 ) -> FloatArray: ...
 
@@ -229,7 +241,7 @@ def annealed_langevin_dynamics(
         :math:`\eta`, the step at the smallest level, positive.
     n_steps_each : int or sequence of int
         Number of steps at every level, or one number per level; each at least 0.
-    rng : numpy.random.Generator, or torch.Generator
+    rng : numpy.random.Generator, torch.Generator, or int
         As for `langevin_dynamics`.
     progress : bool
         Whether to show a bar that counts steps, of all levels together.
@@ -267,7 +279,7 @@ def annealed_langevin_dynamics(
     True
     """
     levels = annealed_steps(scores, sigmas, step_size=step_size, n_steps_each=n_steps_each)
-    x, total = x0, sum(n_steps for _, _, n_steps in levels)
+    x, rng, total = x0, _seeded(x0, rng), sum(n_steps for _, _, n_steps in levels)
     with Bar(progress, "annealed_langevin_dynamics", "step", total) as bar:
         for score, eta, n_steps in levels:
             x = _walked(score, x, eta, n_steps, rng, bar)

@@ -16,7 +16,14 @@ from . import (
     sphere,
     wedge,
 )
-from .arrangements import Arrangements, coverage, enumerate_arrangements, printed_patterns
+from .arrangements import (
+    Arrangements,
+    Merged,
+    coverage,
+    enumerate_arrangements,
+    iterate_chambers,
+    printed_patterns,
+)
 from .chambers import chamber_diameters
 from .cones import network_from_blocks, split_in_cone
 from .counting import count_arrangements, count_bound, count_chambers
@@ -40,6 +47,7 @@ __all__ = [
     "CriticalWeightDecay",
     "GatedScore",
     "GroupLasso",
+    "Merged",
     "PlanarScore",
     "WedgeScore",
     "arcs",
@@ -67,6 +75,7 @@ __all__ = [
     "gated_score_matching",
     "group_lasso",
     "interpolation",
+    "iterate_chambers",
     "network_from_blocks",
     "planar",
     "planar_certificates",

@@ -1,18 +1,74 @@
-"""Rows of floats as integers, without rounding: which lines they are, which depend on others, and so on."""
+"""Rows as integers, without rounding: which lines they are, which depend on others, and so on."""
 
 from __future__ import annotations
 
+from decimal import Decimal
 from fractions import Fraction
+from math import lcm
+from numbers import Integral, Rational
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from .._validation import FloatArray
+from .._validation import FloatArray, as_matrix, refuse_masked
 
-__all__ = ["Ints", "Signs", "independent_columns", "integers_of", "merged", "restricted"]
+__all__ = [
+    "Ints",
+    "Signs",
+    "as_exact",
+    "as_floats",
+    "independent_columns",
+    "integers_of",
+    "merged",
+    "modular_rank",
+    "restricted",
+]
 
 Signs = NDArray[np.int8]
 Ints = NDArray[np.object_]
+
+_PRIME = 2**31 - 1  # products of two remainders are 64-bit integers
+
+
+def as_exact(X: ArrayLike, name: str = "X") -> Ints:
+    """Return data as integers, every row scaled by a positive number, without rounding.
+
+    Floats are the fractions that they are; fractions, decimals, integers of any size and strings, ``"0.1"``
+    or ``"1/3"``, are what they say.
+    """
+    if isinstance(X, np.ndarray) and X.dtype.kind == "f":
+        return integers_of(as_matrix(X, name))
+    ratios = _ratios(X, name)
+    return integers_of(as_matrix(X, name)) if ratios is None else _whole(ratios)
+
+
+def _ratios(X: Any, name: str) -> NDArray[np.object_] | None:
+    """The entries as fractions, if all of them are numbers of Python and NumPy, or strings that say one."""
+    try:
+        given = np.asarray(X, dtype=object)
+    except (TypeError, ValueError, RuntimeError):  # what it is, `as_matrix` says
+        return None
+    if given.ndim not in (1, 2) or not given.size:
+        return None
+    entries = [_ratio(entry) for entry in given.flat]
+    if any(entry is None for entry in entries):
+        return None
+    refuse_masked(X, given, name)
+    ratios = np.empty(len(entries), dtype=object)
+    ratios[:] = entries
+    return ratios.reshape(given.shape if given.ndim == 2 else (-1, 1))
+
+
+def _ratio(entry: object) -> Fraction | None:
+    if isinstance(entry, Integral):
+        return Fraction(int(entry))
+    if isinstance(entry, float | np.floating | str | Decimal | Rational):
+        try:
+            return Fraction(entry if isinstance(entry, str | Decimal | Rational) else float(entry))
+        except (ValueError, OverflowError, ZeroDivisionError):  # not finite, or a string of something else
+            return None
+    return None
 
 
 def integers_of(data: FloatArray) -> Ints:
@@ -25,13 +81,52 @@ def integers_of(data: FloatArray) -> Ints:
     return _coprime(np.array(rows, dtype=object).reshape(data.shape))
 
 
+def _whole(ratios: NDArray[np.object_]) -> Ints:
+    """The same for fractions."""
+    scales = [lcm(*(ratio.denominator for ratio in row)) for row in ratios.tolist()]
+    rows = [[int(ratio * s) for ratio in row] for row, s in zip(ratios.tolist(), scales, strict=True)]
+    return _coprime(np.array(rows, dtype=object).reshape(ratios.shape))
+
+
+def as_floats(rows: Ints) -> FloatArray:
+    """The rows in double precision, each times a power of two that makes its largest entry about one."""
+    scales = [1 << max(abs(v) for v in row).bit_length() for row in rows.tolist()]
+    near = [[v / s for v in row] for row, s in zip(rows.tolist(), scales, strict=True)]
+    return np.array(near).reshape(rows.shape)
+
+
 def _coprime(rows: Ints) -> Ints:
     divisor = np.gcd.reduce(rows, axis=1, keepdims=True, initial=0) if rows.size else rows[:, :1]
     return rows // np.where(divisor == 0, 1, divisor)
 
 
+def modular_rank(rows: Ints) -> list[int]:
+    """Columns that are independent for certain, found modulo a prime: nearly always as many as there are."""
+    work = (rows % _PRIME).astype(np.int64)
+    basis: list[int] = []
+    for c in range(rows.shape[1]):
+        pivots = np.flatnonzero(work[len(basis) :, c])
+        if not len(pivots):
+            continue
+        top, pivot = len(basis), len(basis) + int(pivots[0])
+        work[[top, pivot]] = work[[pivot, top]]
+        below = work[top + 1 :]
+        factors = below[:, c] * pow(int(work[top, c]), -1, _PRIME) % _PRIME
+        below[:] = (below - factors[:, None] * work[top] % _PRIME) % _PRIME
+        basis.append(c)
+        if len(basis) == len(rows):
+            break
+    return basis
+
+
 def independent_columns(rows: Ints) -> list[int]:
-    """The first columns that span all others: signs of X u are those of these columns times some u."""
+    """Columns that span all others: signs of X u are those of these columns times some u."""
+    basis = modular_rank(rows) if rows.size else []
+    return basis if len(basis) == min(rows.shape) else _eliminated(rows)
+
+
+def _eliminated(rows: Ints) -> list[int]:
+    """The first columns that span all others, by elimination with fractions."""
     work = [[Fraction(v) for v in row] for row in rows.tolist()]
     basis: list[int] = []
     for c in range(rows.shape[1]):

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._progress import QUIET, Bar
-from .._validation import as_count, as_matrix
-from ._exact_rows import Ints, integers_of, merged, restricted
+from .._validation import as_count
+from ._exact_rows import Ints, as_exact, merged, restricted
 
 __all__ = ["count_arrangements", "count_bound", "count_chambers"]
 
@@ -59,6 +59,7 @@ def count_chambers(X: ArrayLike, *, progress: bool = False) -> int:
     Parameters
     ----------
     X : array of shape (n, d)
+        As in `enumerate_arrangements`.
     progress : bool
         Whether to show a bar that counts hyperplanes; the first have the most others left to meet.
 
@@ -74,7 +75,7 @@ def count_chambers(X: ArrayLike, *, progress: bool = False) -> int:
     >>> count_chambers([[1, 0], [2, 0], [0, 1]])
     4
     """
-    lines = _distinct_lines(integers_of(as_matrix(X, "X")))
+    lines = _distinct_lines(as_exact(X))
     with Bar(progress, "count_chambers", "hyperplane", len(lines)) as bar:
         return _count(lines, bar)
 
@@ -85,6 +86,9 @@ def _distinct_lines(rows: Ints) -> frozenset[tuple[int, ...]]:
 
 def _count(lines: frozenset[tuple[int, ...]], bar: Bar = QUIET) -> int:
     total, rest = 0, sorted(lines)
+    if rest and len(rest[0]) == 2:  # lines of a plane
+        bar.done(len(rest))
+        return 2 * len(rest)
     while rest:
         wall = rest.pop()
         if rest:

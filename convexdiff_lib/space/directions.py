@@ -22,7 +22,7 @@ from .arrangements import chamber_signs
 from .cross_products import cross_product
 from .group_lasso import as_norm, responses
 
-__all__ = ["largest_response", "wedge_directions"]
+__all__ = ["completed", "largest_response", "wedge_directions"]
 
 _BLOCK = 4096  # sets of rows at once, whose minors stay in the cache
 _DEPENDENT = 1e-12  # a cross product below this share of the product of lengths is zero
@@ -98,7 +98,8 @@ def orthogonal_to_rows(
             f"{len(lines)} rows in {d} dimensions have {count:,} wedge directions, and their kernel needs "
             f"{8e-9 * n * count:,.1f} GB; memory_limit is {memory_limit / 1e9:g} GB"
         )
-    subsets = np.array(list(combinations(range(len(lines)), d - 1)), dtype=np.intp).reshape(-1, d - 1)
+    found = list(combinations(range(len(lines)), d - 1))
+    subsets = np.array(found, dtype=np.intp).reshape(len(found), d - 1)
     bar.expect(len(subsets))
     wedges = np.empty((len(subsets), d))
     for start in range(0, len(subsets), _BLOCK):
@@ -110,6 +111,36 @@ def orthogonal_to_rows(
     wedges, size = wedges[size > _DEPENDENT], size[size > _DEPENDENT]
     unit = wedges / size[:, None]
     return np.vstack([unit, -unit]) if both else unit
+
+
+def completed(rows: FloatArray, free: bool = False) -> FloatArray:
+    """Return rows, and vectors orthogonal to all of them until both span: normals of directions in the span.
+
+    A neuron gains nothing outside the span of the data, and rows that do not span have no d - 1 of them that
+    say which directions in there are wedges.  With ``free`` the last weight costs nothing, and what is gained
+    or not is that of the others.
+
+    Parameters
+    ----------
+    rows : array of shape (n, d)
+    free : bool
+
+    Returns
+    -------
+    array of shape (n + d - r, d)
+        With r the rank, up to rounding.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> np.abs(completed(np.array([[3.0, 0.0]]))).tolist()
+    [[3.0, 0.0], [0.0, 1.0]]
+    """
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    _, singular, right = np.linalg.svd(rows / np.where(lengths > 0, lengths, 1.0))
+    rank = int((singular > _DEPENDENT * singular[0]).sum())
+    others = right[rank:] * np.append(np.ones(rows.shape[1] - 1), 0.0 if free else 1.0)
+    return np.vstack([rows, others])
 
 
 def largest_response(X: ArrayLike, Q: ArrayLike, *, p: int = 2) -> float:

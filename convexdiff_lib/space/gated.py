@@ -36,6 +36,7 @@ from ._blocks import drawn_inside, row_lengths
 from ._follow_path import follow_path
 from ._smallest_radius import check_close, smallest_radius
 from ._weak_duality import weak_duality
+from .arrangements import Arrangements
 from .problem import GatedProblem, gated_problem
 
 __all__ = [
@@ -46,6 +47,8 @@ __all__ = [
     "gated_denoising",
     "gated_score_matching",
 ]
+
+Patterns = ArrayLike | Arrangements
 
 _GAP = 1e-10  # relative gap at which the solver stops: a hundredth of what the certificate forgives
 _NEGLIGIBLE = 1e-8  # singular values of a block below this share of the largest one are left out
@@ -117,7 +120,7 @@ class CriticalWeightDecay:
     W: FloatArray
 
 
-def gated_denoising(X: ArrayLike, targets: ArrayLike, patterns: ArrayLike, beta: float) -> GatedScore:
+def gated_denoising(X: ArrayLike, targets: ArrayLike, patterns: Patterns, beta: float) -> GatedScore:
     r"""Train a gated network on noisy data to certified global optimality.
 
     .. math:: \min_W \tfrac12 \Big\| \sum_i D_i X W_i - L \Big\|_F^2 + \beta \sum_i \|W_i\|_*
@@ -128,8 +131,9 @@ def gated_denoising(X: ArrayLike, targets: ArrayLike, patterns: ArrayLike, beta:
         Noisy data.
     targets : array of shape (n, c)
         L; c = d in denoising, but any number of columns will do.
-    patterns : array of shape (P, n)
-        Truth values (ReLU), or signs -1 and 1 (absolute value).
+    patterns : array of shape (P, n), or Arrangements
+        Truth values (ReLU), or signs -1 and 1 (absolute value); or what `enumerate_arrangements` has found,
+        with a tolerance for data that are special but for rounding.
     beta : float
         Weight decay, positive.
 
@@ -156,10 +160,10 @@ def gated_denoising(X: ArrayLike, targets: ArrayLike, patterns: ArrayLike, beta:
     (2.625, True)
     """
     labels = as_data(targets, "targets", smallest=0.0)  # None, too, is refused
-    return _trained(gated_problem(X, patterns, beta, targets=labels))
+    return _trained(gated_problem(X, _listed(patterns), beta, targets=labels))
 
 
-def gated_score_matching(X: ArrayLike, patterns: ArrayLike, beta: float) -> GatedScore:
+def gated_score_matching(X: ArrayLike, patterns: Patterns, beta: float) -> GatedScore:
     r"""Train a gated network by score matching to certified global optimality.
 
     .. math:: \min_W \tfrac12 \Big\| \sum_i D_i X W_i \Big\|_F^2
@@ -168,8 +172,9 @@ def gated_score_matching(X: ArrayLike, patterns: ArrayLike, beta: float) -> Gate
     Parameters
     ----------
     X : array of shape (n, d)
-    patterns : array of shape (P, n)
-        Truth values (ReLU), or signs -1 and 1 (absolute value).
+    patterns : array of shape (P, n), or Arrangements
+        Truth values (ReLU), or signs -1 and 1 (absolute value); or what `enumerate_arrangements` has found,
+        with a tolerance for data that are special but for rounding.
     beta : float
         Weight decay, above the critical one.
 
@@ -194,10 +199,10 @@ def gated_score_matching(X: ArrayLike, patterns: ArrayLike, beta: float) -> Gate
     >>> gated_score_matching([[3.0, 4.0]], [[True], [False]], beta=1.5).n_active
     0
     """
-    return _trained(gated_problem(X, patterns, beta))
+    return _trained(gated_problem(X, _listed(patterns), beta))
 
 
-def critical_weight_decay(X: ArrayLike, patterns: ArrayLike) -> CriticalWeightDecay:
+def critical_weight_decay(X: ArrayLike, patterns: Patterns) -> CriticalWeightDecay:
     r"""Return the smallest weight decay at which gated score matching is bounded below.
 
     .. math:: \beta_c = \min_Q \max_i \|X^\top D_i Q - \mathrm{tr}(D_i) I\|_2
@@ -209,8 +214,9 @@ def critical_weight_decay(X: ArrayLike, patterns: ArrayLike) -> CriticalWeightDe
     Parameters
     ----------
     X : array of shape (n, d)
-    patterns : array of shape (P, n)
-        Truth values (ReLU), or signs -1 and 1 (absolute value).
+    patterns : array of shape (P, n), or Arrangements
+        Truth values (ReLU), or signs -1 and 1 (absolute value); or what `enumerate_arrangements` has found,
+        with a tolerance for data that are special but for rounding.
 
     Returns
     -------
@@ -232,7 +238,7 @@ def critical_weight_decay(X: ArrayLike, patterns: ArrayLike) -> CriticalWeightDe
     >>> round(critical.value, 6)
     1.0
     """
-    problem = gated_problem(X, patterns, 1.0)  # whatever the weight decay
+    problem = gated_problem(X, _listed(patterns), 1.0)  # whatever the weight decay
     lengths = row_lengths(problem.points)  # row k of Q may take the length of row k of X
     Q, W, lower = smallest_radius(problem.constraints(lengths), _CRITICAL_AIM)
     Q = Q / lengths
@@ -243,7 +249,12 @@ def critical_weight_decay(X: ArrayLike, patterns: ArrayLike) -> CriticalWeightDe
 
 
 def certify_gated(
-    X: ArrayLike, targets: ArrayLike | None, patterns: ArrayLike, W: ArrayLike, Q: ArrayLike, beta: float
+    X: ArrayLike,
+    targets: ArrayLike | None,
+    patterns: Patterns,
+    W: ArrayLike,
+    Q: ArrayLike,
+    beta: float,
 ) -> Certificate:
     r"""Certify an optimal gated network from the data alone.
 
@@ -257,7 +268,7 @@ def certify_gated(
     X : array of shape (n, d)
     targets : array of shape (n, c), or None
         None for score matching.
-    patterns : array of shape (P, n)
+    patterns : array of shape (P, n), or Arrangements
     W : array of shape (P, d, c)
         Primal candidate.
     Q : array of shape (n, c)
@@ -283,8 +294,12 @@ def certify_gated(
     certificate holds: primal 2.5, dual 2.5
     relative gap <= 1e-12, infeasibility <= 1e-12, score error <= 1e-02
     """
-    problem = gated_problem(X, patterns, beta, targets=targets)
+    problem = gated_problem(X, _listed(patterns), beta, targets=targets)
     return _certificate(problem, as_points(W, "W"), as_points(Q, "Q"))
+
+
+def _listed(patterns: Patterns) -> ArrayLike:
+    return patterns.patterns if isinstance(patterns, Arrangements) else patterns
 
 
 def _certificate(problem: GatedProblem, W: FloatArray, Q: FloatArray) -> Certificate:

@@ -7,7 +7,8 @@ Training a two-layer ReLU network without skip connection,
 
 display (32) of the paper, asks for directions u.  Candidates are orthogonal to d - 1 rows of the data: they
 are generalised cross products, and with every candidate its opposite.  For p = 1 the standard basis vectors
-count as rows, too.  With these directions, scaled to :math:`\|u\|_p = 1`, the program
+count as rows, too; for p = 2 vectors orthogonal to all data do, where the data do not span.  With these
+directions, scaled to :math:`\|u\|_p = 1`, the program
 
 .. math:: \min_Z \|KZ - L\|_F^2 + 2\lambda \sum_j \|Z_j\|_p, \qquad K_{ij} = (x_i^\top u_j)_+
 
@@ -28,7 +29,7 @@ from .._validation import FloatArray, as_data, as_flag, as_matrix, as_memory_lim
 from ..certificates import Certificate, NotCertifiedError
 from ..networks import TwoLayerNetwork
 from ._weak_duality import weak_duality
-from .directions import check_dimensions, orthogonal_to_rows, peaks
+from .directions import check_dimensions, completed, orthogonal_to_rows, peaks
 from .group_lasso import as_norm, bounds, close_features, responses, solve_group_lasso
 from .problem import SpaceProblem
 
@@ -86,9 +87,10 @@ class WedgeProblem(SpaceProblem):
         return K - K.mean(axis=0) if self.free else K
 
     def wedges(self, memory_limit: float = np.inf) -> FloatArray:
-        """Return the wedge directions."""
+        """Return the wedge directions, for p = 2 those in the span of the rows."""
         basis = self.p == 1
-        return orthogonal_to_rows(self.rows, self.p, basis=basis, free=self.free, memory_limit=memory_limit)
+        rows = self.rows if basis else completed(self.rows, self.free)
+        return orthogonal_to_rows(rows, self.p, basis=basis, free=self.free, memory_limit=memory_limit)
 
     def peaks(self, Q: FloatArray) -> FloatArray:
         """Return directions among which one has the largest response of all."""
@@ -208,7 +210,8 @@ def wedge_denoising(
     lam : float
         Weight decay of display (32), on the squared p-norms of both layers; no factor one half anywhere.
     p : {1, 2}
-        For p = 1 the optimum is that of (32).  For p = 2 it is an upper bound, unless ``exact``.
+        For p = 1 the optimum is that of (32).  For p = 2 it is an upper bound, unless ``exact``; the lower
+        bound of its certificate is then one for networks of wedge directions only.
     bias : bool
         Whether neurons have biases: a constant 1 is appended to the data.
     penalise_bias : bool

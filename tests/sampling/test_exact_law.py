@@ -423,3 +423,37 @@ def test_annealed_laws_refuse_what_the_sampler_refuses():
         arguments = {"law": law, "scores": [np.negative] * 2, "sigmas": [2.0, 1.0], "n_steps_each": 1}
         with pytest.raises(ValueError, match=message):
             list(annealed_laws(**(arguments | options), step_size=0.1))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("score", "error", "message"),
+    [
+        (
+            lambda x: np.where(x > 0, np.nan, -x),
+            ValueError,
+            r"score must be finite; 80 of 161 values .* nan at 0\.1",
+        ),
+        (lambda x: -x * np.inf, ValueError, "score must be finite; 161 of 161 values"),
+        (lambda x: x + 0j, ValueError, "score must return real numbers; got an array of complex128"),
+        (lambda x: x.astype(object), ValueError, "score must return real numbers; got an array of object"),
+        (lambda x: None, ValueError, "score must return real numbers; got an array of object"),
+        (lambda x: x[:3], ValueError, r"score must return an array of shape \(161,\); got \(3,\)"),
+        (5, TypeError, "score must be callable; got 5"),
+    ],
+)
+def test_a_broken_score_is_named(score: object, error: type[Exception], message: str) -> None:
+    law = GridLaw.normal(0.0, 1.0, nodes=np.linspace(-8, 8, 161))
+    with np.errstate(invalid="ignore"), pytest.raises(error, match=message):
+        propagate(law, score, step_size=0.1, n_steps=2)  # type: ignore[arg-type]
+    with np.errstate(invalid="ignore"), pytest.raises(error, match=message):
+        averaged_law(law, score, step_size=0.1, n_steps=2)  # type: ignore[arg-type]
+
+
+def test_a_score_that_works_in_place_leaves_the_nodes_alone() -> None:
+    def in_place(x: FloatArray) -> FloatArray:
+        x *= -1.0
+        return x
+
+    law = GridLaw.normal(0.0, 1.0, nodes=np.linspace(-9, 9, 181))
+    moved = propagate(law, in_place, step_size=0.1, n_steps=2)
+    assert moved.mass.tolist() == propagate(law, np.negative, step_size=0.1, n_steps=2).mass.tolist()

@@ -311,3 +311,53 @@ def test_the_step_may_be_a_tensor_or_an_array_without_axes() -> None:
         assert (walk(linear, step_size=step) == walk(linear)).all()
     with pytest.raises(ValueError, match="step_size must be a positive finite number"):
         walk(linear, step_size=torch.ones(2))
+
+
+# --- Seeds -----------------------------------------------------------------------------------------------
+
+
+def test_a_seed_stands_for_its_generator() -> None:
+    for seed in (0, 7, np.int64(7)):
+        expected = walk(linear, rng=np.random.default_rng(int(seed)))
+        assert walk(linear, rng=seed).tolist() == expected.tolist()
+    start = torch.zeros(3)
+    seeded = walk(torch.neg, start, rng=5)
+    assert torch.equal(seeded, walk(torch.neg, start, rng=torch.Generator().manual_seed(5)))
+
+
+def test_all_levels_share_the_generator_of_a_seed() -> None:
+    """With a new generator for each level the noise would come again."""
+    start, options = np.zeros(50), {"step_size": 0.1, "n_steps_each": 1}
+    seeded = annealed_langevin_dynamics([linear] * 2, [2.0, 1.0], start, rng=3, **options)
+    drawn = np.random.default_rng(3)
+    assert seeded.tolist() == (
+        annealed_langevin_dynamics([linear] * 2, [2.0, 1.0], start, rng=drawn, **options).tolist()
+    )
+    tensors = [torch.neg] * 2, [2.0, 1.0], torch.zeros(50)
+    one = annealed_langevin_dynamics(*tensors, rng=3, **options)
+    assert torch.equal(
+        one, annealed_langevin_dynamics(*tensors, rng=torch.Generator().manual_seed(3), **options)
+    )
+
+
+@pytest.mark.parametrize("bad", [-1, True, 1.0, "0", None])
+def test_what_is_no_seed(bad: object) -> None:
+    for start, scores in ((np.zeros(2), linear), (torch.zeros(2), torch.neg)):
+        with pytest.raises((TypeError, ValueError), match="rng must be "):
+            walk(scores, start, rng=bad)
+
+
+@pytest.mark.parametrize("scores", [linear, (linear for _ in range(2)), {linear}, 5])
+def test_scores_are_a_sequence(scores: object) -> None:
+    with pytest.raises(TypeError, match="scores must be a sequence, with one score per level; got"):
+        annealed_langevin_dynamics(scores, [2.0, 1.0], [0.0], step_size=0.1, n_steps_each=1, rng=0)  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_seeds_and_gradients_on_a_device(device: str) -> None:
+    weight = torch.ones(3, device=device, requires_grad=True)
+    start = torch.ones(3, dtype=torch.float32, device=device, requires_grad=True)
+    x = walk(lambda y: -y * weight, start, rng=0, step_size=torch.tensor(0.1, device=device))
+    assert (x.device, x.dtype, x.requires_grad) == (start.device, torch.float32, False)
+    assert x.grad_fn is None
+    assert bool((start == 1).all())

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import product
+import tracemalloc
+from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
@@ -12,17 +16,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import checked
 
+from convexdiff_lib.space import _exact_rows, _rays
 from convexdiff_lib.space.arrangements import (
     Arrangements,
     chamber_signs,
     coverage,
     enumerate_arrangements,
+    iterate_chambers,
     printed_patterns,
 )
 from convexdiff_lib.space.chambers import chamber_diameters
 from convexdiff_lib.space.counting import count_arrangements, count_bound, count_chambers
 from convexdiff_lib.space.cross_products import cross_product
 from convexdiff_lib.space.directions import wedge_directions
+from convexdiff_lib.space.gated import certify_gated, critical_weight_decay, gated_denoising
 from convexdiff_lib.space.wedge import wedge_denoising
 
 RNG = np.random.default_rng(0)
@@ -221,6 +228,321 @@ def test_bad_limits_flags_and_pairs(bad: object) -> None:
     for rows in ([[np.nan, 1.0]], [[1j, 0]], [[True, False]], [["a", "b"]]):
         with pytest.raises(ValueError, match="rows must hold finite real numbers; got"):
             cross_product(rows)  # type: ignore[arg-type]
+
+
+# --- Numbers of any kind, exactly ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("X", "count"),
+    [
+        ([["0.1", "0.7"], ["0.3", "2.1"]], 2),
+        (np.array([["0.1", "0.7"], ["0.3", "2.1"]]), 2),
+        ([[Decimal("0.1"), Decimal("0.7")], [Decimal("0.3"), Decimal("2.1")]], 2),
+        ([[Fraction(1, 3), 1], [1, 3], ["1/7", "3/7"]], 2),
+        (np.array([[Fraction(1, 3), Fraction(1, 7)], [7, 3]], dtype=object), 2),
+        ([["0.1", 0.75], ["0.3", 2.25], [0, 1]], 4),
+        ([[10**400, 3 * 10**400], [1, 3], [0, 1]], 4),
+        ([[2**63 + 1, 1], [2**64 + 2, 2]], 2),
+        (["0.1", "-0.3", "0"], 2),
+        ([[1e308, 1e308], [1e308, -1e308]], 4),
+        ([[5e-324, 0.0], [5e-324, 1e308]], 4),
+    ],
+)
+def test_exact_numbers(X: Any, count: int) -> None:
+    found = enumerate_arrangements(X)
+    assert len(found) == count_chambers(X) == len(chamber_signs(X)) == count
+    assert sum(len(patterns) for patterns, _ in iterate_chambers(X)) == count
+    assert len(printed_patterns(X)) >= count
+    assert found.merged.tolerance == 0
+
+
+def test_floats_beside_strings_are_what_they_are() -> None:
+    assert len(chamber_signs([["0.1", 0.7], ["0.3", 2.1]])) == 4
+    assert len(chamber_signs([["0.1", "0.7"], ["0.3", "2.1"]])) == 2
+
+
+@pytest.mark.parametrize("bad", [[["0.1", "x"]], [["nan", "1"]], [["1/0", "1"]], [[Decimal("NaN"), 1]]])
+def test_strings_that_are_no_numbers(bad: Any) -> None:
+    with pytest.raises(ValueError, match=r"^X must "):
+        enumerate_arrangements(bad)
+
+
+def test_ranks_modulo_a_prime_are_never_too_large() -> None:
+    """Multiples of the prime vanish modulo it: then fractions decide."""
+    p = _exact_rows._PRIME
+    for rows in ([[p, 0], [0, 1]], [[p, 1], [1, p]], [[1, 2], [2, 4 + p]], [[1, 2], [2, 4]]):
+        whole = np.array(rows, dtype=object)
+        rank = 2 if rows[0][0] * rows[1][1] != rows[0][1] * rows[1][0] else 1
+        assert len(_exact_rows.modular_rank(whole)) <= rank
+        assert len(_exact_rows.independent_columns(whole)) == rank
+
+
+# --- Up to a tolerance -------------------------------------------------------------------------------
+
+
+def rounded(seed: int) -> dict[str, tuple[Any, Any]]:
+    """Data that are special but for rounding, and their exact counterparts."""
+    rng = np.random.default_rng(seed)
+    d, n = int(rng.integers(2, 5)), int(rng.integers(3, 8))
+
+    def whole(*shape: int) -> Any:
+        return rng.integers(-99, 100, size=shape)
+
+    v, t, base, left, right = whole(1, d), whole(n, 1), whole(n, d), whole(n, 2), whole(2, d)
+    small, turn = rng.integers(-2, 3, size=(n, d)), np.linalg.qr(rng.normal(size=(d, d)))[0]
+    a, b = base[:1], base[1:2]
+    return {
+        "a line": ((t / 10) * (v / 100), t * v),
+        "multiples of decimals": (
+            np.vstack([base / 100, -2 * (base / 100), 3 * (base / 100)]),
+            np.vstack([base, -2 * base, 3 * base]),
+        ),
+        "a product": ((left / 10) @ (right / 10), left @ right),
+        "turned integers": (small @ turn, small),
+        "sums of decimals": (
+            np.vstack([base / 100, a / 100 + b / 100, a / 100 - 3 * (b / 100)]),
+            np.vstack([base, a + b, a - 3 * b]),
+        ),
+        "lengths of many sizes": ((small @ turn) * 10.0 ** rng.integers(-50, 50, size=(n, 1)), small),
+    }
+
+
+@pytest.mark.parametrize("family", rounded(0))
+def test_special_but_for_rounding(family: str) -> None:
+    refused = 0
+    for seed in range(12):
+        X, exact = rounded(seed)[family]
+        found = enumerate_arrangements(X, tolerance=1e-12)
+        assert len(found) == count_chambers(exact)
+        assert found.merged.largest_zero <= 1e-12 < found.merged.smallest_other
+        assert_inside(X, found.patterns, found.generators)
+        walked = [patterns for patterns, _ in iterate_chambers(X, tolerance=1e-12)]
+        assert np.unique(np.concatenate(walked), axis=0).tolist() == found.patterns.tolist()
+        try:
+            enumerate_arrangements(X)
+        except ArithmeticError as error:
+            refused += "tolerance=1e-12" in str(error)
+    assert refused > 0  # this is what the tolerance is for
+
+
+def assert_inside(X: Any, patterns: Any, generators: Any) -> None:
+    """The generators have the patterns, on the rows as they were given; zeros have the pattern 1."""
+    lively = np.any(X != 0, axis=1)
+    values = (X[lively] / np.abs(X[lively]).max(axis=1, keepdims=True)) @ generators.T
+    assert (patterns[:, lively] == (values > 0).T).all()
+    assert patterns[:, ~lively].all()
+
+
+def icosahedron() -> np.ndarray:
+    """The fifteen mirrors of the icosahedron, which no rational rows have."""
+    golden = (1 + 5**0.5) / 2
+    rows = np.eye(3).tolist()
+    for one, two in product((1, -1), repeat=2):
+        rows += [np.roll([1.0, one * golden, two / golden], k).tolist() for k in range(3)]
+    return np.array(rows)
+
+
+def test_the_icosahedron() -> None:
+    found = enumerate_arrangements(icosahedron(), tolerance=1e-12)
+    assert len(found) == 120  # the order of its group
+    assert_right(icosahedron(), found)
+    merged = found.merged
+    assert (merged.tolerance, merged.rank, merged.parallel) == (1e-12, 3, ())
+    assert (
+        merged.crowded == 16
+    )  # ten axes of order three and six of order five; two planes meet in the others
+    assert merged.largest_zero <= 1e-15  # rounding
+    assert merged.smallest_other >= 0.1
+    walked = np.concatenate([p for p, _ in iterate_chambers(icosahedron(), tolerance=1e-12)])
+    assert np.unique(walked, axis=0).tolist() == found.patterns.tolist()
+
+
+def test_what_was_merged() -> None:
+    X = np.array([[0.1, 0.7, 0.2], [0.0, 0.0, 0.0], [-0.3, -2.1, -0.6], [1.0, 0.0, 0.0], [2.0, 0.0, 0.0]])
+    merged = enumerate_arrangements(X, tolerance=1e-12).merged
+    assert (merged.rank, merged.parallel, merged.crowded) == (2, ((0, 2), (3, 4)), 0)
+    exact = enumerate_arrangements(X[1:]).merged
+    assert (exact.rank, exact.parallel, exact.smallest_other) == (2, ((2, 3),), 0.0)
+
+
+@pytest.mark.parametrize("family", DEGENERATE)
+def test_a_tolerance_changes_nothing_that_is_clear(family: str) -> None:
+    X = np.array(DEGENERATE[family], dtype=float)
+    assert enumerate_arrangements(X, tolerance=1e-12).patterns.tolist() == (
+        enumerate_arrangements(X).patterns.tolist()
+    )
+
+
+def test_general_position_is_still_that() -> None:
+    """With the same rays; far from the origin, too, where all rows of length one are nearly parallel."""
+    for offset in (0.0, 1e4):
+        X = np.random.default_rng(3).normal(size=(12, 4)) + offset
+        exact, near = enumerate_arrangements(X), enumerate_arrangements(X, tolerance=1e-12)
+        assert near.patterns.tolist() == exact.patterns.tolist()
+        assert len(near) == count_arrangements(12, 4)
+        farthest = np.max([np.linalg.norm(exact.rays - ray, axis=1).min() for ray in near.rays])
+        assert farthest <= 1e-14 * (1 + offset) ** 2  # rounding, which grows with the offset
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        [[1.0, 0.0], [1.0, 2e-12], [0.0, 1.0]],  # nearly parallel, and not up to the tolerance
+        [[1.0, 0.0], [1.0, 0.9e-12], [1.0, 1.8e-12], [0.0, 1.0]],  # each parallel to the next
+        [[1.0, 0, 0], [0, 1.0, 0], [1.0, 1.0, 0.9e-12], [1.0, -1.0, 0.9e-12], [0, 0, 1]],  # nearly a plane
+    ],
+)
+def test_what_is_not_clear_is_refused(X: Any) -> None:
+    with pytest.raises(ArithmeticError, match="with tolerance 1e-12 it is not clear"):
+        enumerate_arrangements(X, tolerance=1e-12)
+    assert len(enumerate_arrangements(X, tolerance=1e-9)) > 0
+
+
+def test_dependencies_are_never_contradictory() -> None:
+    """Special rows with noise about as large as the tolerance: two ways to list agree, or one refuses."""
+    agreed = refused = 0
+    for seed in range(150):
+        rng = np.random.default_rng(seed)
+        n, d = int(rng.integers(3, 8)), int(rng.integers(2, 5))
+        X = rng.integers(-2, 3, size=(n, d)) + rng.normal(size=(n, d)) * 10.0 ** rng.uniform(-15, -9)
+        try:
+            found = enumerate_arrangements(X, tolerance=1e-12)
+            walked = sum(len(patterns) for patterns, _ in iterate_chambers(X, tolerance=1e-12))
+        except ArithmeticError:
+            refused += 1
+            continue
+        assert walked == len(found)
+        assert_inside(X, found.patterns, found.generators)
+        agreed += 1
+    assert agreed >= 50
+    assert refused >= 1
+
+
+@pytest.mark.parametrize("bad", [0, 1, -1e-12, np.nan, "1e-12", True])
+def test_bad_tolerances(bad: Any) -> None:
+    for call in (enumerate_arrangements, iterate_chambers):
+        with pytest.raises(ValueError, match="tolerance must be None, or a number between 0 and 1; got"):
+            call(np.eye(2), tolerance=bad)
+
+
+def test_gated_training_starts_on_such_data() -> None:
+    X = np.array([[0.1, 0.2, 0.7], [0.3, 0.6, 2.1], [1.0, 0.0, 0.0]])
+    found = enumerate_arrangements(X, tolerance=1e-12)
+    fit = gated_denoising(X, np.eye(3), found, 0.1)
+    assert fit.certificate.holds
+    assert fit.value == gated_denoising(X, np.eye(3), found.patterns, 0.1).value
+    assert certify_gated(X, np.eye(3), found, fit.W, fit.Q, 0.1).holds
+    assert critical_weight_decay(X, found).value > 0
+
+
+# --- In blocks ---------------------------------------------------------------------------------------
+
+
+def joined(blocks: Any) -> tuple[np.ndarray, np.ndarray]:
+    patterns, generators = zip(*blocks, strict=True)
+    return np.concatenate(patterns), np.concatenate(generators)
+
+
+@pytest.mark.parametrize("activation", ["relu", "abs"])
+@pytest.mark.parametrize("family", DEGENERATE)
+def test_blocks_are_the_list_in_another_order(family: str, activation: Any) -> None:
+    X = np.array(DEGENERATE[family], dtype=float)
+    blocks = list(iterate_chambers(X, activation=activation, block_size=7))
+    assert {len(patterns) for patterns, _ in blocks[:-1]} <= {7}
+    patterns, generators = joined(blocks)
+    expected = enumerate_arrangements(X, activation=activation).patterns
+    assert patterns.dtype == expected.dtype
+    assert len(patterns) == len(expected)  # none comes twice
+    assert np.unique(patterns, axis=0).tolist() == expected.tolist()
+    assert_inside(X, patterns > 0, generators)
+    assert np.max(np.abs(np.linalg.norm(generators, axis=1) - 1)) <= 1e-15  # rounding
+
+
+@checked
+@given(small)
+def test_blocks_of_small_integers(rows: list[list[int]]) -> None:
+    patterns, _ = joined(iterate_chambers(rows))
+    assert len(patterns) == count_chambers(rows)
+    assert np.unique(patterns, axis=0).tolist() == enumerate_arrangements(rows).patterns.tolist()
+
+
+@pytest.mark.parametrize(("n", "d"), [(1, 1), (3, 5), (40, 2), (25, 3), (14, 5), (9, 7)])
+def test_blocks_in_general_position(n: int, d: int) -> None:
+    X = np.random.default_rng(0).normal(size=(n, d))
+    patterns, generators = joined(iterate_chambers(X))
+    assert len(np.unique(patterns, axis=0)) == len(patterns) == count_arrangements(n, d)
+    assert_inside(X, patterns, generators)
+
+
+def peak(call: Callable[[], Any]) -> int:
+    """Bytes that a call needs at most."""
+    tracemalloc.start()
+    try:
+        call()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_blocks_need_no_more_memory_than_allowed() -> None:
+    X = np.random.default_rng(0).normal(size=(60, 5))
+    blocks = iterate_chambers(X, memory_limit=1e7)
+    most = peak(lambda: [next(blocks) for _ in range(5)])
+    assert 1e6 <= most <= 1.1e7  # what is found is let go
+    with pytest.raises(
+        ValueError, match=r"a block of 100,000 chambers of 60 rows in 5 dimensions needs 0\.2 GB"
+    ):
+        iterate_chambers(X, block_size=100_000, memory_limit=1e7)
+    many = np.vstack([np.column_stack([X, np.zeros(60)]), np.eye(6)[5:]])
+    with pytest.raises(ValueError, match=r"61 hyperplanes of rank 5 meet in one point, and listing"):
+        list(iterate_chambers(many, memory_limit=1e7))
+    grid = np.array(list(product(range(-3, 4), repeat=3)), dtype=float)
+    with pytest.raises(ValueError, match=r"points more hyperplanes meet than need to, and keeping them"):
+        list(iterate_chambers(grid, block_size=2, memory_limit=5e4))
+
+
+@pytest.mark.parametrize("bad", [0, -1, 1.0, "3", True])
+def test_bad_sizes_of_blocks(bad: Any) -> None:
+    with pytest.raises(ValueError, match="block_size must be an integer, at least 1; got"):
+        iterate_chambers(np.eye(2), block_size=bad)
+
+
+def test_everything_is_checked_before_the_first_block() -> None:
+    for options in ({"progress": "no"}, {"memory_limit": "4GB"}, {"activation": "tanh"}):
+        with pytest.raises(ValueError, match="must be"):
+            iterate_chambers(np.eye(2), **options)  # type: ignore[arg-type]
+
+
+# --- What does not fit -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("n", "d"), [(60, 4), (20, 6), (120, 3), (16, 8)])
+def test_the_memory_that_is_refused_is_what_it_takes(n: int, d: int) -> None:
+    X = np.random.default_rng(0).normal(size=(n, d))
+    said = _rays.memory_needed(n, n, d, d)[1]
+    taken = peak(lambda: enumerate_arrangements(X))
+    assert abs(taken / said - 1) <= 0.25  # resident memory within 0.1, which is less regular in a test
+
+
+def test_large_data_are_refused_before_fractions_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(rows: Any) -> Any:
+        raise AssertionError("elimination with fractions")
+
+    monkeypatch.setattr(_exact_rows, "_eliminated", slow)
+    rng = np.random.default_rng(0)
+    deficient = rng.integers(-9, 10, size=(100, 20)) @ rng.integers(-9, 10, size=(20, 50))
+    for X in (rng.normal(size=(200, 100)), rng.normal(size=(100, 200)), deficient):
+        with pytest.raises(ValueError, match=r"may have .* activation patterns, .*; iterate_chambers"):
+            enumerate_arrangements(X)
+
+
+def test_keys_of_chambers_differ() -> None:
+    """Words that differ in their highest bits only, in two places."""
+    bits = np.zeros((4, 24), dtype=np.uint8)
+    bits[1, [7, 15]] = bits[2, [7, 23]] = bits[3, [15, 23]] = 128
+    for one, two in combinations(_rays._hashed(bits).tolist(), 2):
+        assert one != two
 
 
 def test_thin_patterns(evidence: Evidence) -> None:

@@ -400,12 +400,48 @@ def test_group_lasso_tells_when_it_fails(monkeypatch: pytest.MonkeyPatch) -> Non
         solve_group_lasso(np.eye(3), np.ones((3, 2)), 0.1)
 
 
-def test_no_direction_at_all() -> None:
-    """One point in space has no wedge for p = 2; the exact route finds its neuron all the same."""
+def test_one_point_in_space() -> None:
+    """It has no two rows for a wedge, but vectors orthogonal to it, and so the one direction that matters."""
     X, L = np.array([[1.0, 2.0, 2.0]]), np.array([[3.0, 0.0, 0.0]])
-    assert wedge_denoising(X, L, LAM).value == 9.0
-    best = wedge_denoising(X, L, LAM, exact=True)
-    assert abs(best.value - (2 * LAM * 3.0 / 3.0 - (LAM / 3.0) ** 2)) <= 1e-7  # r^2 = 1 - lam / 9
+    assert len(wedge_directions(X)) == 0  # as printed
+    for exact in (False, True):
+        best = wedge_denoising(X, L, LAM, exact=exact)
+        assert abs(best.value - (2 * LAM * 3.0 / 3.0 - (LAM / 3.0) ** 2)) <= 1e-7  # r^2 = 1 - lam / 9
+
+
+def test_data_that_do_not_span_have_the_wedges_of_their_span() -> None:
+    """Turned into more dimensions, data and targets keep their optimum; biases, too."""
+    rng = np.random.default_rng(0)
+    assert wedge_denoising([[1, 0]], [[1, 0]], 0.5).value == pytest.approx(0.75, abs=1e-8)
+    for n, r, d in [(1, 1, 1), (4, 1, 3), (5, 2, 3), (6, 2, 4), (2, 2, 3)]:
+        X, L = rng.normal(size=(2, n, r))
+        turn = np.linalg.qr(rng.normal(size=(d, d)))[0][:r]
+        for options in ({}, {"bias": True}, {"bias": True, "penalise_bias": False}):
+            inside = wedge_denoising(X, L, 0.1, **options)
+            shift = rng.normal(size=d) * ("penalise_bias" in options)  # a bias that is free moves with it
+            outside = wedge_denoising(X @ turn + shift, L @ turn, 0.1, **options)
+            assert abs(outside.value - inside.value) <= 2e-6 * max(inside.value, 1.0)  # two certificates
+
+
+def test_exact_where_rows_are_special_but_for_rounding() -> None:
+    """Chambers too thin for a generator: their signs are all that is needed."""
+    rng = np.random.default_rng(1)
+    t, v, base = rng.normal(size=(5, 1)), rng.normal(size=(1, 3)), rng.normal(size=(3, 3)).round(1)
+    for X in (
+        np.array([[0.1, 0.2, 0.7], [0.3, 0.6, 2.1], [1.0, 0.0, 0.0]]),
+        t * v,
+        np.vstack([base, -2 * base, 3 * base]),
+        rng.normal(size=(6, 2)) @ rng.normal(size=(2, 3)),
+        np.vstack([base, base[:1] * (1 + 1e-15)]),
+    ):
+        L = rng.normal(size=X.shape)
+        fit = wedge_denoising(X, L, 0.1, exact=True)
+        assert fit.certificate.holds
+        assert fit.value <= wedge_denoising(X, L, 0.1).value * (1 + 1e-6)  # a certificate's tolerance
+        grid = rng.normal(size=(20_000, 3))
+        grid /= np.linalg.norm(grid, axis=1, keepdims=True)
+        sampled = np.linalg.norm(np.maximum(grid @ X.T, 0.0) @ L, axis=1).max()
+        assert sampled <= largest_response(X, L) <= sampled * 1.01  # neighbours on the grid are 0.03 apart
 
 
 def test_hardly_any_penalty_and_many_close_features() -> None:
