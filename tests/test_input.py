@@ -59,7 +59,6 @@ from convexdiff_lib.plots import draw, draw_data, draw_histogram, panels
 from convexdiff_lib.sampling.exact_law import annealed_laws, averaged_law, propagate
 from convexdiff_lib.sampling.grid_law import GridLaw
 from convexdiff_lib.sampling.langevin import annealed_langevin_dynamics, langevin_dynamics
-from convexdiff_lib.space.circles import largest_response, response_peaks
 from convexdiff_lib.space.arrangements import (
     chamber_signs,
     coverage,
@@ -67,6 +66,7 @@ from convexdiff_lib.space.arrangements import (
     iterate_chambers,
     printed_patterns,
 )
+from convexdiff_lib.space.circles import largest_response, response_peaks
 from convexdiff_lib.space.cones import network_from_blocks, split_in_cone
 from convexdiff_lib.space.counting import count_arrangements, count_bound, count_chambers
 from convexdiff_lib.space.cross_products import cross_product

@@ -12,10 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .._validation import FloatArray
-from ..certificates import NotCertifiedError
 from ._few_neurons import Candidate, merged, settled
 from ._finite_program import solve_finite
 from ._scaled import Scaled
@@ -64,7 +62,7 @@ def _rough(problem: Scaled) -> Candidate | None:
 
 
 def _weighed(problem: Scaled, neurons: Neurons) -> Candidate | None:
-    """Give neurons the best weights, and leave out those that get none; None if the loss has no lower bound."""
+    """Give neurons the best weights, and leave out those with none; None if the loss has no lower bound."""
     weights = solve_finite(problem.features(neurons), problem.slopes(neurons), problem.goal, problem.decay)
     if weights is None:
         return None
@@ -100,7 +98,9 @@ def _refined(candidate: Candidate) -> Candidate:
             best, least = candidate, excess
         if excess < _FINE or (stalls and excess < _TIRED):
             break
-        candidate = _with(candidate, more) if not stalls else _weighed(problem, candidate.neurons.and_also(more))
+        # Newton's method may be slow along a valley; to weigh all anew leaps over it.
+        leap = _weighed(problem, candidate.neurons.and_also(more)) if stalls else None
+        candidate = _with(candidate, more) if leap is None else leap
     return best
 
 
@@ -121,7 +121,7 @@ def _with(candidate: Candidate, more: Neurons) -> Candidate:
 
 @dataclass(frozen=True, eq=False)
 class LeastResponse:
-    """A point where the largest response is nearly least, and two bounds on the least; these are close to scale."""
+    """A point where the largest response is nearly least, and two bounds on the least, with their scale."""
 
     Q: FloatArray
     lower: float

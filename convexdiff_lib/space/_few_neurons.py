@@ -130,7 +130,9 @@ def _linearised(candidate: Candidate) -> _System:
     weights[np.arange(k), :, np.arange(k)] += problem.decay * round_ / sizes[:, None, None]
     hessian[q:, q:] = weights.reshape(k * c, k * c)
     gradient = np.concatenate([by_turn, by_weight.ravel()])
-    return _System(tangents, owners, gradient, hessian, float(np.abs(gradient).max(initial=0.0)) / problem.decay)
+    return _System(
+        tangents, owners, gradient, hessian, float(np.abs(gradient).max(initial=0.0)) / problem.decay
+    )
 
 
 def _tangents(problem: Scaled, neurons: Neurons, pulls: FloatArray) -> tuple[FloatArray, NDArray[np.intp]]:
@@ -141,7 +143,11 @@ def _tangents(problem: Scaled, neurons: Neurons, pulls: FloatArray) -> tuple[Flo
     D = neurons.directions.shape[1]
     touching = _touching(problem.X, neurons)
     plain = ~touching.any(axis=1) & (neurons.held < 0)
-    free = np.linalg.svd(neurons.directions[plain][:, None, :])[2][:, 1:] if plain.any() else np.zeros((0, D - 1, D))
+    free = (
+        np.linalg.svd(neurons.directions[plain][:, None, :])[2][:, 1:]
+        if plain.any()
+        else np.zeros((0, D - 1, D))
+    )
     found, owners = [free.reshape(-1, D)], [np.repeat(np.flatnonzero(plain), D - 1)]
     metric = np.concatenate([np.ones(problem.priced), np.zeros(D - problem.priced)])
     for j in np.flatnonzero(~plain):
@@ -272,7 +278,11 @@ def _turned(problem: Scaled, neurons: Neurons, turns: FloatArray) -> Neurons:
     turned = some.directions + _reach(problem.X, some, turns[movers])[:, None] * turns[movers]
     met = _touching(problem.X, replace(some, directions=turned))
     for j in np.flatnonzero(met.any(axis=1)):
-        rows = problem.X[met[j]] if some.held[j] < 0 else problem.X[np.append(np.flatnonzero(met[j]), some.held[j])]
+        rows = (
+            problem.X[met[j]]
+            if some.held[j] < 0
+            else problem.X[np.append(np.flatnonzero(met[j]), some.held[j])]
+        )
         normals = _unit(rows)
         for _ in range(2):  # once more for what rounding leaves
             turned[j] -= np.linalg.lstsq(normals, normals @ turned[j], rcond=1e-10)[0]
@@ -298,7 +308,9 @@ def merged(candidate: Candidate) -> Candidate:
     """Make one of neurons of one chamber that lie so close together that they are one."""
     neurons, weights = candidate.neurons, candidate.weights.copy()
     directions, kept = neurons.directions, np.ones(len(weights), dtype=bool)
-    chamber = np.unique(np.column_stack([neurons.signs, neurons.held]), axis=0, return_inverse=True)[1].ravel()
+    chamber = np.unique(np.column_stack([neurons.signs, neurons.held]), axis=0, return_inverse=True)[
+        1
+    ].ravel()
     order = np.argsort(-candidate.sizes, kind="stable")
     for place, i in enumerate(order):
         others = order[place + 1 :]
@@ -318,4 +330,4 @@ def _is_hill(pull: FloatArray, one: FloatArray, other: FloatArray) -> bool:
     """Whether a neuron responds more on the way between two of a chamber: both ends of a valley stay."""
     apart = (one @ other) / (one @ one)
     rises = [(here @ pull) @ ((there - apart * here) @ pull) for here, there in ((one, other), (other, one))]
-    return max(rises) >= 0
+    return bool(max(rises) >= 0)

@@ -35,8 +35,12 @@ class Chambers(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Scaled:
-    r"""Minimise :math:`\tfrac12\|L - \sum_j \varphi_j a_j^\top\|^2 + \sum_j \langle t_j, a_j\rangle
-    + \beta \sum_j \|a_j\|` over unit neurons, with their values :math:`\varphi_j` at the data.
+    r"""What is to be minimised over unit neurons and their second-layer weights.
+
+    .. math:: \tfrac12\Big\|L - \sum_j \varphi_j a_j^\top\Big\|^2 + \sum_j \langle t_j, a_j\rangle
+              + \beta \sum_j \|a_j\|
+
+    with the values :math:`\varphi_j` of neuron j at the data, and its slope :math:`t_j`.
 
     Parameters
     ----------

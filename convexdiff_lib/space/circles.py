@@ -25,7 +25,15 @@ from numpy.typing import ArrayLike, NDArray
 from .._validation import Activation, FloatArray, as_activation, as_matrix
 from .neurons import Neurons, unit_rows
 
-__all__ = ["Circles", "cut_circle", "cut_circles", "cut_lines", "largest_response", "response_peaks"]
+__all__ = [
+    "Circles",
+    "cut_circle",
+    "cut_circles",
+    "cut_lines",
+    "largest_response",
+    "one_of_two",
+    "response_peaks",
+]
 
 _SAME = 1e-12  # directions closer than this are one: rounding of an angle is 1e-16
 
@@ -159,7 +167,7 @@ class Circles:
         return self.neurons(np.tile(arcs, 2), np.concatenate(at))
 
     def _insides(self, arcs: NDArray[np.intp]) -> FloatArray:
-        """Directions in the interior of chambers: the middles of their arcs, or a little to the side of them."""
+        """Directions in the interior of chambers: the middles of their arcs, or a little beside them."""
         middle = self._directions(arcs, (0.5 * (self.starts + self.ends)).ravel()[arcs])
         sides = self.sides[arcs // self.starts.shape[1]]
         if not sides.any():
@@ -229,7 +237,7 @@ def cut_circles(
     on = np.where(turns, place[:, :n], np.where(aside, -1, 2 * n))
     off = np.where(turns, place[:, n:], np.where(aside, 2 * n, -1))
     looked_at = ends - starts > _SAME
-    if activation == "abs":  # u and -u are one neuron: half of a circle is enough
+    if activation == "abs" and one_of_two(X, slope):  # half of a circle is enough
         count = turns.sum(axis=1, keepdims=True)
         looked_at &= (np.arange(2 * n) < count) | (count == 0)
     return Circles(
@@ -246,6 +254,19 @@ def cut_circles(
         off=off,
         looked_at=looked_at,
     )
+
+
+def one_of_two(X: FloatArray, slope: FloatArray | None) -> bool:
+    """Whether u and -u are the same neuron of absolute values.
+
+    Where slopes count, sign(0) = 1 makes rows of zeros tell them apart.
+
+    Examples
+    --------
+    >>> one_of_two(np.eye(2), np.eye(2)), one_of_two(np.zeros((1, 2)), np.eye(2))
+    (True, False)
+    """
+    return slope is None or bool(X.any(axis=1).all())
 
 
 def cut_circle(points: FloatArray, activation: Activation, *, slopes: bool = False) -> Circles:
@@ -271,9 +292,7 @@ def cut_circle(points: FloatArray, activation: Activation, *, slopes: bool = Fal
     return cut_circles(points, np.eye(2)[None], activation, slope=np.eye(2) if slopes else None)
 
 
-def cut_lines(
-    X: FloatArray, activation: Activation, *, slope: FloatArray | None = None
-) -> Circles:
+def cut_lines(X: FloatArray, activation: Activation, *, slope: FloatArray | None = None) -> Circles:
     """Cut the lines through each point at the other points: neurons with free biases.
 
     Such a neuron responds no more than one with a kink that goes through a point: between points its response

@@ -17,8 +17,8 @@ from numpy.typing import ArrayLike
 
 from .._progress import QUIET, Bar
 from .._validation import FloatArray, as_data, as_flag, as_matrix, as_memory_limit
-from .circles import response_peaks
 from .arrangements import chamber_signs
+from .circles import response_peaks
 from .cross_products import cross_product
 from .group_lasso import as_norm, responses
 

@@ -75,7 +75,7 @@ class Neurons:
         return self.signs * products(X, self.directions)
 
     def inwards(self, X: FloatArray, turn: float) -> FloatArray:
-        """Return the directions turned inwards by an angle, so that in rounded numbers they have their patterns.
+        """Return the directions turned inwards by an angle, to have their patterns in rounded numbers.
 
         Where a chamber is too thin for that they go a quarter of the way to its inside.
         """

@@ -39,8 +39,8 @@ from .problem import PlanarProblem, planar_problem
 
 __all__ = ["PlanarScore", "planar_critical_weight_decay", "planar_denoising", "planar_score_matching"]
 
-# A neuron of score matching on the boundary of its chamber is turned inwards by such an angle, for its pattern
-# to count: a few roundings, or more where they are not enough.
+# A neuron of score matching on the boundary of its chamber is turned inwards by such an angle, for its
+# pattern to count: a few roundings, or more where they are not enough.
 _NUDGES = (4e-15, 1e-12)
 
 
@@ -124,9 +124,7 @@ def planar_denoising(
     """
     labels = as_data(targets, "targets", smallest=0.0)  # None, too, is refused
     return _trained(
-        planar_problem(
-            X, beta, targets=labels, activation=activation, bias=bias, penalise_bias=penalise_bias
-        )
+        planar_problem(X, beta, targets=labels, activation=activation, bias=bias, penalise_bias=penalise_bias)
     )
 
 
@@ -179,9 +177,7 @@ def planar_score_matching(
     >>> fit.certificate.holds
     True
     """
-    return _trained(
-        planar_problem(X, beta, activation=activation, bias=bias, penalise_bias=penalise_bias)
-    )
+    return _trained(planar_problem(X, beta, activation=activation, bias=bias, penalise_bias=penalise_bias))
 
 
 def planar_critical_weight_decay(
@@ -245,7 +241,9 @@ def _unbounded(problem: PlanarProblem) -> Exception:
     least = _least_response(problem)
     if least.upper >= problem.beta:
         return problem.unbounded(least.upper, "points")
-    return problem.refusal("planar", f"so close to the critical weight decay, {least.upper:.9g}, no optimum was found")
+    return problem.refusal(
+        "planar", f"so close to the critical weight decay, {least.upper:.9g}, no optimum was found"
+    )
 
 
 def _least_response(problem: PlanarProblem) -> LeastResponse:

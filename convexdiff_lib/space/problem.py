@@ -133,7 +133,7 @@ class PlanarProblem(SpaceProblem):
 
     @cached_property
     def origin(self) -> FloatArray:
-        """From where the points are seen: with free biases their mean, for a shift of the data is no change."""
+        """From where the points are seen: with free biases their mean, for a shift changes nothing."""
         return self.points.mean(axis=0) if self.free else np.zeros(self.points.shape[1])
 
     @cached_property

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from .._validation import Activation, FloatArray
 from .arrangements import chamber_signs
-from .circles import Circles, cut_circles
+from .circles import Circles, cut_circles, one_of_two
 from .neurons import Neurons, unit_rows
 
 __all__ = ["Sphere", "cut_sphere"]
@@ -56,12 +56,12 @@ class Sphere:
         sizes, vectors = np.linalg.eigh(M @ M.swapaxes(1, 2))
         leading = vectors[:, :, -1]
         facing = (leading @ self.X.T) * np.where(self.signs > 0, 1.0, -1.0)
-        inside, opposite = (facing >= 0).all(axis=1), (facing <= 0).all(axis=1)
+        inside, opposite = np.all(facing >= 0, axis=1), np.all(facing <= 0, axis=1)
         largest = np.where(inside | opposite, np.sqrt(np.maximum(sizes[:, -1], 0.0)), 0.0)
         on_circles, directions = self.circles.worst(Q)
         return (
             np.concatenate([largest, on_circles]),
-            np.concatenate([np.where(opposite[:, None] & ~inside[:, None], -leading, leading), directions]),
+            np.concatenate([leading * np.where(opposite & ~inside, -1.0, 1.0)[:, None], directions]),
         )
 
     def largest(self, Q: FloatArray) -> float:
@@ -114,10 +114,10 @@ def cut_sphere(X: FloatArray, activation: Activation, *, slope: FloatArray | Non
     (8, 4)
     """
     signs = chamber_signs(X).astype(np.float64)
-    if activation == "abs":
-        signs = signs[signs[:, np.argmax(X.any(axis=1))] > 0]  # u and -u are one neuron
-    else:
+    if activation == "relu":
         signs = np.maximum(signs, 0.0)
+    elif one_of_two(X, slope):
+        signs = signs[signs[:, int(np.argmax(np.any(X != 0, axis=1)))] > 0]
     normals = _lines(X)
     frames = np.linalg.svd(normals[:, None, :])[2][:, 1:].swapaxes(1, 2)
     if activation == "abs" or slope is not None:  # else it is all the same whether the row itself is on

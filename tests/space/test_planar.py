@@ -159,7 +159,7 @@ class TestCertificate:
 
     def test_too_few_rounds_are_not_believed(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(_columns, "_ROUGH", np.inf)
-        monkeypatch.setattr(_columns, "_PATIENCE", 1)
+        monkeypatch.setattr(_columns, "_refined", lambda candidate: candidate)
         with pytest.raises(NotCertifiedError, match="DOES NOT HOLD"):
             planar_denoising(self.X, self.L, 0.3)
 

@@ -364,7 +364,7 @@ def test_the_plane(on_zoo: Evidence) -> None:
         upper = KNOWN.get(name) or planar_critical_weight_decay(X)[1]
         if all(p + q == 1 for p, q in sides_of_lines(X)) and X.any(axis=1).all():
             floor.holds(max(0.0, 0.5 - upper), on=name)
-        fit = planar_score_matching(X, TIMES_CRITICAL.get(name, 1.2) * upper)
+        fit = planar_score_matching(X, max(TIMES_CRITICAL.get(name, 1.2) * upper, 0.1))
         gap = score_matching_loss(fit.network(), X, fit.beta) + 0.5 * np.sum(fit.Q**2)
         scale = max(abs(fit.value), len(X) ** 2 / np.sum(X**2))
         seen.holds(max(abs(gap) / scale, imbalances(X, fit.Q).max() / fit.beta - 1), on=name)
