@@ -1,6 +1,7 @@
 from . import (
     arrangements,
     chambers,
+    circles,
     cones,
     counting,
     cross_products,
@@ -8,9 +9,11 @@ from . import (
     gated,
     group_lasso,
     interpolation,
+    neurons,
     planar,
     planar_certificates,
     problem,
+    sphere,
     wedge,
 )
 from .arrangements import (
