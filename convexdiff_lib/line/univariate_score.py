@@ -40,6 +40,8 @@ class UnivariateScore:
         The optimal network as a list of kinks.
     dual : DualVariable
         The optimal dual variable, in few numbers; ``z`` spells it out.
+    score : PiecewiseLinearScore
+        The score itself, by its knots, where it keeps digits that the network loses.
     tail_prices : (float, float) or None
         By how much the loss would fall with the right and with the left outer slope, per unit of it, if these
         were allowed above zero; None if they are.
