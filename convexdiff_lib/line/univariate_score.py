@@ -119,7 +119,7 @@ class UnivariateScore:
         """What rounding costs the parameters of `network`.
 
         The largest error at a knot of the network, evaluated in doubles, compared with the score there or
-        with what is natural around it, as `Certificate.score_error` is.
+        with what is natural around it, as ``score_error`` of `Certificate` is.
 
         Examples
         --------
