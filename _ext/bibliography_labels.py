@@ -13,7 +13,7 @@ from sphinxcontrib.bibtex.style.referencing.author_year import AuthorYearReferen
 from sphinxcontrib.bibtex.style.template import join, year
 
 
-class AuthorYearLabels(BaseLabelStyle):
+class AuthorYearLabels(BaseLabelStyle):  # type: ignore[misc]  # pybtex has no types
     """What a citation in brackets says; of two entries with one label the build complains."""
 
     def format_labels(self, sorted_entries: Iterable[Entry]) -> Iterator[str]:
@@ -23,7 +23,7 @@ class AuthorYearLabels(BaseLabelStyle):
             yield label.format_data({"entry": entry, "style": style}).render_as("text")
 
 
-class AuthorYearStyle(Style):
+class AuthorYearStyle(Style):  # type: ignore[misc]
     """The plain style with these labels in place of numbers."""
 
     default_label_style = AuthorYearLabels
