@@ -258,8 +258,10 @@ def tube_of(problem: LineProblem, like: Tube | None = None) -> Tube:
     >>> tube_of(line_problem([0.0, 1.0, 2.0], 3.0, activation="abs", skip=True)).end
     (0.0, 0.0)
     >>> tube = tube_of(line_problem([0.0, 1.0, 2.0], 0.5, targets=[1.0, 0.0, 1.0]))
-    >>> tube.centre.tolist(), tube.level, bool(np.isclose(tube.end[1], 0.5 / (tube.unit * tube.score_unit)))
-    ([0.0, 0.0, 0.0], 0.0, True)
+    >>> tube.centre.tolist(), tube.level
+    ([0.0, 0.0, 0.0], 0.0)
+    >>> bool(np.isclose(tube.end[1], 0.5 / (tube.unit * tube.score_unit)))
+    True
     """
     tilts = (0.0,) if problem.skip else (0.0, 1.0) if problem.activation == "relu" else (0.5,)
     return (_denoising if problem.targets is not None else _score_matching)(problem, tilts, like)

@@ -39,7 +39,8 @@ class DualVariable:
     Examples
     --------
     >>> import numpy as np
-    >>> z = DualVariable(np.array([2.0, 0.0, 1.0]), 0.0, np.array([0.0, 2.0]), np.array([1.0, -1.0]))
+    >>> knots, values = np.array([0.0, 2.0]), np.array([1.0, -1.0])
+    >>> z = DualVariable(np.array([2.0, 0.0, 1.0]), 0.0, knots, values)
     >>> z.vector().tolist()
     [1.0, -1.0, 0.0]
     """
@@ -103,7 +104,7 @@ def claim_from_spline(
     >>> tube = tube_of(line_problem(range(3), 2.0))
     >>> spline = Spline.on_sides(tube, np.zeros(1, dtype=np.int8), 0)
     >>> claim = claim_from_spline(problem, tube, spline, *spline.minimise())
-    >>> claim.values.round(6).tolist(), claim.offset  # per unit of length, where the tube has its own
+    >>> claim.values.round(6).tolist(), claim.offset  # per unit of length, not of the tube
     ([0.5, -0.5], -2.0)
     """
     end, rest = spline.end, 0.0
@@ -142,7 +143,7 @@ def score_from_claim(
     network : KinkNetwork
         As `network_from_claim` builds it.
     error : float
-        How well the values are known, compared with their sizes: `Certificate.score_error`.
+        How well the values are known, compared with their sizes: ``score_error`` of `Certificate`.
 
     Returns
     -------

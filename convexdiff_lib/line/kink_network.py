@@ -176,7 +176,8 @@ class KinkNetwork:
     --------
     >>> import numpy as np
     >>> s = KinkNetwork(np.array([0.0]), np.array([1.0]), np.array([2.0]), np.array([False]))
-    >>> s(np.array([-1.0, 0.0, 3.0])).tolist(), s.derivative(np.array([-1.0, 0.0, 3.0])).tolist()
+    >>> x = np.array([-1.0, 0.0, 3.0])
+    >>> s(x).tolist(), s.derivative(x).tolist()
     ([0.0, 0.0, 6.0], [0.0, 2.0, 2.0])
     """
 
@@ -249,7 +250,9 @@ class KinkNetwork:
 
         Examples
         --------
-        >>> hinge = KinkNetwork(np.array([2.0]), np.array([1.0]), np.array([-0.5]), np.array([False]))
+        >>> hinge = KinkNetwork(
+        ...     np.array([2.0]), np.array([1.0]), np.array([-0.5]), np.array([False])
+        ... )
         >>> hinge.as_score().slopes.tolist()
         [0.0, -0.5]
         """
@@ -275,7 +278,9 @@ class KinkNetwork:
 
         Examples
         --------
-        >>> hinge = KinkNetwork(np.array([2.0]), np.array([1.0]), np.array([-0.5]), np.array([False]))
+        >>> hinge = KinkNetwork(
+        ...     np.array([2.0]), np.array([1.0]), np.array([-0.5]), np.array([False])
+        ... )
         >>> both = hinge.relu_to_abs()
         >>> both.weights.tolist(), both.slope, both.constant
         ([-0.25], -0.25, 0.5)

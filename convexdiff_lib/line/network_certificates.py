@@ -79,8 +79,9 @@ def certify_score_matching(
     Two points at -1 and 1 with beta = 1.  The optimum is the line -x/2, of loss -1/4:
 
     >>> import numpy as np
-    >>> ends = KinkNetwork(np.array([-1.0, 1.0]), np.array([1.0, -1.0]), np.array([-0.25, 0.25]),
-    ...                    np.array([False, False]))
+    >>> kinks, facing = np.array([-1.0, 1.0]), np.array([1.0, -1.0])
+    >>> weights, beyond = np.array([-0.25, 0.25]), np.array([False, False])
+    >>> ends = KinkNetwork(kinks, facing, weights, beyond)
     >>> print(certify_score_matching([-1, 1], ends, [-0.5, 0.5], beta=1.0))
     certificate holds: primal -0.25, dual -0.25
     relative gap <= 1e-12, infeasibility <= 1e-12, score error <= 1e-02
@@ -419,8 +420,9 @@ def certify_denoising(
     Two points at -1 and 1 with targets 1 and -1.  With beta = 1 the optimum is the line -x/2, of loss 3/4:
 
     >>> import numpy as np
-    >>> ends = KinkNetwork(np.array([-1.0, 1.0]), np.array([1.0, -1.0]), np.array([-0.25, 0.25]),
-    ...                    np.array([False, False]))
+    >>> kinks, facing = np.array([-1.0, 1.0]), np.array([1.0, -1.0])
+    >>> weights, beyond = np.array([-0.25, 0.25]), np.array([False, False])
+    >>> ends = KinkNetwork(kinks, facing, weights, beyond)
     >>> print(certify_denoising([-1, 1], [1, -1], ends, [0.5, -0.5], beta=1.0))
     certificate holds: primal 0.75, dual 0.75
     relative gap <= 1e-12, infeasibility <= 1e-12, score error <= 1e-02

@@ -184,8 +184,10 @@ def smallest_weight_decay(
 
     Examples
     --------
-    >>> smallest_weight_decay([0.0, 1.0, 3.0]), smallest_weight_decay([0.0, 1.0, 1.0, 1.0, 3.0])
-    (1.0, 1.5)
+    >>> smallest_weight_decay([0.0, 1.0, 3.0])
+    1.0
+    >>> smallest_weight_decay([0.0, 1.0, 1.0, 1.0, 3.0])
+    1.5
     >>> smallest_weight_decay([0.0, 1.0, 3.0], sample_weight=[1, 3, 1])
     1.5
     >>> smallest_weight_decay([0.0, 1.0, 3.0], activation="abs", skip=True)

@@ -72,7 +72,8 @@ class Verdict:
     >>> from convexdiff_lib.line.problem import line_problem
     >>> problem = line_problem([-1.0, 1.0], 1.0)
     >>> none, halves = np.zeros(0), np.array([0.5, -0.5])
-    >>> verdict = examine(problem, SplineClaim(np.array([0, 1]), none, halves, np.zeros(2), -1.0, 0.0, -1))
+    >>> claim = SplineClaim(np.array([0, 1]), none, halves, np.zeros(2), -1.0, 0.0, -1)
+    >>> verdict = examine(problem, claim)
     >>> verdict.certificate.holds, verdict.same_points_touch
     (True, True)
     """
@@ -163,9 +164,10 @@ def examine(
 
     >>> from convexdiff_lib.line.problem import line_problem
     >>> problem = line_problem([-1.0, 1.0], 1.0)
+    >>> ends, none = np.array([0, 1]), np.zeros(0)
     >>> for value in (0.5, 0.25):
     ...     values = np.array([value, -value])
-    ...     claim = SplineClaim(np.array([0, 1]), np.zeros(0), values, np.zeros(2), -1.0, 0.0, -1)
+    ...     claim = SplineClaim(ends, none, values, np.zeros(2), -1.0, 0.0, -1)
     ...     print(examine(problem, claim).certificate.holds)
     True
     False
@@ -357,7 +359,7 @@ def _relative(problem: LineProblem, claim: SplineClaim, distance: float) -> floa
 
 
 def sizes_at_knots(problem: LineProblem, claim: SplineClaim) -> FloatArray:
-    """Return with what an error of the score at each knot is compared: see `Certificate.score_error`.
+    """Return with what an error of the score at each knot is compared: see ``score_error`` of `Certificate`.
 
     Parameters
     ----------
@@ -375,7 +377,8 @@ def sizes_at_knots(problem: LineProblem, claim: SplineClaim) -> FloatArray:
     >>> from convexdiff_lib.line.problem import line_problem
     >>> problem = line_problem([-1.0, 1.0], 1.0)
     >>> none, values = np.zeros(0), np.array([4.0, 0.0])
-    >>> sizes_at_knots(problem, SplineClaim(np.array([0, 1]), none, values, np.zeros(2), -1.0, 0.0, -1))
+    >>> claim = SplineClaim(np.array([0, 1]), none, values, np.zeros(2), -1.0, 0.0, -1)
+    >>> sizes_at_knots(problem, claim)
     array([4. , 0.5])
     """
     knots = claim.knots

@@ -109,7 +109,8 @@ def tails_of(problem: LineProblem, claim: SplineClaim, slopes: Number) -> Tails:
     >>> from convexdiff_lib.line.problem import line_problem
     >>> none, halves = np.zeros(0), np.array([0.5, -0.5])
     >>> claim = SplineClaim(np.array([0, 1]), none, halves, np.zeros(2), -1.0, 0.0, -1)
-    >>> tails = tails_of(line_problem([-1.0, 1.0], 1.0).priced(0.0, 0.0), claim, np.array([-0.5]))
+    >>> problem = line_problem([-1.0, 1.0], 1.0).priced(0.0, 0.0)
+    >>> tails = tails_of(problem, claim, np.array([-0.5]))
     >>> tails.at_first, tails.at_last, tails.left, tails.right
     (-0.25, -0.25, -0.25, -0.25)
     """

@@ -58,7 +58,8 @@ def score_matching(
 
     .. math:: \sum_{i=1}^n \Big[ \tfrac12 s(x_i)^2 + s'(x_i) \Big]
               + \tfrac{\beta}{2} \sum_j (w_j^2 + \alpha_j^2),
-              \qquad s(x) = \sum_j \alpha_j \sigma(w_j x + b_j) + v x + b_0,
+
+    .. math:: s(x) = \sum_j \alpha_j \sigma(w_j x + b_j) + v x + b_0,
 
     the training problem (2) of the paper (Theorem 1 without, Theorems 7 and 8 with skip connection v).
 
@@ -253,7 +254,8 @@ def denoising_score_matching(
 
     .. math:: \sum_{i=1}^n \tfrac12 (s(\tilde x_i) - \ell_i)^2
               + \tfrac{\beta}{2} \sum_j (w_j^2 + \alpha_j^2),
-              \qquad s(x) = \sum_j \alpha_j \sigma(w_j x + b_j) + v x + b_0,
+
+    .. math:: s(x) = \sum_j \alpha_j \sigma(w_j x + b_j) + v x + b_0,
 
     the training problem (27) of the paper (Theorem 11; Theorems 4.1 and B.1 to B.3 of the older text).  For
     data perturbed to :math:`\tilde x_i = x_i + \sigma\delta_i` the target is

@@ -40,6 +40,8 @@ class UnivariateScore:
         The optimal network as a list of kinks.
     dual : DualVariable
         The optimal dual variable, in few numbers; ``z`` spells it out.
+    score : PiecewiseLinearScore
+        The score itself, by its knots, where it keeps digits that the network loses.
     tail_prices : (float, float) or None
         By how much the loss would fall with the right and with the left outer slope, per unit of it, if these
         were allowed above zero; None if they are.
@@ -117,7 +119,7 @@ class UnivariateScore:
         """What rounding costs the parameters of `network`.
 
         The largest error at a knot of the network, evaluated in doubles, compared with the score there or
-        with what is natural around it, as `Certificate.score_error` is.
+        with what is natural around it, as ``score_error`` of `Certificate` is.
 
         Examples
         --------

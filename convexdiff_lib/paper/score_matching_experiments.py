@@ -145,12 +145,12 @@ def run_experiment(
     step_size: float = _STEP_SIZE,
     progress: bool = False,
 ) -> Experiment:
-    """Run one experiment of `SETTINGS`.
+    """Run one experiment of ``SETTINGS``.
 
     Parameters
     ----------
     name : str
-        A key of `SETTINGS`.
+        A key of ``SETTINGS``.
     n_chains, n_epochs : int
         The paper's numbers by default.
     width : int

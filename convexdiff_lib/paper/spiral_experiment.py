@@ -218,7 +218,7 @@ def anneal_in_the_plane(
     Parameters
     ----------
     denoisers : sequence of callables
-        One for every level of the setting: :math:`\sigma` times the score, as `fit` and `train` give it.
+        One for every level of the setting: :math:`\sigma` times the score, as ``fit`` and ``train`` give it.
     setting : SpiralSetting
     rng : numpy.random.Generator
     n_samples : int

@@ -102,7 +102,8 @@ def langevin_laws(
 
     >>> import numpy as np
     >>> law = GridLaw.uniform(-3.0, 3.0, nodes=np.linspace(-12, 12, 241))
-    >>> stds = [later.std for later in langevin_laws(law, np.negative, step_size=0.5, n_steps=30)]
+    >>> laws = langevin_laws(law, np.negative, step_size=0.5, n_steps=30)
+    >>> stds = [later.std for later in laws]
     >>> round(stds[-1] ** 2, 9)
     1.333333333
     """
@@ -205,7 +206,8 @@ def averaged_law(
     --------
     >>> import numpy as np
     >>> start = GridLaw.normal(2.0, 1.0, nodes=np.linspace(-10, 10, 201))
-    >>> round(averaged_law(start, np.negative, step_size=0.5, n_steps=2).mean, 9)  # (1 + 1/2) / 2
+    >>> average = averaged_law(start, np.negative, step_size=0.5, n_steps=2)
+    >>> round(average.mean, 9)  # (1 + 1/2) / 2
     0.75
     """
     as_count(n_steps, "n_steps", 1)

@@ -114,7 +114,8 @@ class GridLaw:
         --------
         >>> import numpy as np
         >>> from convexdiff_lib.datasets import standard_normal
-        >>> law = GridLaw.from_log_density(standard_normal().log_density, nodes=np.linspace(-9, 9, 181))
+        >>> nodes = np.linspace(-9, 9, 181)
+        >>> law = GridLaw.from_log_density(standard_normal().log_density, nodes=nodes)
         >>> round(law.std, 9)
         1.0
         """
@@ -171,7 +172,7 @@ class GridLaw:
         Examples
         --------
         >>> law = GridLaw.uniform(0.0, 1.0, nodes=np.linspace(-0.95, 1.95, 30))
-        >>> round(law.distance_to([0.25, 0.75]), 9)  # at 0.7 seven tenths, where the samples have half
+        >>> round(law.distance_to([0.25, 0.75]), 9)  # at 0.7: the law has 0.7, the samples half
         0.2
         """
         edges = self.nodes + self.cell / 2
@@ -234,7 +235,8 @@ def wasserstein(law: GridLaw, other: GridLaw, *, order: int = 2) -> float:
 
     >>> import numpy as np
     >>> nodes = np.linspace(-12, 12, 2401)
-    >>> near, far = GridLaw.normal(0.0, 1.0, nodes=nodes), GridLaw.normal(3.0, 1.5, nodes=nodes)
+    >>> near = GridLaw.normal(0.0, 1.0, nodes=nodes)
+    >>> far = GridLaw.normal(3.0, 1.5, nodes=nodes)
     >>> round(wasserstein(near, far) ** 2, 4)
     9.25
     >>> round(wasserstein(near, far, order=1), 4)  # one lies to the right of the other

@@ -273,8 +273,10 @@ def annealed_langevin_dynamics(
     >>> from convexdiff_lib.datasets import standard_normal
     >>> sigmas = [1.0, 0.5]
     >>> scores = [standard_normal().smoothed(sigma).score for sigma in sigmas]
+    >>> start, rng = np.zeros(1000), np.random.default_rng(0)
     >>> x = annealed_langevin_dynamics(
-    ...     scores, sigmas, np.zeros(1000), step_size=0.1, n_steps_each=20, rng=np.random.default_rng(0))
+    ...     scores, sigmas, start, step_size=0.1, n_steps_each=20, rng=rng
+    ... )
     >>> bool(0.9 < x.std() < 1.4)
     True
     """

@@ -57,6 +57,7 @@ def test_page(opened: Opened, request: pytest.FixtureRequest) -> None:
     faults = {
         "complaints": complaints,
         "mathematics not typeset": page.evaluate(UNTYPESET_MATHEMATICS),
+        "mathematics left as text": page.evaluate(MATHEMATICS_LEFT_AS_TEXT),
         "wider than the page": page.evaluate(WIDER_THAN_THE_PAGE),
         "pictures not loaded": page.evaluate(PICTURES_NOT_LOADED),
         "pictures not described": [src for src, alt in page.evaluate(PICTURES) if not describes(alt, src)],
@@ -82,6 +83,19 @@ UNTYPESET_MATHEMATICS = """() => [
     ...[...document.querySelectorAll('.math:not(:has(mjx-container))')].map(e => e.textContent),
     ...[...document.querySelectorAll('mjx-merror')].map(e => e.dataset.mjxError),
 ]"""
+
+# Dollars and commands in what is read as words. Code may hold both, and so may what a page keeps for later.
+MATHEMATICS_LEFT_AS_TEXT = r"""() => {
+    const elsewhere = '.math, mjx-container, pre, code, kbd, script, style, template, noscript, textarea';
+    const words = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    const found = [];
+    while (words.nextNode()) {
+        const {data, parentElement} = words.currentNode;
+        if (parentElement.closest(elsewhere) || !/\$|\\[a-zA-Z]+/.test(data)) continue;
+        found.push(data.trim().slice(0, 80));
+    }
+    return found;
+}"""
 
 PICTURES = """() => [...document.querySelectorAll('article img')].map(e => [e.src, e.alt])"""
 
