@@ -1,4 +1,4 @@
-"""Certificates for networks without biases in the plane, from the data alone.
+"""Certificates for networks in the plane and in space, from the data alone.
 
 Weak duality: the loss of every network is at least the value of any Q to which no unit neuron has a response
 above beta, and the largest response is known in closed form on every arc of directions.
@@ -27,21 +27,24 @@ def certify_planar_denoising(
     beta: float,
     *,
     activation: Activation = "relu",
+    bias: bool = False,
+    penalise_bias: bool = True,
 ) -> Certificate:
-    r"""Certify an optimal network without biases in the plane from the data alone.
+    r"""Certify an optimal network of the plane, or of space, from the data alone.
 
     Weak duality: the loss of every network is at least :math:`\langle Q, L\rangle - \tfrac12\|Q\|_F^2` if no
     unit neuron has a response above beta.  Any Q is first shrunk until this is so.
 
     Parameters
     ----------
-    X, targets : arrays of shape (n, 2)
+    X, targets : arrays of shape (n, d)
     network : TwoLayerNetwork
-        Primal candidate, without biases and skip connection.
-    Q : array of shape (n, 2)
+        Primal candidate, without skip connection.
+    Q : array of shape (n, d)
         Dual candidate.
     beta : float
-    activation : {"relu", "abs"}
+    activation, bias, penalise_bias
+        As `planar_denoising` takes them.
 
     Returns
     -------
@@ -63,26 +66,37 @@ def certify_planar_denoising(
     relative gap <= 1e-12, infeasibility <= 1e-12, score error <= 1e-02
     """
     labels = as_data(targets, "targets", smallest=0.0)  # None, too, is refused
-    return certify_planar(planar_problem(X, beta, targets=labels, activation=activation), network, Q)
+    problem = planar_problem(
+        X, beta, targets=labels, activation=activation, bias=bias, penalise_bias=penalise_bias
+    )
+    return certify_planar(problem, network, Q)
 
 
 def certify_planar_score_matching(
-    X: ArrayLike, network: TwoLayerNetwork, Q: ArrayLike, beta: float, *, activation: Activation = "relu"
+    X: ArrayLike,
+    network: TwoLayerNetwork,
+    Q: ArrayLike,
+    beta: float,
+    *,
+    activation: Activation = "relu",
+    bias: bool = False,
+    penalise_bias: bool = True,
 ) -> Certificate:
-    r"""Certify an optimal network of planar score matching from the data alone.
+    r"""Certify an optimal network of score matching in the plane, or in space, from the data alone.
 
     Weak duality: the loss of every network is at least :math:`-\tfrac12\|Q\|_F^2` if no unit neuron has a
     response :math:`\|Q^\top D X u - \mathrm{tr}(D)\, u\|` above beta, on any arc, its ends included.
 
     Parameters
     ----------
-    X : array of shape (n, 2)
+    X : array of shape (n, d)
     network : TwoLayerNetwork
-        Primal candidate, without biases and skip connection.
-    Q : array of shape (n, 2)
+        Primal candidate, without skip connection; its neurons in open chambers.
+    Q : array of shape (n, d)
         Dual candidate.
     beta : float
-    activation : {"relu", "abs"}
+    activation, bias, penalise_bias
+        As `planar_score_matching` takes them.
 
     Returns
     -------
@@ -102,7 +116,8 @@ def certify_planar_score_matching(
     >>> certify_planar_score_matching([[1, 0], [0, 1]], fit.network(), fit.Q, beta=1.2).holds
     True
     """
-    return certify_planar(planar_problem(X, beta, activation=activation), network, Q)
+    problem = planar_problem(X, beta, activation=activation, bias=bias, penalise_bias=penalise_bias)
+    return certify_planar(problem, network, Q)
 
 
 def certify_planar(problem: PlanarProblem, network: TwoLayerNetwork, Q: ArrayLike) -> Certificate:

@@ -66,7 +66,7 @@ def directions(rows: FloatArray, count: int) -> FloatArray:
 @pytest.mark.parametrize("name", SPACE)
 def test_score_matching_on_structured_points(name: str, activation: Activation, on_zoo: Evidence) -> None:
     seen = on_zoo("ours-multivariate-space", "certified-optimum-on-structured-data", 1e-8).because(
-        "plain loss of the network less the dual value, and imbalances over a net of directions and beside rays"
+        "plain loss less the dual value, and imbalances over a net of directions and beside rays"
     )
     X = SPACE[name]
     lower, upper = planar_critical_weight_decay(X, activation=activation)
