@@ -14,6 +14,7 @@ from importlib import import_module
 from os import PathLike
 from pathlib import Path
 from typing import Any, BinaryIO
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -85,11 +86,11 @@ def load(path: str | PathLike[str] | BinaryIO) -> Any:
     >>> load(file) == paper_mixture()
     True
     """
-    with np.load(_as_written(path), allow_pickle=False) as file:
-        arrays = {name: file[name] for name in file.files}
     try:
+        with np.load(_as_written(path), allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
         content = json.loads(str(arrays.pop("description")))
-    except (KeyError, json.JSONDecodeError) as error:
+    except (KeyError, ValueError, TypeError, EOFError, BadZipFile) as error:  # as NumPy says that, and JSON
         raise ValueError(f"{path} holds no result of {_PACKAGE}") from error
     if content["format"] > _FORMAT:
         raise ValueError(f"{path} was written by a later version of {_PACKAGE}: form {content['format']}")

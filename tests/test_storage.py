@@ -50,6 +50,16 @@ def test_the_ending_may_be_left_out(tmp_path: Path) -> None:
     fit = score_matching([0.0, 1.0, 3.0], 2.0)
     save(fit, tmp_path / "fit")
     assert load(tmp_path / "fit") == load(str(tmp_path / "fit")) == load(tmp_path / "fit.npz") == fit
+    np.save(tmp_path / "array.npy", np.ones(3))
+    for name, content in (
+        ("text.npz", b"words"),
+        ("empty.npz", b""),
+        ("cut.npz", (tmp_path / "fit.npz").read_bytes()[:99]),
+    ):
+        (tmp_path / name).write_bytes(content)
+    for name in ("text.npz", "empty.npz", "cut.npz", "array.npy"):
+        with pytest.raises(ValueError, match=f"{name} holds no result of convexdiff_lib"):
+            load(tmp_path / name)
     with pytest.raises(FileNotFoundError, match=r"none\.npz"):
         load(tmp_path / "none")
 

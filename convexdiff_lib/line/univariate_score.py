@@ -171,7 +171,7 @@ class UnivariateScore:
         return self._normalisable.cdf(x)
 
     def quantile(self, p: ArrayLike) -> FloatArray:
-        """Return the inverse of `cdf` at p, any shape; raises ValueError when there is no density."""
+        """Return the inverse of `cdf` at p, any shape, nan outside [0, 1]; ValueError without a density."""
         return self._normalisable.quantile(p)
 
     def plot(self, axes: tuple[Axes, Axes] | None = None) -> tuple[Axes, Axes]:
@@ -188,6 +188,8 @@ class UnivariateScore:
 
         Raises
         ------
+        ValueError
+            If axes are not a pair.
         ModuleNotFoundError
             If matplotlib or seaborn is missing.
 
@@ -202,7 +204,13 @@ class UnivariateScore:
         """
         from ..plots import draw, draw_data, panels
 
-        score, density = axes or panels(["score", "density"])[1]
+        if axes is None:
+            figure, (score, density) = panels(["score", "density"])
+            figure.set_layout_engine("constrained")
+        elif isinstance(axes, tuple | list | np.ndarray) and len(axes) == 2:
+            score, density = axes
+        else:
+            raise ValueError(f"axes must be a pair, for the score and for the density; got {axes!r}")
         x = self.dual.x
         low, high = float(x.min()), float(x.max())
         margin = 0.1 * (high - low) or 1.0

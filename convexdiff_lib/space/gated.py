@@ -9,8 +9,8 @@ gated network has the patterns fixed beforehand, and its weight decay is a sum o
 Denoising has targets L and :math:`\tau = 0`; score matching has :math:`L = 0` and :math:`\tau = 1`.  With
 :math:`\beta = 0` these are the programs of Theorems 3 and 9 of the paper.  The dual is
 
-.. math:: \max_Q \langle Q, L\rangle - \tfrac12 \|Q\|_F^2 \quad \text{s.t. }
-          \| X^\top D_i Q - \tau\, \mathrm{tr}(D_i)\, I \|_2 \le \beta \text{ for all } i ,
+.. math:: \max_Q \; & \langle Q, L\rangle - \tfrac12 \|Q\|_F^2 \\
+          \text{s.t. } & \| X^\top D_i Q - \tau\, \mathrm{tr}(D_i)\, I \|_2 \le \beta \text{ for all } i ,
 
 and at the optimum the fitted values are :math:`\sum_i D_i X W_i = L - Q`.
 
@@ -205,9 +205,9 @@ def gated_score_matching(X: ArrayLike, patterns: Patterns, beta: float) -> Gated
 def critical_weight_decay(X: ArrayLike, patterns: Patterns) -> CriticalWeightDecay:
     r"""Return the smallest weight decay at which gated score matching is bounded below.
 
-    .. math:: \beta_c = \min_Q \max_i \|X^\top D_i Q - \mathrm{tr}(D_i) I\|_2
-              = \max_W \Big\{ -\sum_i \mathrm{tr}(D_i)\, \mathrm{tr}(W_i) :
-                \sum_i D_i X W_i = 0,\; \sum_i \|W_i\|_* \le 1 \Big\}
+    .. math:: \beta_c &= \min_Q \max_i \|X^\top D_i Q - \mathrm{tr}(D_i) I\|_2 \\
+              &= \max_W \Big\{ -\sum_i \mathrm{tr}(D_i)\, \mathrm{tr}(W_i) : \\
+              & \qquad\quad \sum_i D_i X W_i = 0,\; \sum_i \|W_i\|_* \le 1 \Big\}
 
     It does not depend on the scale of the data.
 

@@ -1,13 +1,16 @@
 r"""Networks in the plane and in space, trained with weight decay to certified global optimality.
 
 .. math:: p^* = \inf \tfrac12 \sum_k \| s(x_k) - \ell_k \|^2
-          + \tfrac{\beta}{2} \sum_j \big( \|u_j\|^2 + \|\alpha_j\|^2 \big),
-          \qquad s(x) = \sum_j \alpha_j\, \sigma(u_j^\top x), \quad x \in \mathbb{R}^2 .
+          + \tfrac{\beta}{2} \sum_j \big( \|u_j\|^2 + \|\alpha_j\|^2 \big)
+
+for the networks
+
+.. math:: s(x) = \sum_j \alpha_j\, \sigma(u_j^\top x) .
 
 The dual asks that no neuron is worth adding,
 
-.. math:: \max_Q \langle Q, L\rangle - \tfrac12 \|Q\|_F^2 \quad \text{s.t. }
-          \| Q^\top \sigma(Xu) \| \le \beta \|u\| \text{ for all } u .
+.. math:: \max_Q \; & \langle Q, L\rangle - \tfrac12 \|Q\|_F^2 \\
+          \text{s.t. } & \| Q^\top \sigma(Xu) \| \le \beta \|u\| \text{ for all } u .
 
 Score matching has no targets and an additional term, the sum of the slopes.  A neuron then has the response
 :math:`\|Q^\top \sigma(Xu) - c(u)\, u\|`, where c(u) sums the slopes of the activation at the data.  Below
