@@ -928,7 +928,7 @@ def test_gates_and_cones_that_do_not_fit_together() -> None:
         (lambda: certify_plane(Q=np.ones((2, 3))), "Q must have the shape of X, (2, 2); got (2, 3)"),
         (
             lambda: certify_plane(network=PLANE),
-            "network must have activation 'relu', no biases and no skip connection",
+            "network must have activation 'relu', no skip connection, and no biases",
         ),
         (lambda: neurons(W=np.zeros((1, 2, 3))), "W must have shape (1, 2, 2); got (1, 2, 3)"),
         (lambda: neurons(patterns=np.ones(2)), "patterns must have shape (2, 2); got (2,)"),
