@@ -918,8 +918,12 @@ def test_gates_and_cones_that_do_not_fit_together() -> None:
         (lambda: certify_gates(W=np.zeros((2, 2, 2))), "W must have shape (1, 2, 2); got (2, 2, 2)"),
         (lambda: certify_gates(Q=np.zeros((2, 3))), "Q must have shape (2, 2); got (2, 3)"),
         (
-            lambda: planar_denoising(np.eye(3), np.eye(3), 1.0),
-            "X must have shape (n, 2), points of the plane; got (3, 3)",
+            lambda: planar_denoising(np.eye(4), np.eye(4), 1.0),
+            "X must have shape (n, 2) or (n, 3); got (4, 4)",
+        ),
+        (
+            lambda: planar_denoising(np.eye(3), np.eye(3), 1.0, bias=True),
+            "X must have shape (n, 2), points of the plane, where there are biases; got (3, 3)",
         ),
         (
             lambda: planar_denoising(ROWS, np.ones((3, 2)), 1.0),
