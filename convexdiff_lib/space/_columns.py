@@ -9,15 +9,15 @@ Neither knows how many dimensions there are: the `Chambers` of a `Scaled` proble
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from .._validation import FloatArray
 from ._few_neurons import Candidate, merged, settled
-from ._finite_program import solve_finite
+from ._finite_program import least_radius, solve_finite
 from ._scaled import Scaled
-from ._smallest_radius import check_close, smallest_radius
+from ._smallest_radius import check_close, proven, smallest_radius
 from .neurons import Neurons
 
 __all__ = ["CRITICAL_AIM", "LeastResponse", "least_response", "solve_by_columns"]
@@ -82,10 +82,16 @@ def _violating(candidate: Candidate, spare: float) -> tuple[Neurons, float]:
     """Return the worst neurons of every hill above beta, and by how much the worst of all exceeds it."""
     chambers, beta = candidate.problem.chambers, candidate.problem.decay
     responses, directions = chambers.worst(candidate.Q)
-    tops = chambers.hills(responses)
-    tops = tops[responses[tops] > beta * (1 + spare)]
+    worst = _worst(candidate.problem, responses, directions, beta * (1 + spare))
+    return worst, float(responses.max()) / beta - 1
+
+
+def _worst(problem: Scaled, responses: FloatArray, directions: FloatArray, above: float) -> Neurons:
+    """Return the neurons on the highest hills of the responses."""
+    tops = problem.chambers.hills(responses)
+    tops = tops[responses[tops] > above]
     tops = tops[np.argsort(-responses[tops], kind="stable")][:_ADDED]
-    return chambers.neurons(tops, directions[tops]), float(responses.max()) / beta - 1
+    return problem.chambers.neurons(tops, directions[tops])
 
 
 def _refined(candidate: Candidate) -> Candidate:
@@ -136,21 +142,46 @@ class LeastResponse:
 
 def least_response(problem: Scaled, gap: float) -> LeastResponse:
     """Find Q with the least response, by columns, to a relative gap of the two bounds on that response."""
-    best, lower = np.zeros_like(problem.goal), 0.0
-    upper = first = problem.chambers.largest(best)
+    quick, neurons = _quick_response(problem, gap)
+    return (
+        quick
+        if quick.upper - quick.lower <= gap * quick.scale
+        else _careful_response(problem, gap, quick, neurons)
+    )
+
+
+def _quick_response(problem: Scaled, gap: float) -> tuple[LeastResponse, Neurons]:
+    """Do so with a fast solver, whose multipliers mostly prove enough."""
+    first = problem.chambers.largest(np.zeros_like(problem.goal))
+    best, lower, stalls = LeastResponse(np.zeros_like(problem.goal), 0.0, first, first), 0.0, 0
     neurons = problem.chambers.corners(_FIRST)
+    while stalls < _PATIENCE:
+        Q, W, radius = least_radius(problem.features(neurons), problem.slopes(neurons))
+        Q = problem.less_mean(Q)
+        responses, directions = problem.chambers.worst(Q)
+        upper = float(responses.max())
+        stalls = 0 if upper - radius < 0.5 * (best.upper - radius) else stalls + 1
+        if upper < best.upper:
+            best = LeastResponse(Q, lower, upper, max(upper, _NIL * first))
+        if not upper - radius > 0.3 * gap * best.scale:  # or it is no number
+            matter = np.linalg.norm(W, axis=1) > 0
+            lower = proven(problem.atoms(neurons.part(matter)), W[matter, None], best.upper)
+            break
+        neurons = neurons.and_also(_worst(problem, responses, directions, radius))
+    return replace(best, lower=max(lower, 0.0)), neurons
+
+
+def _careful_response(problem: Scaled, gap: float, best: LeastResponse, neurons: Neurons) -> LeastResponse:
+    """Do so with the barrier, which knows rounding."""
     for _ in range(_ROUNDS):
         Q, _, bound = smallest_radius(problem.atoms(neurons), 0.1 * gap)
-        lower = max(lower, bound)
+        best = replace(best, lower=max(best.lower, bound))
         responses, directions = problem.chambers.worst(Q)
-        if responses.max() < upper:
-            best, upper = Q, float(responses.max())
-        if upper - lower <= gap * max(upper, _NIL * first):
+        if responses.max() < best.upper:
+            best = replace(best, Q=Q, upper=float(responses.max()))
+        if best.upper - best.lower <= gap * best.scale:
             break
         # The least response is attained by many Q.  A column left out because this one does not need it may
         # come back while the bound stands still, and the rounds go in a circle: so all of them stay.
-        tops = problem.chambers.hills(responses)
-        tops = tops[responses[tops] > lower]
-        tops = tops[np.argsort(-responses[tops], kind="stable")][:_ADDED]
-        neurons = neurons.and_also(problem.chambers.neurons(tops, directions[tops]))
-    return LeastResponse(best, lower, upper, max(upper, _NIL * first))
+        neurons = neurons.and_also(_worst(problem, responses, directions, best.lower))
+    return best

@@ -1,6 +1,8 @@
-r"""Training with finitely many given neurons: a cone program, for Clarabel."""
+r"""Training with finitely many given neurons, and their least response: cone programs, for Clarabel."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import clarabel
 import numpy as np
@@ -8,9 +10,10 @@ from scipy import sparse
 
 from .._validation import FloatArray
 
-__all__ = ["solve_finite"]
+__all__ = ["least_radius", "solve_finite"]
 
-_TOLERANCE = 1e-8
+_TOLERANCE = 1e-8  # where Newton's method takes over
+_SHARP = 1e-10  # where nothing does
 
 
 def solve_finite(
@@ -42,30 +45,92 @@ def solve_finite(
     >>> solve_finite(0 * one, one, goal, 0.5) is None
     True
     """
+    features, goal, unit = _reduced(features, goal)
     k, c = slopes.shape
-    if k < len(goal):  # only the part of Q that the neurons see counts
-        basis, triangle = np.linalg.qr(features.T)
-        features, goal = triangle.T, basis.T @ goal
-    # The solver tells what is impossible by absolute tolerances: it sees features of order one.
-    sizes = np.linalg.norm(features, axis=1)
-    unit = float(np.median(sizes[sizes > 0])) if sizes.any() else 1.0
-    features, goal, n = features / unit, goal * unit, len(goal)
-    rows = np.zeros((k, c + 1, c, n))
-    bound = np.full((k, c + 1), decay)
-    for e in range(c):
-        rows[:, 1 + e, e] = -features
-    bound[:, 1:] = -slopes
-    settings = clarabel.DefaultSettings()
-    settings.verbose = False
-    settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = _TOLERANCE
-    solution = clarabel.DefaultSolver(
-        sparse.identity(c * n, format="csc"),
+    solution = _solved(
+        sparse.identity(c * len(goal), format="csc"),
         -goal.T.ravel(),
-        sparse.csc_matrix(rows.reshape(-1, c * n)),
-        bound.ravel(),
-        [clarabel.SecondOrderConeT(c + 1)] * k,
-        settings,
-    ).solve()
+        _cones(features, c, np.zeros((k, 0))),
+        np.column_stack([np.full(k, decay), -slopes]),
+        _TOLERANCE,
+    )
     if "Infeasible" in str(solution.status):
         return None
     return -np.asarray(solution.z).reshape(k, c + 1)[:, 1:] / unit**2
+
+
+def least_radius(features: FloatArray, slopes: FloatArray) -> tuple[FloatArray, FloatArray, float]:
+    r"""Minimise :math:`r` subject to :math:`\|\Phi_j Q - t_j\| \le r`, roughly.
+
+    Parameters
+    ----------
+    features, slopes : arrays of shapes (k, n) and (k, c)
+
+    Returns
+    -------
+    Q : array of shape (n, c)
+    W : array of shape (k, c)
+        Multipliers: the sum of all :math:`\Phi_j^\top W_j` is nearly zero, that of their lengths one.
+    r : float
+
+    Examples
+    --------
+    >>> Q, _, r = least_radius(np.array([[1.0], [1.0]]), np.array([[1.0], [3.0]]))
+    >>> Q.round(6).tolist(), round(r, 6)
+    ([[2.0]], 1.0)
+    """
+    k, c = slopes.shape
+    basis, seen = np.eye(features.shape[1]), features
+    if k < features.shape[1]:
+        basis, triangle = np.linalg.qr(features.T)
+        seen = triangle.T
+    seen, _, unit = _reduced(seen, np.zeros((seen.shape[1], c)))
+    n = seen.shape[1]
+    solution = _solved(
+        sparse.csc_matrix((c * n + 1, c * n + 1)),
+        np.append(np.zeros(c * n), 1.0),
+        _cones(seen, c, -np.eye(1, c + 1).repeat(k, axis=0)),
+        np.column_stack([np.zeros(k), -slopes]),
+        _SHARP,
+    )
+    found = np.asarray(solution.x)
+    multipliers = -np.asarray(solution.z).reshape(k, c + 1)[:, 1:]
+    return basis @ found[:-1].reshape(c, n).T / unit, multipliers, float(found[-1])
+
+
+def _reduced(features: FloatArray, goal: FloatArray) -> tuple[FloatArray, FloatArray, float]:
+    """Leave out the part of Q that no neuron sees, and take features of order one: such is their unit.
+
+    The solver tells what is impossible by absolute tolerances.
+    """
+    if len(features) < len(goal):
+        basis, triangle = np.linalg.qr(features.T)
+        features, goal = triangle.T, basis.T @ goal
+    sizes = np.linalg.norm(features, axis=1)
+    unit = float(np.median(sizes[sizes > 0])) if sizes.any() else 1.0
+    return features / unit, goal * unit, unit
+
+
+def _cones(features: FloatArray, c: int, last: FloatArray) -> sparse.csc_matrix:
+    """The rows of all cones, of c + 1 each, for the columns of Q one after the other, and a last unknown."""
+    k, n = features.shape
+    rows = np.zeros((k, c + 1, c, n))
+    for e in range(c):
+        rows[:, 1 + e, e] = -features
+    return sparse.csc_matrix(
+        np.column_stack([rows.reshape(k * (c + 1), c * n), last.reshape(k * (c + 1), -1)])
+    )
+
+
+def _solved(
+    quadratic: sparse.csc_matrix,
+    linear: FloatArray,
+    rows: sparse.csc_matrix,
+    bounds: FloatArray,
+    tolerance: float,
+) -> Any:
+    settings = clarabel.DefaultSettings()
+    settings.verbose = False
+    settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = tolerance
+    cones = [clarabel.SecondOrderConeT(bounds.shape[1])] * len(bounds)
+    return clarabel.DefaultSolver(quadratic, linear, rows, bounds.ravel(), cones, settings).solve()

@@ -12,7 +12,7 @@ from ._blocks import Blocks, spectral_norms
 from ._newton import View, newton
 from ._spectral_barrier import SHRINK, barrier_at, first_to_join, joined, log_distance
 
-__all__ = ["check_close", "smallest_radius"]
+__all__ = ["check_close", "proven", "smallest_radius"]
 
 _NIL = 1e-3  # a radius below this share of the first one is as good as its absolute error
 _DEPENDENT = 1e-12  # singular values of the constraints' map below this share of the largest one are zero
@@ -74,6 +74,11 @@ def smallest_radius(blocks: Blocks, gap: float) -> tuple[FloatArray, FloatArray,
         else:
             mu *= SHRINK
     return best, W, lower
+
+
+def proven(blocks: Blocks, W: FloatArray, upper: float) -> float:
+    """Return the lower bound on a radius below ``upper`` that nearly cancelling blocks prove."""
+    return _proof(_orthonormal(blocks)[0], blocks.shifts, W, upper)[1]
 
 
 def check_close(lower: float, upper: float, scale: float) -> None:
