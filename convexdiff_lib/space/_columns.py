@@ -15,7 +15,7 @@ import numpy as np
 
 from .._validation import FloatArray
 from ._few_neurons import Candidate, merged, settled
-from ._finite_program import least_radius, solve_finite
+from ._finite_program import ROUGHLY, SHARPLY, least_radius, solve_finite
 from ._scaled import Scaled
 from ._smallest_radius import check_close, proven, smallest_radius
 from .neurons import Neurons
@@ -61,9 +61,10 @@ def _rough(problem: Scaled) -> Candidate | None:
     return best
 
 
-def _weighed(problem: Scaled, neurons: Neurons) -> Candidate | None:
+def _weighed(problem: Scaled, neurons: Neurons, tolerance: float = ROUGHLY) -> Candidate | None:
     """Give neurons the best weights, and leave out those with none; None if the loss has no lower bound."""
-    weights = solve_finite(problem.features(neurons), problem.slopes(neurons), problem.goal, problem.decay)
+    features, slopes = problem.features(neurons), problem.slopes(neurons)
+    weights = solve_finite(features, slopes, problem.goal, problem.decay, tolerance)
     if weights is None:
         return None
     found = Candidate(problem, neurons, weights)
@@ -99,13 +100,14 @@ def _refined(candidate: Candidate) -> Candidate:
     while stalls < _PATIENCE:
         candidate = settled(merged(settled(merged(candidate))))
         more, excess = _violating(candidate, _FINE)
-        stalls = 0 if excess < 0.5 * least else stalls + 1
-        if excess < least:
-            best, least = candidate, excess
-        if excess < _FINE or (stalls and excess < _TIRED):
+        left = max(excess, candidate.relative_gap)
+        stalls = 0 if left < 0.5 * least else stalls + 1
+        if left < least:
+            best, least = candidate, left
+        if left < _FINE or (stalls and left < _TIRED):
             break
         # Newton's method may be slow along a valley; to weigh all anew leaps over it.
-        leap = _weighed(problem, candidate.neurons.and_also(more)) if stalls else None
+        leap = _weighed(problem, candidate.neurons.and_also(more), SHARPLY) if stalls else None
         candidate = _with(candidate, more) if leap is None else leap
     return best
 
@@ -155,7 +157,7 @@ def _quick_response(problem: Scaled, gap: float) -> tuple[LeastResponse, Neurons
     first = problem.chambers.largest(np.zeros_like(problem.goal))
     best, lower, stalls = LeastResponse(np.zeros_like(problem.goal), 0.0, first, first), 0.0, 0
     neurons = problem.chambers.corners(_FIRST)
-    while stalls < _PATIENCE:
+    while stalls < _PATIENCE and first > 0:
         Q, W, radius = least_radius(problem.features(neurons), problem.slopes(neurons))
         Q = problem.less_mean(Q)
         responses, directions = problem.chambers.worst(Q)
@@ -164,8 +166,7 @@ def _quick_response(problem: Scaled, gap: float) -> tuple[LeastResponse, Neurons
         if upper < best.upper:
             best = LeastResponse(Q, lower, upper, max(upper, _NIL * first))
         if not upper - radius > 0.3 * gap * best.scale:  # or it is no number
-            matter = np.linalg.norm(W, axis=1) > 0
-            lower = proven(problem.atoms(neurons.part(matter)), W[matter, None], best.upper)
+            lower = proven(problem.atoms(neurons), W[:, None], best.upper)
             break
         neurons = neurons.and_also(_worst(problem, responses, directions, radius))
     return replace(best, lower=max(lower, 0.0)), neurons

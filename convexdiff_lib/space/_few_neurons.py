@@ -64,6 +64,12 @@ class Candidate:
         linear = np.sum(self.problem.slopes(self.neurons) * self.weights)
         return float(0.5 * np.sum(self.Q**2) + linear + self.problem.decay * self.sizes.sum())
 
+    @property
+    def relative_gap(self) -> float:
+        """How far the loss is from the dual value of Q, relative to it: rounding at an optimum."""
+        dual = float(np.sum(self.Q * self.problem.goal) - 0.5 * np.sum(self.Q**2))
+        return abs(self.loss - dual) / max(abs(dual), 1e-300)
+
     def part(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> Candidate:
         return Candidate(self.problem, self.neurons.part(chosen), self.weights[chosen])
 
@@ -284,8 +290,11 @@ def _turned(problem: Scaled, neurons: Neurons, turns: FloatArray) -> Neurons:
             else problem.X[np.append(np.flatnonzero(met[j]), some.held[j])]
         )
         normals = _unit(rows)
+        there = turned[j]
         for _ in range(2):  # once more for what rounding leaves
-            turned[j] -= np.linalg.lstsq(normals, normals @ turned[j], rcond=1e-10)[0]
+            there = there - np.linalg.lstsq(normals, normals @ there, rcond=_DEPENDENT)[0]
+        # Between rows that are nearly parallel there is no room to be on both boundaries: it stays.
+        turned[j] = there if there @ there > 0.5 * (turned[j] @ turned[j]) else some.directions[j]
     directions = neurons.directions.copy()
     directions[movers] = problem.of_length_one(turned)
     return replace(neurons, directions=directions)

@@ -10,14 +10,14 @@ from scipy import sparse
 
 from .._validation import FloatArray
 
-__all__ = ["least_radius", "solve_finite"]
+__all__ = ["ROUGHLY", "SHARPLY", "least_radius", "solve_finite"]
 
-_TOLERANCE = 1e-8  # where Newton's method takes over
-_SHARP = 1e-10  # where nothing does
+ROUGHLY = 1e-8  # where Newton's method takes over
+SHARPLY = 1e-10  # where nothing does
 
 
 def solve_finite(
-    features: FloatArray, slopes: FloatArray, goal: FloatArray, decay: float
+    features: FloatArray, slopes: FloatArray, goal: FloatArray, decay: float, tolerance: float = ROUGHLY
 ) -> FloatArray | None:
     r"""Minimise :math:`\tfrac12\|L - \Phi^\top A\|^2 + \langle T, A\rangle + \beta \sum_j \|a_j\|` over A.
 
@@ -30,7 +30,7 @@ def solve_finite(
         Phi and T.
     goal : array of shape (n, c)
         L.
-    decay : float
+    decay, tolerance : float
 
     Returns
     -------
@@ -52,7 +52,7 @@ def solve_finite(
         -goal.T.ravel(),
         _cones(features, c, np.zeros((k, 0))),
         np.column_stack([np.full(k, decay), -slopes]),
-        _TOLERANCE,
+        tolerance,
     )
     if "Infeasible" in str(solution.status):
         return None
@@ -91,7 +91,7 @@ def least_radius(features: FloatArray, slopes: FloatArray) -> tuple[FloatArray, 
         np.append(np.zeros(c * n), 1.0),
         _cones(seen, c, -np.eye(1, c + 1).repeat(k, axis=0)),
         np.column_stack([np.zeros(k), -slopes]),
-        _SHARP,
+        SHARPLY,
     )
     found = np.asarray(solution.x)
     multipliers = -np.asarray(solution.z).reshape(k, c + 1)[:, 1:]
