@@ -133,7 +133,7 @@ class PlanarProblem(SpaceProblem):
 
     @cached_property
     def origin(self) -> FloatArray:
-        """From where the points are seen: with free biases their mean, for a shift changes nothing."""
+        """From where the points are seen; with free biases their mean, for a shift changes nothing."""
         return self.points.mean(axis=0) if self.free else np.zeros(self.points.shape[1])
 
     @cached_property
@@ -143,7 +143,7 @@ class PlanarProblem(SpaceProblem):
 
     @cached_property
     def rows(self) -> FloatArray:
-        """What a neuron is multiplied with: the points, with one number more for a bias; shape (n, D)."""
+        """What a neuron is multiplied with, the points, with one number more for a bias; shape (n, D)."""
         apart = self.points - self.origin
         if not self.bias:
             return apart
