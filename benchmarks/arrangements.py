@@ -7,14 +7,13 @@ them take two minutes of it, on one thread.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
-from report import STORED, machine
+from report import STORED, store
 from worker import Record, Worker, peak_mib
 
 from convexdiff_lib.space.arrangements import enumerate_arrangements, iterate_chambers
@@ -107,8 +106,7 @@ def main() -> None:
         records.append(about | worker.run(case, LIMIT, fresh=True))
         print(records[-1], flush=True)
     worker.stop()
-    lines = ",\n".join(json.dumps(record) for record in records)
-    RESULTS.write_text(f'{{"machine": {json.dumps(machine())},\n"records": [\n{lines}\n]}}\n')
+    store(RESULTS, records)
 
 
 if __name__ == "__main__":

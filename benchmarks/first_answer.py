@@ -18,7 +18,7 @@ from itertools import chain
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from report import STORED, machine
+from report import STORED, store
 
 RESULTS = STORED / "first_answer.json"
 RUNS = 5
@@ -129,8 +129,7 @@ def rounded(record: Record) -> Record:
 
 def save(records: list[Record]) -> None:
     """Write all records, one per line."""
-    lines = ",\n".join(map(json.dumps, records))
-    RESULTS.write_text(f'{{"machine": {json.dumps(machine())},\n"records": [\n{lines}\n]}}\n')
+    store(RESULTS, records)
 
 
 def main() -> None:

@@ -5,13 +5,12 @@ Writes group_lasso.json.  The data are noisy points of a spiral, with biases: 9,
 
 from __future__ import annotations
 
-import json
 import time
 
 import cvxpy as cp
 import numpy as np
 from numpy.typing import NDArray
-from report import STORED, machine
+from report import STORED, store
 
 from convexdiff_lib.space.directions import wedge_directions
 from convexdiff_lib.space.group_lasso import solve_group_lasso
@@ -72,8 +71,7 @@ def main() -> None:
             }
         records.append(record)
         print(record, flush=True)
-        lines = ",\n".join(json.dumps(entry) for entry in records)
-        RESULTS.write_text(f'{{"machine": {json.dumps(machine())},\n"records": [\n{lines}\n]}}\n')
+        store(RESULTS, records)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ is certified; of the others the value is compared with it.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from itertools import pairwise
@@ -20,7 +19,7 @@ import cvxpy as cp
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from report import STORED, machine
+from report import STORED, store
 
 from convexdiff_lib.space.planar import PlanarScore, planar_denoising, planar_score_matching
 
@@ -177,8 +176,7 @@ def main() -> None:
                 }
         records.append(record)
         print(record, flush=True)
-        lines = ",\n".join(json.dumps(entry) for entry in records)
-        RESULTS.write_text(f'{{"machine": {json.dumps(machine())},\n"records": [\n{lines}\n]}}\n')
+        store(RESULTS, records)
 
 
 if __name__ == "__main__":

@@ -75,8 +75,13 @@ def load(path: Path) -> tuple[Records, Record]:
 
 def save(path: Path, described: Record, records: Records) -> None:
     """Write all records, one per line."""
-    lines = ",\n".join(json.dumps(_rounded(record)) for record in records.values())
-    path.write_text(f'{{"machine": {json.dumps(described)},\n"records": [\n{lines}\n]}}\n')
+    store(path, [_rounded(record) for record in records.values()], described)
+
+
+def store(path: Path, records: list[Record], described: Record | None = None) -> None:
+    """Write records as they are, one per line, with a description of the machine, by default of this one."""
+    lines = ",\n".join(map(json.dumps, records))
+    path.write_text(f'{{"machine": {json.dumps(described or machine())},\n"records": [\n{lines}\n]}}\n')
 
 
 def _rounded(record: Record) -> Record:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import time
 
 import numpy as np
-from report import STORED, machine
+from report import STORED, store
 
 from convexdiff_lib import score_matching
 from convexdiff_lib.datasets import paper_mixture, standard_normal
@@ -44,8 +43,7 @@ def main() -> None:
             }
         )
         print(records[-1], flush=True)
-    lines = ",\n".join(json.dumps(record) for record in records)
-    RESULTS.write_text(f'{{"machine": {json.dumps(machine())},\n"records": [\n{lines}\n]}}\n')
+    store(RESULTS, records)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ _ADDED = 60  # neurons that a round adds, at most
 _ROUNDS = 60
 _PATIENCE = 8  # rounds in which the excess need not be halved
 _ROUGH = 1e-4  # excess of a response over beta from which Newton's method takes over
+_NEARLY = 1e-9  # excess from which a neuron is added until then
 _FINE = 1e-11  # excess that is left to the certificate
 _TIRED = 1e-9  # and if it falls no longer, this
 _NEGLIGIBLE = 1e-6  # a neuron below this share of the largest one is not kept for the next round
@@ -35,26 +36,47 @@ _NIL = 1e-3  # a response below this share of the one to Q = 0 is as good as its
 CRITICAL_AIM = 1e-7  # relative precision of the critical weight decay
 
 
+@dataclass(eq=False)
+class _Patience:
+    """Ends rounds that for some time have not halved what is to become small."""
+
+    least: float = np.inf
+    stalls: int = 0
+
+    def improved(self, size: float) -> bool:
+        """Take note of the size after a round; return whether it is the best so far."""
+        self.stalls = 0 if size < 0.5 * self.least else self.stalls + 1
+        best = size < self.least
+        self.least = size if best else self.least
+        return best
+
+    @property
+    def over(self) -> bool:
+        return self.stalls >= _PATIENCE
+
+
 def solve_by_columns(problem: Scaled) -> Candidate | None:
     """Return a network that nearly violates no constraint; None if the loss has no lower bound."""
-    if problem.chambers.largest(problem.goal) <= problem.decay * (1 + _EQUAL):
+    responses, directions = problem.chambers.worst(problem.goal)
+    if responses.max() <= problem.decay * (1 + _EQUAL):
         return Candidate(problem, problem.chambers.corners(0), np.zeros((0, problem.goal.shape[1])))
-    rough = _rough(problem)
+    if problem.slope is None:
+        neurons = _worst(problem, responses, directions, problem.decay)
+    else:  # all chambers are much alike where Q = 0, but slopes jump on their boundaries
+        neurons = problem.chambers.corners(_FIRST)
+    rough = _rough(problem, neurons)
     return None if rough is None else _refined(rough)
 
 
-def _rough(problem: Scaled) -> Candidate | None:
-    neurons = _first(problem)
-    best: Candidate | None = None
-    least, stalls = np.inf, 0
-    while stalls < _PATIENCE:
+def _rough(problem: Scaled, neurons: Neurons) -> Candidate | None:
+    best, patience = None, _Patience()
+    while not patience.over:
         found = _weighed(problem, neurons)
         if found is None:
             return None
-        more, excess = _violating(found, 1e-9)
-        stalls = 0 if excess < 0.5 * least else stalls + 1
-        if excess < least:
-            best, least = found, excess
+        more, excess = _violating(found, _NEARLY)
+        if patience.improved(excess):
+            best = found
         if excess < _ROUGH:
             break
         neurons = merged(found).neurons.and_also(more)
@@ -69,14 +91,6 @@ def _weighed(problem: Scaled, neurons: Neurons, tolerance: float = ROUGHLY) -> C
         return None
     found = Candidate(problem, neurons, weights)
     return found.part(found.sizes > _NEGLIGIBLE * found.sizes.max(initial=0.0))
-
-
-def _first(problem: Scaled) -> Neurons:
-    """The worst for Q = L, or where all are alike those on the boundaries of chambers, where slopes jump."""
-    if problem.slope is not None:
-        return problem.chambers.corners(_FIRST)
-    nothing = problem.chambers.corners(0)
-    return _violating(Candidate(problem, nothing, np.zeros((0, problem.goal.shape[1]))), 0.0)[0]
 
 
 def _violating(candidate: Candidate, spare: float) -> tuple[Neurons, float]:
@@ -96,18 +110,18 @@ def _worst(problem: Scaled, responses: FloatArray, directions: FloatArray, above
 
 
 def _refined(candidate: Candidate) -> Candidate:
-    problem, best, least, stalls = candidate.problem, candidate, np.inf, 0
-    while stalls < _PATIENCE:
+    problem, best, patience = candidate.problem, candidate, _Patience()
+    while not patience.over:
         candidate = settled(merged(settled(merged(candidate))))
         more, excess = _violating(candidate, _FINE)
         left = max(excess, candidate.relative_gap)
-        stalls = 0 if left < 0.5 * least else stalls + 1
-        if left < least:
-            best, least = candidate, left
-        if left < _FINE or (stalls and left < _TIRED):
+        if patience.improved(left):
+            best = candidate
+        if left < _FINE or (patience.stalls and left < _TIRED):
             break
         # Newton's method may be slow along a valley; to weigh all anew leaps over it.
-        leap = _weighed(problem, candidate.neurons.and_also(more), SHARPLY) if stalls else None
+        together = candidate.neurons.and_also(more)
+        leap = _weighed(problem, together, SHARPLY) if patience.stalls else None
         candidate = _with(candidate, more) if leap is None else leap
     return best
 
@@ -145,31 +159,29 @@ class LeastResponse:
 def least_response(problem: Scaled, gap: float) -> LeastResponse:
     """Find Q with the least response, by columns, to a relative gap of the two bounds on that response."""
     quick, neurons = _quick_response(problem, gap)
-    return (
-        quick
-        if quick.upper - quick.lower <= gap * quick.scale
-        else _careful_response(problem, gap, quick, neurons)
-    )
+    if quick.upper - quick.lower <= gap * quick.scale:
+        return quick
+    return _careful_response(problem, gap, quick, neurons)
 
 
 def _quick_response(problem: Scaled, gap: float) -> tuple[LeastResponse, Neurons]:
     """Do so with a fast solver, whose multipliers mostly prove enough."""
     first = problem.chambers.largest(np.zeros_like(problem.goal))
-    best, lower, stalls = LeastResponse(np.zeros_like(problem.goal), 0.0, first, first), 0.0, 0
-    neurons = problem.chambers.corners(_FIRST)
-    while stalls < _PATIENCE and first > 0:
+    best = LeastResponse(np.zeros_like(problem.goal), 0.0, first, first)
+    neurons, patience = problem.chambers.corners(_FIRST), _Patience()
+    while not patience.over and first > 0:
         Q, W, radius = least_radius(problem.features(neurons), problem.slopes(neurons))
         Q = problem.less_mean(Q)
         responses, directions = problem.chambers.worst(Q)
         upper = float(responses.max())
-        stalls = 0 if upper - radius < 0.5 * (best.upper - radius) else stalls + 1
+        patience.improved(upper - radius)
         if upper < best.upper:
-            best = LeastResponse(Q, lower, upper, max(upper, _NIL * first))
+            best = LeastResponse(Q, 0.0, upper, max(upper, _NIL * first))
         if not upper - radius > 0.3 * gap * best.scale:  # or it is no number
             lower = proven(problem.atoms(neurons), W[:, None], best.upper)
-            break
+            return replace(best, lower=max(lower, 0.0)), neurons
         neurons = neurons.and_also(_worst(problem, responses, directions, radius))
-    return replace(best, lower=max(lower, 0.0)), neurons
+    return best, neurons
 
 
 def _careful_response(problem: Scaled, gap: float, best: LeastResponse, neurons: Neurons) -> LeastResponse:

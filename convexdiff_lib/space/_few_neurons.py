@@ -17,7 +17,7 @@ from scipy.optimize import nnls
 
 from .._validation import FloatArray
 from ._scaled import Scaled
-from .neurons import Neurons, products
+from .neurons import Neurons, products, unit_rows
 
 __all__ = ["Candidate", "merged", "settled"]
 
@@ -156,13 +156,14 @@ def _tangents(problem: Scaled, neurons: Neurons, pulls: FloatArray) -> tuple[Flo
     )
     found, owners = [free.reshape(-1, D)], [np.repeat(np.flatnonzero(plain), D - 1)]
     metric = np.concatenate([np.ones(problem.priced), np.zeros(D - problem.priced)])
+    units = unit_rows(problem.X)
     for j in np.flatnonzero(~plain):
         fixed = [metric * neurons.directions[j]]
         if neurons.held[j] >= 0:
-            fixed.append(_unit(problem.X[neurons.held[j]]))
+            fixed.append(units[neurons.held[j]])
         rows = np.flatnonzero(touching[j])
         sides = np.where(neurons.signs[j, rows] > 0, 1.0, -1.0)
-        moves = _along(np.asarray(fixed), sides[:, None] * _unit(problem.X[rows]), -pulls[j])
+        moves = _along(np.asarray(fixed), sides[:, None] * units[rows], -pulls[j])
         found.append(_of_length_one(moves, metric))
         owners.append(np.full(len(moves), j))
     return np.concatenate(found), np.concatenate(owners)
@@ -199,10 +200,6 @@ def _of_length_one(moves: FloatArray, metric: FloatArray) -> FloatArray:
         return moves
     factor = np.linalg.cholesky((moves * metric) @ moves.T)
     return np.asarray(np.linalg.solve(factor, moves))
-
-
-def _unit(rows: FloatArray) -> FloatArray:
-    return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
 
 
 def _stepped(
@@ -282,14 +279,11 @@ def _turned(problem: Scaled, neurons: Neurons, turns: FloatArray) -> Neurons:
     movers = np.flatnonzero(turns.any(axis=1))
     some = neurons.part(movers)
     turned = some.directions + _reach(problem.X, some, turns[movers])[:, None] * turns[movers]
-    met = _touching(problem.X, replace(some, directions=turned))
+    met, units = _touching(problem.X, replace(some, directions=turned)), unit_rows(problem.X)
     for j in np.flatnonzero(met.any(axis=1)):
-        rows = (
-            problem.X[met[j]]
-            if some.held[j] < 0
-            else problem.X[np.append(np.flatnonzero(met[j]), some.held[j])]
-        )
-        normals = _unit(rows)
+        normals = units[met[j]]
+        if some.held[j] >= 0:
+            normals = np.vstack([normals, units[some.held[j]]])
         there = turned[j]
         for _ in range(2):  # once more for what rounding leaves
             there = there - np.linalg.lstsq(normals, normals @ there, rcond=_DEPENDENT)[0]
@@ -317,9 +311,8 @@ def merged(candidate: Candidate) -> Candidate:
     """Make one of neurons of one chamber that lie so close together that they are one."""
     neurons, weights = candidate.neurons, candidate.weights.copy()
     directions, kept = neurons.directions, np.ones(len(weights), dtype=bool)
-    chamber = np.unique(np.column_stack([neurons.signs, neurons.held]), axis=0, return_inverse=True)[
-        1
-    ].ravel()
+    patterns = np.column_stack([neurons.signs, neurons.held])
+    chamber = np.unique(patterns, axis=0, return_inverse=True)[1].ravel()
     order = np.argsort(-candidate.sizes, kind="stable")
     for place, i in enumerate(order):
         others = order[place + 1 :]

@@ -76,7 +76,7 @@ class Scaled:
         """Return the slopes t, shape (k, c); zero where they do not count."""
         if self.slope is None:
             return np.zeros((len(neurons), self.goal.shape[1]))
-        return neurons.traces[:, None] * (neurons.directions @ self.slope.T)
+        return neurons.signs.sum(axis=1)[:, None] * (neurons.directions @ self.slope.T)
 
     def less_mean(self, columns: FloatArray) -> FloatArray:
         """Return columns of shape (n, k), less their means where a constant is free."""
@@ -85,7 +85,7 @@ class Scaled:
     def pulls(self, neurons: Neurons, Q: FloatArray) -> FloatArray:
         """Return the matrices M whose products with a direction are responses, shape (k, D, c)."""
         M = Blocks(self.X, neurons.signs, np.zeros((0, 0, 0))).linear(Q)
-        return M if self.slope is None else M - neurons.traces[:, None, None] * self.slope.T
+        return M if self.slope is None else M - neurons.signs.sum(axis=1)[:, None, None] * self.slope.T
 
     def atoms(self, neurons: Neurons) -> Blocks:
         """Return the constraints of single neurons."""

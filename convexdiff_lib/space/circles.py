@@ -156,8 +156,7 @@ class Circles:
         """Return neurons with these directions on the arcs with these numbers."""
         circle, arc = np.divmod(arcs, self.starts.shape[1])
         signs = self._patterns(self.on[circle], self.off[circle], arc)
-        traces = signs.sum(axis=1) if self.slope is not None else np.zeros(len(arcs))
-        return Neurons(signs, traces, directions, self._insides(arcs), self.held[circle])
+        return Neurons(signs, directions, self._insides(arcs), self.held[circle])
 
     def corners(self, most: int) -> Neurons:
         """Return the neurons at both ends of every arc, or of as many as there may be, evenly spaced."""

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._validation import FloatArray
+from ._blocks import row_lengths
 
 __all__ = ["Neurons", "products", "unit_rows"]
 
@@ -24,8 +25,6 @@ class Neurons:
     ----------
     signs : array of shape (k, n)
         The pattern of each: indicators, or signs.
-    traces : array of shape (k,)
-        Their sums where slopes count, otherwise zeros.
     directions : array of shape (k, D)
         First-layer weights of length one.
     insides : array of shape (k, D)
@@ -42,7 +41,6 @@ class Neurons:
     """
 
     signs: FloatArray
-    traces: FloatArray
     directions: FloatArray
     insides: FloatArray
     held: NDArray[np.intp]
@@ -54,7 +52,6 @@ class Neurons:
         """Return the chosen ones."""
         return Neurons(
             self.signs[chosen],
-            self.traces[chosen],
             self.directions[chosen],
             self.insides[chosen],
             self.held[chosen],
@@ -64,7 +61,6 @@ class Neurons:
         """Return these and others."""
         return Neurons(
             np.concatenate([self.signs, others.signs]),
-            np.concatenate([self.traces, others.traces]),
             np.concatenate([self.directions, others.directions]),
             np.concatenate([self.insides, others.insides]),
             np.concatenate([self.held, others.held]),
@@ -107,5 +103,4 @@ def unit_rows(X: FloatArray) -> FloatArray:
     >>> unit_rows(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
     [[0.6, 0.8], [0.0, 0.0]]
     """
-    lengths = np.linalg.norm(X, axis=1, keepdims=True)
-    return X / np.where(lengths > 0, lengths, 1.0)
+    return X / row_lengths(X)

@@ -79,14 +79,7 @@ class Sphere:
         count = len(self.signs)
         inner = places < count
         signs = self.signs[places[inner]]
-        slopes = self.circles.slope is not None
-        within = Neurons(
-            signs,
-            signs.sum(axis=1) if slopes else np.zeros(len(signs)),
-            directions[inner],
-            directions[inner],
-            np.full(len(signs), -1),
-        )
+        within = Neurons(signs, directions[inner], directions[inner], np.full(len(signs), -1))
         return within.and_also(self.circles.neurons(places[~inner] - count, directions[~inner]))
 
     def corners(self, most: int) -> Neurons:

@@ -11,7 +11,7 @@ import torch
 from claims_witness import Evidence
 from strategies import every_activation
 
-from convexdiff_lib import TwoLayerNetwork, denoising_loss, score_matching_loss, wedge_denoising
+from convexdiff_lib import denoising_loss, score_matching_loss, wedge_denoising
 from convexdiff_lib._validation import Activation, FloatArray
 from convexdiff_lib.paper.nonconvex import train_multivariate
 from convexdiff_lib.space.planar import planar_critical_weight_decay, planar_denoising, planar_score_matching
@@ -227,7 +227,3 @@ def test_dimensions_that_are_not_offered() -> None:
         planar_denoising(normal(0, 5, 4), normal(1, 5, 4), 1.0)
     with pytest.raises(ValueError, match=r"where there are biases; got \(5, 3\)"):
         planar_score_matching(normal(0, 5), 9.0, bias=True)
-
-
-def test_networks_are_of_the_class_that_was_asked_for() -> None:
-    assert isinstance(planar_score_matching(SPACE["plain"], 5.0).network(), TwoLayerNetwork)
