@@ -1,11 +1,12 @@
 """Bring chapters up to date: from the text (.md) to the executed notebook (.ipynb).
 
-    python tools/refresh.py [--check] [chapters/NAME.md ...]
+    python tools/refresh.py [--check | --text] [chapters/NAME.md ...]
 
 Without names it does all chapters. A second run changes no byte, and neither does opening a chapter in
 JupyterLab, running it from the top and saving it. With ``--check`` nothing is written, and the exit status
 says whether anything would change: use it after a change of the library, which can alter a figure that the
-tests do not compare.
+tests do not compare. With ``--text`` nothing is executed: prose, captions and the order of paragraphs are
+brought into the notebook, which keeps its outputs, and a changed code cell is an error.
 
 To add a chapter:
 
@@ -32,12 +33,7 @@ CHAPTERS = Path(__file__).parent.parent / "chapters"
 
 def refreshed(md: Path) -> tuple[str, str]:
     """Run a chapter from the top and return what its .md and its .ipynb should contain."""
-    notebook = pairing.read_text(md)
-    alone.put_note(notebook)
-    notebook.metadata["kernelspec"] = pairing.KERNEL
-    stored = md.with_suffix(".ipynb")
-    if stored.exists():
-        keep_ids(notebook, pairing.read_notebook(stored))
+    notebook = prepared(md)
     client = NotebookClient(
         notebook, timeout=600, record_timing=False, resources={"metadata": {"path": str(md.parent)}}
     )
@@ -46,6 +42,36 @@ def refreshed(md: Path) -> tuple[str, str]:
         if cell.cell_type == "code":
             cell.outputs = merge_streams(cell.outputs)
     store_alike(notebook)
+    return sealed(notebook, md)
+
+
+def reworded(md: Path) -> tuple[str, str]:
+    """Return the same for a chapter whose code is the stored notebook's, with the outputs stored there."""
+    notebook = prepared(md)
+    before = pairing.read_notebook(md.with_suffix(".ipynb"))
+    notebook.metadata = before.metadata
+    stored = [c for c in before.cells if c.cell_type == "code"]
+    code = [c for c in notebook.cells if c.cell_type == "code"]
+    if [c.source for c in code] != [c.source for c in stored]:
+        sys.exit(f"{md}: a code cell changed, so the chapter has to run: leave out --text")
+    for cell, old in zip(code, stored, strict=True):
+        cell.outputs, cell.execution_count = old.outputs, old.execution_count
+    return sealed(notebook, md)
+
+
+def prepared(md: Path) -> NotebookNode:
+    """Read a chapter's text as a notebook with its note on top, and the ids that its cells had."""
+    notebook = pairing.read_text(md)
+    alone.put_note(notebook)
+    notebook.metadata["kernelspec"] = pairing.KERNEL
+    stored = md.with_suffix(".ipynb")
+    if stored.exists():
+        keep_ids(notebook, pairing.read_notebook(stored))
+    return notebook
+
+
+def sealed(notebook: NotebookNode, md: Path) -> tuple[str, str]:
+    """Write both files, with the fingerprint of the outputs in the notebook."""
     notebook.metadata[pairing.SEAL] = pairing.digest(notebook)
     nbformat.validate(notebook)
     return pairing.as_text(notebook, md), nbformat.writes(notebook) + "\n"
@@ -78,6 +104,7 @@ def main() -> None:
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
     parser.add_argument("--check", action="store_true", help="write nothing; fail if anything would change")
+    parser.add_argument("--text", action="store_true", help="execute nothing; the code must be as stored")
     parser.add_argument("chapters", nargs="*", type=Path, help="the .md (or .ipynb) files; all by default")
     options = parser.parse_args()
     settle_kernel_environment()
@@ -86,7 +113,7 @@ def main() -> None:
         md = name.with_suffix(".md")
         files = [md, md.with_suffix(".ipynb")]
         before = [f.read_text("utf-8") if f.exists() else None for f in files]
-        after = refreshed(md)
+        after = reworded(md) if options.text else refreshed(md)
         if list(after) == before:
             print(f"{md}: up to date")
             continue
