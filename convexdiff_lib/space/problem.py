@@ -89,7 +89,19 @@ class SpaceProblem:
         return self.beta / (self.unit * self.size)
 
     def restored(self, weights: FloatArray, Q: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return products of the weights of two layers and a dual variable, found in these units, without."""
+        """Return an answer that was found in these units in the units of the data.
+
+        Parameters
+        ----------
+        weights : array
+            Products of the weights of two layers, which scale as slopes of the score do.
+        Q : array of shape (n, c)
+            Dual variable, which scales as scores do.
+
+        Returns
+        -------
+        weights, Q : arrays
+        """
         return weights * (self.size / self.unit), Q * self.size
 
     def unbounded(self, critical: float, of: str) -> ValueError:
