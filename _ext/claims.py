@@ -17,7 +17,6 @@ from claims_data import (
     STATUSES,
     VERDICTS,
     Erratum,
-    Place,
     Record,
     RegistryError,
     Row,
@@ -26,6 +25,8 @@ from claims_data import (
     read_glued,
     read_registry,
 )
+from claims_nodes import add_nodes, badge, breakable, folded, headed, places, slug, standing_badge, table
+from claims_words import counted, headline, measure, plural, source
 from docutils import nodes
 from docutils.statemachine import StringList
 from sphinx import addnodes
@@ -46,7 +47,6 @@ MEANING = {
 # Of the scorecard's verdicts: how a count of them reads, and the badge that they share with a status.
 WORDS = {"holds": "hold", "holds in part": "hold in part", "fails": "fail"}
 COLOURS = {"holds in part": "corrected", "fails": "refuted"}
-FORM_WORDS = {"printed": "the printed form", "corrected": "", "ours": ""}
 FILTER = (
     '<fieldset class="claim-filter"><legend>Show</legend>'
     '<label><input type="radio" name="claim-filter" value="all" checked> all</label> {choices}</fieldset>'
@@ -131,20 +131,11 @@ class ClaimsDirective(SphinxDirective):
 
     def evidence_item(self, group: list[Record]) -> list[nodes.Node]:
         first = group[0]
-        instances = sum(r.instances for r in group)
-        count = f"{instances} {'structured ' * first.structured}instance{'' if instances == 1 else 's'}"
-        told = [r.worst for r in group if r.worst is not None]
-        if first.kind == "fails":
-            measure = f"{FORM_WORDS[first.form] or 'it'} fails by at least {number(min(told))}"
-        elif told:
-            measure = f"worst residual {number(max(told))}, tolerance {number(first.limit)}"
-        else:
-            measure = f"every residual within the tolerance {number(first.limit)}"
+        count = plural(sum(r.instances for r in group), "structured " * first.structured + "instance")
+        said = nodes.Text(f": {count}, {measure(group)} ({first.why}). ")
         return [
-            nodes.paragraph(
-                "", "", nodes.strong("", first.words), nodes.Text(f": {count}, {measure} ({first.why}). ")
-            ),
-            nodes.paragraph("", "", nodes.literal("", first.function), classes=["claim-test"]),
+            nodes.paragraph("", "", nodes.strong("", first.words), said),
+            nodes.paragraph("", "", breakable(first.function), classes=["claim-test"]),
         ]
 
 
@@ -192,14 +183,13 @@ class ClaimsTable(ClaimsDirective):
     def where(self, row: Row) -> list[nodes.Node]:
         if not (row.workshop or row.older):
             return [nodes.paragraph("", "not in the paper")]
-        return [
-            place(name, at) for name, at in (("workshop text", row.workshop), ("older text", row.older)) if at
-        ]
+        return places(row)
 
     def statement(self, row: Row) -> list[nodes.Node]:
         content = [self.line(row.title, classes=["claim-title"]), *self.text(row.statement)]
         if row.label in self.records:
-            content.append(self.evidence_list(self.records[row.label]))
+            records = self.records[row.label]
+            content.append(folded(headline(records), self.evidence_list(records)))
         return content
 
     def standing(self, row: Row) -> list[nodes.Node]:
@@ -225,19 +215,16 @@ class Evidence(ClaimsDirective):
             return []
         if label not in self.records:
             self.warn(f"no evidence is recorded for {label!r}")
-        block = nodes.container(classes=["claim-evidence", f"claim-{slug(row.status)}"])
-        block["ids"].append(self.target(f"evidence-{label}", row.title))
         records = self.records.get(label, [])
+        block = nodes.container(classes=["claim-evidence"])
+        block["ids"].append(self.target(f"evidence-{label}", row.title))
+        where = f"{source(row)} · " if source(row) else ""
         block += self.line(
             standing_badge(row),
-            nodes.Text(f" Checked by the tests of this book on {counted(records)}. "),
-            self.link(f"claim-{label}", "Its row on the claims page"),
-            nodes.Text("."),
+            nodes.Text(f" {headline(records)} · {where}"),
+            self.link(f"claim-{label}", "claims"),
         )
-        block += self.evidence_list(records)
-        block += nodes.paragraph(
-            "", "Certified on these instances, which is not a proof.", classes=["claim-caveat"]
-        )
+        block += folded("tests", self.evidence_list(records))
         return [block]
 
 
@@ -281,10 +268,7 @@ class Scorecard(ClaimsDirective):
             self.line(self.link(f"claim-{row.label}", row.title), classes=["claim-title"])
         ]
         content += self.text(row.score.said if row.score and row.score.said else row.statement)
-        content += [
-            place(name, at) for name, at in (("workshop text", row.workshop), ("older text", row.older)) if at
-        ]
-        return content
+        return content + places(row)
 
     def measured(self, row: Row) -> list[nodes.Node]:
         if row.score is None or row.chapter is None:
@@ -307,15 +291,12 @@ class Errata(ClaimsDirective):
     def section(self, row: Row, erratum: Erratum) -> nodes.section:
         title, _ = self.state.inline_text(erratum.title, self.lineno)
         section = headed(self.target(f"erratum-{erratum.slug}", erratum.title), title)
-        places = [
-            place(name, at) for name, at in (("workshop text", row.workshop), ("older text", row.older)) if at
-        ]
         records = [r for r in self.records.get(row.label, []) if r.evidence in erratum.evidence]
         if len({r.evidence for r in records}) < len(erratum.evidence):
             self.warn(f"erratum {erratum.slug!r}: evidence is missing")
         see = self.line(self.box_link(row), nodes.Text(", "), self.link(f"claim-{row.label}", row.title))
         fields: list[tuple[str, list[nodes.Node]]] = [
-            ("Where", list(places)),
+            ("Where", places(row)),
             ("Printed", self.text(erratum.printed)),
             ("Right", self.text(erratum.right)),
             ("Smallest instance", self.text(erratum.instance)),
@@ -329,66 +310,13 @@ class Errata(ClaimsDirective):
         return section
 
 
-def counted(records: Iterable[Record]) -> str:
-    """``97 instances, 23 of them structured``."""
-    total, structured = 0, 0
-    for record in records:
-        total += record.instances
-        structured += record.instances * record.structured
-    return f"{total} instance{'' if total == 1 else 's'}, {structured} of them structured"
-
-
-def slug(status: str) -> str:
-    return status.replace(" ", "-")
-
-
 def verdict_of(row: Row) -> nodes.paragraph:
     verdict = row.score.verdict if row.score else "not yet"
     return nodes.paragraph("", "", badge(COLOURS.get(verdict, verdict), verdict))
 
 
-def badge(status: str, text: str = "") -> nodes.inline:
-    return nodes.inline("", text or status, classes=["claim-badge", f"claim-badge-{slug(status)}"])
-
-
-def standing_badge(row: Row) -> nodes.inline:
-    """The badge of a claim; a definition is neither true nor false, so that its badge says what was done."""
-    defined = row.kind == "definition" and row.status == "holds"
-    return badge(row.status, "checked" if defined else "")
-
-
-def place(text_name: str, at: Place) -> nodes.paragraph:
-    """Number and place in one of the texts; once only where one of them names the other."""
-    name = nodes.inline("", f"{text_name}: ", classes=["claim-text-name"])
-    number = at.place if at.number in at.place else at.number
-    where = [] if at.place in number else [nodes.Text(f" ({at.place})")]
-    return nodes.paragraph("", "", name, nodes.strong("", number), *where)
-
-
-def headed(name: str, title: Iterable[nodes.Node]) -> nodes.section:
-    return nodes.section("", nodes.title("", "", *title), ids=[name], names=[name])
-
-
-def table(
-    heads: list[str], body: list[list[list[nodes.Node]]], widths: Iterable[int], classes: list[str]
-) -> nodes.table:
-    group = nodes.tgroup("", *[nodes.colspec(colwidth=width) for width in widths], cols=len(heads))
-    head = nodes.row("", *[nodes.entry("", nodes.paragraph("", text)) for text in heads])
-    group += nodes.thead("", head)
-    group += nodes.tbody("", *[nodes.row("", *[nodes.entry("", *cell) for cell in row]) for row in body])
-    return nodes.table("", group, classes=[*classes, "colwidths-given"])
-
-
-def number(value: float) -> str:
-    """``3e-08`` as ``3·10⁻⁸``; numbers of ordinary size as they are."""
-    digits, _, exponent = f"{value:g}".partition("e")
-    if not exponent:
-        return digits
-    power = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    return f"10{power}" if digits == "1" else f"{digits}·10{power}"
-
-
 def setup(app: Sphinx) -> dict[str, bool]:
+    add_nodes(app)
     app.add_directive("claims-summary", Summary)
     app.add_directive("claims-table", ClaimsTable)
     app.add_directive("evidence", Evidence)

@@ -121,6 +121,7 @@ class Record:
     ``fails``: ``worst`` is the smallest violation and ``limit`` what it has to reach.
     A residual of which only the tolerance is told (see `told`) is None.
     ``structured``: the instances are data chosen for what is special about them, not random ones.
+    ``what``: what was measured, where it is no residual but, say, a ratio.
     """
 
     claim: str
@@ -133,6 +134,14 @@ class Record:
     limit: float
     why: str
     structured: bool = False
+    what: str = ""
+
+    @property
+    def bound(self) -> float:
+        """What no residual exceeds, or what every violation reaches, as far as it is told."""
+        if self.worst is not None:
+            return self.worst
+        return self.limit if self.limit <= FINE else NEGLIGIBLE * self.limit
 
     @property
     def function(self) -> str:
@@ -245,9 +254,13 @@ def read_glued(notebook: Path) -> dict[str, str]:
 
 
 def write_evidence(path: Path, records: Iterable[Record]) -> None:
-    entries = [asdict(r) for r in sorted(records, key=lambda r: (r.claim, r.evidence, r.test))]
+    entries = [_entry(r) for r in sorted(records, key=lambda r: (r.claim, r.evidence, r.test))]
     content = {"digest": _digest(entries), "records": entries}
     path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _entry(record: Record) -> dict[str, Any]:
+    return {key: value for key, value in asdict(record).items() if key != "what" or value}
 
 
 def _digest(entries: list[dict[str, Any]]) -> str:

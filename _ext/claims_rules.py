@@ -221,10 +221,10 @@ def evidence_comes_from_its_test(book: Book) -> list[str]:
 
 
 def evidence_has_one_meaning(book: Book) -> list[str]:
-    """The records under one name are cases of one test, with one kind, form, sort of data, limit and why."""
+    """The records under one name are cases of one test and agree on all but the case and what it saw."""
     meanings: dict[tuple[str, str], set[tuple[object, ...]]] = {}
     for r in book.records:
-        meaning = (r.function, r.kind, r.form, r.structured, r.limit, r.why)
+        meaning = (r.function, r.kind, r.form, r.structured, r.limit, r.why, r.what)
         meanings.setdefault((r.claim, r.evidence), set()).add(meaning)
     return [f"{c}/{e}: stands for {len(m)} different things" for (c, e), m in meanings.items() if len(m) > 1]
 

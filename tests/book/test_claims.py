@@ -30,7 +30,8 @@ from claims_data import (
     write_evidence,
 )
 from claims_rules import RULES, Book, Call, Chapter, asserts_a_comparison, read_book, read_chapter
-from claims_witness import Witness
+from claims_witness import Witness, complaint
+from claims_words import headline, measure, number, short, source
 
 ROOT = Path(__file__).resolve().parents[2]
 BOOK = read_book(ROOT)
@@ -547,3 +548,66 @@ def test_the_registry_reads_in_the_order_of_its_files() -> None:
     labels = [row.label for row in read_registry(ROOT / "claims")]
     assert labels[0] == "eq-hyvarinen"
     assert labels == list(BOOK.rows)
+
+
+# The words that the pages use
+
+
+def test_the_headline_tells_residuals_before_other_measures() -> None:
+    ratio = replace(
+        HOLDS, evidence="ratio", instances=6, worst=0.9, limit=1.0, what="optimum / best trained loss"
+    )
+    coarse = replace(HOLDS, evidence="coarse", worst=None, limit=0.1)
+    assert headline([HOLDS, ON_ZOO]) == "6 instances, residuals at most 0"
+    assert headline([replace(HOLDS, worst=None), ratio]) == "9 instances, residuals at most 10⁻⁹"
+    assert headline([coarse]) == "3 instances, residuals at most 0.0001"  # a thousandth of its tolerance
+    assert headline([ratio]) == "6 instances, optimum / trained at most 0.9"
+    assert headline([replace(HOLDS, instances=1, worst=0.3), FAILS]) == (
+        "1 instance, residuals at most 0.3; the paper's form fails on 3"
+    )
+    assert headline([FAILS]) == "the paper's form fails on 3"
+    assert headline([]) == "no evidence"
+
+
+def test_one_check_tells_what_it_measured() -> None:
+    ratio = replace(HOLDS, worst=0.9, limit=1.0, what="optimum / best trained loss")
+    assert measure([replace(HOLDS, worst=None)]) == "residual at most 10⁻⁹"
+    assert measure([ratio, replace(ratio, worst=0.8)]) == "optimum / best trained loss at most 0.9, allowed 1"
+    assert measure([FAILS, replace(FAILS, worst=2.0)]) == "the paper's form fails by at least 1"
+    assert measure([replace(FAILS, form="ours")]) == "it fails by at least 1"
+    assert measure([replace(FAILS, what="loss / optimum")]) == "loss / optimum at least 1"
+
+
+def test_a_number_of_the_paper_without_its_displays() -> None:
+    shown = {
+        "Theorem 1, (4), (7)": "Theorem 1",
+        "Theorems 3.1, A.4, (14)-(17)": "Theorems 3.1, A.4",
+        "Figure 2, plot 1; H.1": "Figure 2, plot 1",
+        "Theorem 13, first part": "Theorem 13, first part",
+        "(2), (3)": "(2), (3)",
+        "after (8)": "after (8)",
+    }
+    assert {number: short(Place(number, "Section 2")) for number in shown} == shown
+
+
+def test_both_texts_are_named() -> None:
+    older = Place("Theorem 3.1, (4)", "Section 3")
+    assert source(SOUND) == "Theorem 1"
+    assert source(replace(SOUND, older=older)) == "Theorem 1; older text: Theorem 3.1"
+    assert source(replace(SOUND, workshop=None, older=older)) == "older text: Theorem 3.1"
+
+
+def test_numbers_read_as_people_write_them() -> None:
+    assert [number(value) for value in (3e-8, 1e-6, 0.02, 12.0)] == ["3·10⁻⁸", "10⁻⁶", "0.02", "12"]
+
+
+def test_what_was_measured_is_recorded_where_it_is_no_residual(tmp_path: Path) -> None:
+    path = tmp_path / "evidence.json"
+    ratio = replace(HOLDS, evidence="ratio", what="optimum / best trained loss")
+    write_evidence(path, [HOLDS, ratio])
+    assert path.read_text().count('"what"') == 1
+    assert read_evidence(path) == ([ratio, HOLDS], True)
+    witness = Witness("c", "e", 1.0, test="t", what="a ratio")
+    witness.because("an inequality").holds(0.5)
+    assert (witness.record().what, complaint(witness.record(), witness.record())) == ("a ratio", None)
+    assert "what is 'a ratio'" in str(complaint(witness.record(), replace(witness.record(), what="")))
