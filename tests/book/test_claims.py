@@ -561,7 +561,7 @@ def test_the_headline_tells_residuals_before_other_measures() -> None:
     assert headline([HOLDS, ON_ZOO]) == "6 instances, residuals at most 0"
     assert headline([replace(HOLDS, worst=None), ratio]) == "9 instances, residuals at most 10⁻⁹"
     assert headline([coarse]) == "3 instances, residuals at most 0.0001"  # a thousandth of its tolerance
-    assert headline([ratio]) == "6 instances, optimum / trained at most 0.9"
+    assert headline([ratio]) == "6 instances, optimum / best trained loss at most 0.9"
     assert headline([replace(HOLDS, instances=1, worst=0.3), FAILS]) == (
         "1 instance, residuals at most 0.3; the paper's form fails on 3"
     )
