@@ -12,20 +12,32 @@ from sphinx.application import Sphinx
 
 
 class fold(nodes.General, nodes.Element):
-    """What a click on its ``summary`` opens, without JavaScript."""
+    """What a click on its first child, a `fold_line`, opens, without JavaScript."""
+
+
+class fold_line(nodes.General, nodes.TextElement):
+    """The line of a `fold` that is always seen."""
 
 
 def visit_fold(self: Any, node: fold) -> None:
     self.body.append(self.starttag(node, "details", CLASS="claim-fold"))
-    self.body.append(f"<summary>{self.encode(node['summary'])}</summary>\n")
 
 
 def depart_fold(self: Any, node: fold) -> None:
     self.body.append("</details>\n")
 
 
-def folded(summary: str, *content: nodes.Node) -> fold:
-    return fold("", *content, summary=summary)
+def visit_fold_line(self: Any, node: fold_line) -> None:
+    self.body.append(self.starttag(node, "summary", ""))
+
+
+def depart_fold_line(self: Any, node: fold_line) -> None:
+    self.body.append("</summary>\n")
+
+
+def folded(line: str | Iterable[nodes.Node], *content: nodes.Node, classes: Iterable[str] = ()) -> fold:
+    seen = [nodes.Text(line)] if isinstance(line, str) else line
+    return fold("", fold_line("", "", *seen), *content, classes=list(classes))
 
 
 def breakable(name: str) -> nodes.literal:
@@ -45,10 +57,18 @@ def badge(status: str, text: str = "") -> nodes.inline:
     return nodes.inline("", text or status, classes=["claim-badge", f"claim-badge-{slug(status)}"])
 
 
+def verdict_badge(row: Row) -> nodes.inline:
+    """The verdict on an experiment, in the colours of the statuses."""
+    verdict = row.score.verdict if row.score else "scope"
+    colours = {"holds in part": "corrected", "fails": "refuted"}
+    return badge(colours.get(verdict, verdict), verdict)
+
+
 def standing_badge(row: Row) -> nodes.inline:
     """The badge of a claim; a definition is neither true nor false, so that its badge says what was done."""
     defined = row.kind == "definition" and row.status == "holds"
-    return badge(row.status, "checked" if defined else "")
+    word = "checked" if defined else row.status
+    return badge(row.status, f"{word}, but {row.but}" if row.but else word)
 
 
 def places(row: Row) -> list[nodes.Node]:
@@ -81,3 +101,4 @@ def table(
 
 def add_nodes(app: Sphinx) -> None:
     app.add_node(fold, html=(visit_fold, depart_fold))
+    app.add_node(fold_line, html=(visit_fold_line, depart_fold_line))

@@ -10,6 +10,11 @@ from collections.abc import Iterable
 
 from claims_data import Place, Record, Row
 
+# What the paper numbers, as it stands at the beginning of a place's number.
+NUMBERED = re.compile(
+    r"(Theorem|Lemma|Proposition|Corollary|Definition|Assumption|Remark|Algorithm|Figure)s? "
+    r"([A-Z]\.)?([\d.]+)"
+)
 FORM_WORDS = {"printed": "the paper's form", "corrected": "", "ours": ""}
 # The numbers of displays after the name of a theorem: "Theorem 1, (4), (7)".
 DISPLAYS = re.compile(r"(?<=\w), \(.*$")
@@ -69,6 +74,29 @@ def source(row: Row) -> str:
 def short(place: Place) -> str:
     """The number without those of displays, ``Theorem 1`` for ``Theorem 1, (4), (7)``."""
     return DISPLAYS.sub("", place.number.partition(";")[0])
+
+
+def numbered(rows: Iterable[Row]) -> list[Row]:
+    """The rows of what the paper numbers, in its order: the workshop text, then what only the older one has.
+
+    In each text the statements come first, then the algorithms, then the figures.
+    """
+    keys = {row.label: _position(row) for row in rows}
+    return sorted((row for row in rows if keys[row.label]), key=lambda row: keys[row.label] or ())
+
+
+def _position(row: Row) -> tuple[object, ...] | None:
+    for text, place in enumerate((row.workshop, row.older)):
+        match = NUMBERED.match(place.number) if place else None
+        if match:
+            sort = {"Algorithm": 1, "Figure": 2}.get(match[1], 0)
+            return text, sort, match[2] or "", [int(part) for part in match[3].strip(".").split(".")]
+    return None
+
+
+def is_figure(row: Row) -> bool:
+    position = _position(row)
+    return position is not None and position[1] == 2
 
 
 def number(value: float) -> str:
