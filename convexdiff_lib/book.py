@@ -1,7 +1,8 @@
 """What a chapter of the book needs beside the library, so that it runs wherever the library is installed.
 
 The text of a chapter shows numbers that its cells have computed: `glue` keeps them in the notebook.  What
-takes minutes is computed once, by the scripts of the book: `stored_results` has it.
+takes minutes is computed once, by the scripts of the book: `stored_results` has it.  What moves stands behind
+a slider: `film`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import sys
 from importlib.resources import files
 from typing import Any
 
-__all__ = ["glue", "stored_results"]
+from ._film import Film, Panel, film
+
+__all__ = ["Film", "Panel", "film", "glue", "stored_results"]
 
 _HIDDEN = "application/papermill.record/"  # the prefix that MyST-NB reads, and Jupyter does not show
 
