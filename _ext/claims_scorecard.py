@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from claims_data import GLUED, VERDICTS, Row, read_glued
@@ -16,7 +18,9 @@ WORDS = {"holds": "hold", "holds in part": "hold in part", "fails": "fail"}
 class Scorecard(ClaimsDirective):
     def run(self) -> list[nodes.Node]:
         self.load()
-        printed = [row for row in self.rows.values() if row.measured and (row.workshop or row.older)]
+        printed = as_in_the_paper(
+            row for row in self.rows.values() if row.measured and (row.workshop or row.older)
+        )
         ours = [
             row
             for row in self.rows.values()
@@ -30,7 +34,11 @@ class Scorecard(ClaimsDirective):
             + ", ".join(counts)
             + (f"; {waiting} not yet judged" if waiting else "")
         )
-        found: list[nodes.Node] = [nodes.paragraph("", total + "."), self.score_table(printed)]
+        failing = [row for row in printed if row.score and row.score.verdict == "fails"]
+        found: list[nodes.Node] = [nodes.paragraph("", total + ".")]
+        if failing:
+            found.append(self.failing(failing))
+        found.append(self.score_table(printed))
         if ours:
             section = headed("our-own-measurements", [nodes.Text("Our own measurements")])
             section += self.score_table(ours)
@@ -49,12 +57,17 @@ class Scorecard(ClaimsDirective):
         ]
         return table(heads, cells, (42, 42, 16), ["claim-table", "scorecard"])
 
+    def failing(self, rows: list[Row]) -> nodes.paragraph:
+        """One sentence about what fails, before the table."""
+        names: list[nodes.Node | str] = [nodes.strong("", "What fails: ")]
+        for k, row in enumerate(rows):
+            names += [nodes.Text("; " if k else ""), self.link(f"claim-{row.label}", row.title)]
+        return self.line(*names, nodes.Text("."))
+
     def claimed(self, row: Row) -> list[nodes.Node]:
-        content: list[nodes.Node] = [
-            self.line(self.link(f"claim-{row.label}", row.title), classes=["claim-title"])
-        ]
-        content += self.text(row.score.said if row.score and row.score.said else row.statement)
-        return content + places(row)
+        content = places(row)
+        content.append(self.line(self.link(f"claim-{row.label}", row.title), classes=["claim-title"]))
+        return content + self.text(row.score.said if row.score and row.score.said else row.statement)
 
     def measured(self, row: Row) -> list[nodes.Node]:
         if row.score is None or row.chapter is None:
@@ -67,3 +80,13 @@ class Scorecard(ClaimsDirective):
                 self.warn(f"{row.label}: {notebook.name} glues no {name!r}")
         number = GLUED.sub(lambda match: glued.get(match[1], match[0]), row.score.number)
         return [*self.text(number), self.line(f"{{numref}}`{row.score.figure}`, ", self.box_link(row))]
+
+
+def as_in_the_paper(rows: Iterable[Row]) -> list[Row]:
+    """The rows by the workshop text's figures; one without a figure there stays with the row before it."""
+    figures, last = [], 0
+    for row in rows:
+        found = re.match(r"Figure (\d+)", row.workshop.number) if row.workshop else None
+        last = int(found[1]) if found else last
+        figures.append((last, row))
+    return [row for _, row in sorted(figures, key=lambda pair: pair[0])]
