@@ -21,7 +21,7 @@ def settle_body(app: Sphinx, page: str, template: str, context: dict[str, Any], 
 
 
 def plain_roles(body: str) -> str:
-    """Take away what contradicts its content: lists whose items are none, names unlike the words, empty headers."""
+    """Take away what contradicts its content: lists without items, names unlike the words, empty headers."""
     body = body.replace('<div role="list" class="citation-list">', '<div class="citation-list">')
     body = body.replace(' role="doc-biblioentry"', "")
     body = body.replace('<summary aria-label="Toggle hidden content">', "<summary>")
@@ -29,7 +29,7 @@ def plain_roles(body: str) -> str:
 
 
 def sized(body: str, files: dict[str, Path]) -> str:
-    """Write width and height of each PNG: its pixels at 120 to the inch, or those of an inch where it says more."""
+    """Write width and height of each PNG: a pixel of its own is one of the page's, or less if it is finer."""
 
     def with_size(match: re.Match[str]) -> str:
         file = files.get(match["name"])
