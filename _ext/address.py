@@ -1,4 +1,4 @@
-"""What a page says to the world: a description; and, once `_config.yml` has addresses, buttons and a site map."""
+"""What a page says of itself, and what it gets when `_config.yml` has addresses: buttons, a site map."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def show_buttons(app: Sphinx, config: Config) -> None:
 def describe(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document) -> None:
     """Say in the head of a page what it is about."""
     if doctree:
-        title = next((t.astext() for t in doctree.findall(nodes.title)), app.config.project)
-        base = app.config.html_baseurl
-        context["metatags"] += head(app.config.project, title, first_words(doctree), base, page)
+        title = next((t.astext() for t in doctree.findall(nodes.title)), "")
+        book, base = app.config.html_title, app.config.html_baseurl
+        context["metatags"] += head(book, title, first_words(doctree), base, page)
 
 
 def head(book: str, title: str, words: str, base: str, page: str) -> str:

@@ -22,7 +22,10 @@ def theme_options(url: str | None) -> dict[str, Any]:
     if url is not None:
         settings["repository"]["url"] = url
     config, _ = get_final_config(
-        user_yaml=settings, cli_config={"latex_individualpages": False}, sourcedir=ROOT, use_external_toc=False
+        user_yaml=settings,
+        cli_config={"latex_individualpages": False},
+        sourcedir=ROOT,
+        use_external_toc=False,
     )
     address.show_buttons(None, made := SimpleNamespace(**config))  # type: ignore[arg-type]
     options: dict[str, Any] = made.html_theme_options
@@ -38,7 +41,9 @@ def test_with_an_address_there_are_buttons() -> None:
 def test_without_an_address_no_button_leads_nowhere() -> None:
     options = theme_options("")
     assert [options[button] for button in address.BUTTONS] == [False, False, False]
-    assert not any(options["launch_buttons"][name] for name in ("binderhub_url", "colab_url", "jupyterhub_url"))
+    assert not any(
+        options["launch_buttons"][name] for name in ("binderhub_url", "colab_url", "jupyterhub_url")
+    )
 
 
 def test_own_options_of_the_theme_do_not_replace_those_of_jupyter_book() -> None:
