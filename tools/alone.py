@@ -2,44 +2,28 @@
 
     python tools/alone.py PYTHON [chapters/NAME.ipynb ...]
 
-Each notebook, all by default, is copied to an empty folder and run by another Python.  `make alone` gives it
-one that has the wheel with its extra ``book``, and nothing else.
+Each notebook, all by default, is put into an empty folder as readers download it, and run by another Python.
+`make alone` gives it one that has the wheel with its extra ``book``, and nothing else.
 """
 
 import argparse
 import json
 import os
-import shutil
 import sys
 import time
-import tomllib
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+sys.path.insert(0, str(Path(__file__).parent.parent / "_ext"))
+
 import nbformat
-import yaml
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
+from portable import TAG, Names, note, portable
 
 ROOT = Path(__file__).parent.parent
-TAG = "run-alone"
 HERE = ("PYTHONPATH", "JUPYTER_PATH", "VIRTUAL_ENV")  # what would lead the other Python to this environment
-
-
-def note(address: str | None = None) -> str:
-    """Say what a notebook needs; the address of the repository is that of ``_config.yml``, if it has one."""
-    if address is None:
-        address = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))["repository"]["url"]
-    needs = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["requires-python"]
-    install = f'`pip install "convexdiff-lib[book] @ git+{address}"`'
-    if not address:
-        install = '`pip install ".[book]"` in a copy of the book\'s repository'
-    return (
-        f"*This notebook runs on its own, in Jupyter with Python {needs.removeprefix('>=')} or later, after "
-        f"{install}. It reads no other file. Some numbers in the text stand here by their names; the "
-        "page of the book shows them.*"
-    )
 
 
 def put_note(notebook: NotebookNode) -> None:
@@ -59,8 +43,8 @@ def run(ipynb: Path, python: str) -> NotebookNode:
         command = [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
         content = {"argv": command, "display_name": "alone", "language": "python"}
         (kernel / "kernel.json").write_text(json.dumps(content), "utf-8")
-        copy = shutil.copy(ipynb, empty)
-        notebook = nbformat.read(copy, as_version=4)
+        notebook = portable(nbformat.read(ipynb, as_version=4), Names.of_the_book())
+        nbformat.write(notebook, empty / ipynb.name)
         resources = {"metadata": {"path": str(empty)}}
         client = NotebookClient(notebook, timeout=600, kernel_name="alone", resources=resources)
         client.create_kernel_manager().kernel_spec_manager.kernel_dirs.insert(0, str(kernel.parent))

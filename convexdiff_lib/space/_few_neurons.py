@@ -26,6 +26,7 @@ _GOOD = 1e-8  # from here on rounding may be what keeps the gradient from fallin
 _STEPS = 80
 _PATIENCE = 12  # steps in which the gradient need not be halved
 _DAMPING = 1e-6  # of Newton's equations, scaled to a unit diagonal, to begin with
+_FLAT = 1e-30  # curvature along an axis below this share of the largest is as good as none
 _DEPENDENT = 1e-10  # singular values of normals below this share are zero
 _TRIES = 14
 _REPAIRS = 6  # of a step that would go too far
@@ -105,7 +106,8 @@ class _System:
     @cached_property
     def scale(self) -> FloatArray:
         """The square roots of the diagonal: in these units the curvature along every axis is one."""
-        return np.sqrt(np.maximum(np.diag(self.hessian), 1e-300))
+        curvatures = np.diag(self.hessian)
+        return np.sqrt(np.maximum(curvatures, _FLAT * curvatures.max(initial=1e-300)))
 
     @cached_property
     def steepness(self) -> float:
