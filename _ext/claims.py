@@ -1,216 +1,151 @@
 """Sphinx directives that show the registry of claims and the evidence recorded for it.
 
 ``{claims-summary}``    how many claims there are of each status, and what each status means
-``{claims-table}``      every claim, under the heading of its part
-``{evidence} label``    under a theorem box: what was checked, on how many instances, how closely
-``{scorecard}``         every claim about an experiment: verdict, our number, our figure
-``{errata}``            one section for each place where the printed text fails
+``{claims-index}``      what the paper numbers, in its order, with a status and a link each
+``{claims-figures}``    the paper's figures, and where each is drawn again
+``{claims-table}``      every claim, under the heading of its part, with its evidence folded
+``{evidence} label``    under a theorem box, one line: status, evidence, place in the paper
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
-from claims_data import (
-    GLUED,
-    STATUSES,
-    VERDICTS,
-    Erratum,
-    Place,
-    Record,
-    RegistryError,
-    Row,
-    parts,
-    read_evidence,
-    read_glued,
-    read_registry,
+from claims_data import STATUSES, Row, parts
+from claims_directive import ClaimsDirective
+from claims_errata import Errata, ErrataTable
+from claims_nodes import (
+    add_nodes,
+    badge,
+    folded,
+    headed,
+    places,
+    slug,
+    standing_badge,
+    table,
+    verdict_badge,
 )
+from claims_scorecard import Scorecard
+from claims_words import counted, headline, is_figure, numbered, short, source
 from docutils import nodes
-from docutils.statemachine import StringList
-from sphinx import addnodes
 from sphinx.application import Sphinx
-from sphinx.util import logging
-from sphinx.util.docutils import SphinxDirective
-
-logger = logging.getLogger(__name__)
 
 MEANING = {
-    "holds": "The statement as printed holds on every instance tried. A definition is called checked: "
+    "holds": "The paper's statement holds on every instance tried. A definition is called checked: "
     "the library computes what it says.",
-    "corrected": "The printed form fails on a shown instance; a corrected one holds on every instance tried.",
-    "refuted": "The printed form fails on a shown instance, and no small correction saves it.",
+    "corrected": "The paper's form fails on a shown instance; a corrected one holds on every instance tried.",
+    "refuted": "The paper's form fails on a shown instance, and no small correction saves it.",
     "ours": "Not in the paper, or only hinted at; it holds on every instance tried.",
-    "not yet": "Listed, but without a chapter. Nothing is said about its truth.",
+    "scope": "A remark on notation, on scope or on other work: nothing that a test could decide.",
 }
-# Of the scorecard's verdicts: how a count of them reads, and the badge that they share with a status.
-WORDS = {"holds": "hold", "holds in part": "hold in part", "fails": "fail"}
-COLOURS = {"holds in part": "corrected", "fails": "refuted"}
-FORM_WORDS = {"printed": "the printed form", "corrected": "", "ours": ""}
 FILTER = (
-    '<fieldset class="claim-filter"><legend>Show</legend>'
-    '<label><input type="radio" name="claim-filter" value="all" checked> all</label> {choices}</fieldset>'
+    '<fieldset class="claim-filter"><legend>{legend}</legend>'
+    '<label><input type="radio" name="claim-{name}" value="all" checked> all</label> {choices}</fieldset>'
 )
-CHOICE = '<label><input type="radio" name="claim-filter" value="{slug}"> {status} ({count})</label>'
-
-
-class ClaimsDirective(SphinxDirective):
-    """Reads the registry and the evidence, and makes the page depend on both."""
-
-    def load(self) -> None:
-        folder = Path(self.env.srcdir) / "claims"
-        evidence = folder / "evidence.json"
-        for path in [*sorted(folder.glob("*.toml")), evidence]:
-            self.env.note_dependency(str(path))
-        self.rows: dict[str, Row] = {}
-        try:
-            self.rows = {row.label: row for row in read_registry(folder)}
-        except RegistryError as error:
-            self.warn(str(error))
-        self.records: dict[str, list[Record]] = {}
-        for record in read_evidence(evidence)[0]:
-            self.records.setdefault(record.claim, []).append(record)
-
-    def warn(self, message: str) -> None:
-        logger.warning("%s: %s", self.name, message, location=self.get_location(), type="claims")
-
-    def text(self, source: str) -> list[nodes.Node]:
-        """Parsed blocks of MyST text."""
-        holder = nodes.container()
-        self.state.nested_parse(StringList(source.strip().splitlines(), self.get_source_info()[0]), 0, holder)
-        return list(holder.children)
-
-    def line(self, *content: nodes.Node | str, classes: Iterable[str] = ()) -> nodes.paragraph:
-        """A paragraph of nodes and of strings of inline MyST text."""
-        paragraph = nodes.paragraph(classes=list(classes))
-        for item in content:
-            paragraph += self.state.inline_text(item, self.lineno)[0] if isinstance(item, str) else item
-        return paragraph
-
-    def target(self, name: str, title: str) -> str:
-        """Make ``name`` a label of this page that any page can refer to."""
-        std = self.env.get_domain("std")
-        std.labels[name] = (self.env.docname, name, title)  # type: ignore[attr-defined]
-        std.anonlabels[name] = (self.env.docname, name)  # type: ignore[attr-defined]
-        return name
-
-    def link(self, name: str, text: str) -> addnodes.pending_xref:
-        return addnodes.pending_xref(
-            "",
-            nodes.inline("", text),
-            refdomain="std",
-            reftype="ref",
-            reftarget=name,
-            refexplicit=True,
-            refwarn=True,
-            refdoc=self.env.docname,
-        )
-
-    def box_link(self, row: Row) -> addnodes.pending_xref:
-        """A link to the claim's box in its chapter; its text is the box's number in the book."""
-        return addnodes.pending_xref(
-            "",
-            nodes.inline("", row.label),
-            refdomain="prf",
-            reftype="ref",
-            reftarget=row.label,
-            refexplicit=False,
-            refwarn=True,
-            refdoc=self.env.docname,
-        )
-
-    def evidence_list(self, records: list[Record]) -> nodes.bullet_list:
-        """One item for each evidence; the cases of a parametrised test count together."""
-        together: dict[str, list[Record]] = {}
-        for record in records:
-            together.setdefault(record.evidence, []).append(record)
-        items = nodes.bullet_list(classes=["claim-checks"])
-        for group in together.values():
-            items += nodes.list_item("", *self.evidence_item(group))
-        return items
-
-    def evidence_item(self, group: list[Record]) -> list[nodes.Node]:
-        first = group[0]
-        instances = sum(r.instances for r in group)
-        count = f"{instances} {'structured ' * first.structured}instance{'' if instances == 1 else 's'}"
-        told = [r.worst for r in group if r.worst is not None]
-        if first.kind == "fails":
-            measure = f"{FORM_WORDS[first.form] or 'it'} fails by at least {number(min(told))}"
-        elif told:
-            measure = f"worst residual {number(max(told))}, tolerance {number(first.limit)}"
-        else:
-            measure = f"every residual within the tolerance {number(first.limit)}"
-        return [
-            nodes.paragraph(
-                "", "", nodes.strong("", first.words), nodes.Text(f": {count}, {measure} ({first.why}). ")
-            ),
-            nodes.paragraph("", "", nodes.literal("", first.function), classes=["claim-test"]),
-        ]
+CHOICE = '<label><input type="radio" name="claim-{name}" value="{value}"> {word} ({count})</label>'
 
 
 class Summary(ClaimsDirective):
     def run(self) -> list[nodes.Node]:
         self.load()
-        counts = {status: sum(row.status == status for row in self.rows.values()) for status in STATUSES}
+        counts = count_statuses(self.rows.values())
         body: list[list[list[nodes.Node]]] = [
-            [[badge(s)], [nodes.Text(str(counts[s]))], [nodes.Text(MEANING[s])]] for s in STATUSES
-        ]
-        cells: list[list[list[nodes.Node]]] = [
-            [[nodes.paragraph("", "", *cell)] for cell in row] for row in body
+            [
+                [nodes.paragraph("", "", badge(s))],
+                [nodes.paragraph("", str(counts[s]))],
+                [nodes.paragraph("", MEANING[s])],
+            ]
+            for s in STATUSES
         ]
         records = [record for group in self.records.values() for record in group]
         checks = {(r.claim, r.evidence) for r in records}
-        covered = sum(row.covered for row in self.rows.values())
-        total = (
-            f"{len(self.rows)} claims; {covered} of them have a chapter. "
-            f"{len(checks)} kinds of check on {counted(records)}."
-        )
-        summary = table(["Status", "Rows", "What it means"], cells, (26, 14, 60), ["claim-summary"])
+        total = f"{len(self.rows)} claims; {len(checks)} kinds of check on {counted(records)}."
+        summary = table(["Status", "Rows", "What it means"], body, (18, 10, 72), ["claim-index"])
         return [nodes.paragraph("", total), summary]
+
+
+class Index(ClaimsDirective):
+    def run(self) -> list[nodes.Node]:
+        self.load()
+        body = [self.entry(row) for row in numbered(self.rows.values()) if not is_figure(row)]
+        heads = ["Workshop text", "Older text", "In our words", "Here", "Status"]
+        return [table(heads, body, (17, 17, 34, 14, 18), ["claim-index", "claim-numbers"])]
+
+    def entry(self, row: Row) -> list[list[nodes.Node]]:
+        return [
+            [nodes.paragraph("", short(row.workshop) if row.workshop else "")],
+            [nodes.paragraph("", short(row.older) if row.older else "")],
+            [self.line(self.here(f"claim-{row.label}", row.title))],
+            [self.line(self.box_link(row))] if row.covered else [],
+            [nodes.paragraph("", "", standing_badge(row))],
+        ]
+
+
+class Figures(ClaimsDirective):
+    def run(self) -> list[nodes.Node]:
+        self.load()
+        body = [self.entry(row) for row in numbered(self.rows.values()) if is_figure(row) and row.score]
+        heads = ["Workshop text", "Older text", "What it shows", "Here", "Verdict"]
+        return [table(heads, body, (17, 17, 34, 14, 18), ["claim-index", "claim-numbers"])]
+
+    def entry(self, row: Row) -> list[list[nodes.Node]]:
+        figure = row.score.figure if row.score else ""
+        return [
+            [nodes.paragraph("", short(row.workshop) if row.workshop else "")],
+            [nodes.paragraph("", short(row.older) if row.older else "")],
+            [self.line(self.here(f"claim-{row.label}", row.title))],
+            [self.line(f"{{numref}}`{figure}`")],
+            [nodes.paragraph("", "", verdict_badge(row))],
+        ]
 
 
 class ClaimsTable(ClaimsDirective):
     def run(self) -> list[nodes.Node]:
         self.load()
-        counts = {status: sum(row.status == status for row in self.rows.values()) for status in STATUSES}
-        choices = " ".join(CHOICE.format(slug=slug(s), status=s, count=n) for s, n in counts.items() if n)
-        found: list[nodes.Node] = [nodes.raw("", FILTER.format(choices=choices), format="html")]
-        for part, rows in parts(self.rows.values()).items():
+        grouped = parts(self.rows.values())
+        found: list[nodes.Node] = [nodes.raw("", self.filters(grouped), format="html")]
+        for at, (part, rows) in enumerate(grouped.items(), 1):
             section = headed("part-" + nodes.make_id(part), [nodes.Text(part)])
-            section += self.part_table(rows)
+            section["classes"] += ["claim-part", f"claim-part-{at}"]
+            section += [self.entry(row) for row in rows]
             found.append(section)
         return found
 
-    def part_table(self, rows: list[Row]) -> nodes.table:
-        cells = [[self.where(row), self.statement(row), self.standing(row)] for row in rows]
-        shown = table(["In the paper", "Claim", "Status"], cells, (22, 60, 18), ["claim-table"])
-        for node, row in zip(list(shown.findall(nodes.row))[1:], rows, strict=True):
-            node["classes"].append(f"claim-{slug(row.status)}")
-            node["ids"].append(self.target(f"claim-{row.label}", row.title))
+    def filters(self, grouped: dict[str, list[Row]]) -> str:
+        counts = count_statuses(self.rows.values())
+        statuses = [(slug(status), status, count) for status, count in counts.items() if count]
+        shown = [(str(at), part, len(rows)) for at, (part, rows) in enumerate(grouped.items(), 1)]
+        return chooser("Status", "status", statuses) + chooser("Part", "part", shown)
+
+    def entry(self, row: Row) -> nodes.Element:
+        title, _ = self.state.inline_text(row.title, self.lineno)
+        where = f" · {source(row)}" if source(row) else ""
+        line = [standing_badge(row), nodes.Text(" "), nodes.inline("", "", *title, classes=["claim-title"])]
+        line.append(nodes.inline("", where, classes=["claim-text-name"]))
+        shown = folded(line, *self.details(row), classes=["claim-row", f"claim-{slug(row.status)}"])
+        shown["ids"].append(self.target(f"claim-{row.label}", row.title))
         return shown
 
-    def where(self, row: Row) -> list[nodes.Node]:
-        if not (row.workshop or row.older):
-            return [nodes.paragraph("", "not in the paper")]
-        return [
-            place(name, at) for name, at in (("workshop text", row.workshop), ("older text", row.older)) if at
-        ]
-
-    def statement(self, row: Row) -> list[nodes.Node]:
-        content = [self.line(row.title, classes=["claim-title"]), *self.text(row.statement)]
+    def details(self, row: Row) -> list[nodes.Node]:
+        content = [*self.text(row.statement), *places(row)]
+        if row.prior:
+            content.append(
+                self.line(nodes.inline("", "Known before: ", classes=["claim-text-name"]), row.prior)
+            )
+        content.append(self.links(row))
         if row.label in self.records:
-            content.append(self.evidence_list(self.records[row.label]))
+            records = self.records[row.label]
+            content.append(folded(headline(records), self.evidence_list(records)))
         return content
 
-    def standing(self, row: Row) -> list[nodes.Node]:
-        content: list[nodes.Node] = [
-            nodes.paragraph("", "", standing_badge(row)),
-            nodes.paragraph("", row.kind),
-        ]
+    def links(self, row: Row) -> nodes.paragraph:
+        links: list[nodes.Node | str] = [nodes.Text(row.kind)]
         if row.covered:
-            content.append(self.line(self.box_link(row)))
-        content += [self.line(self.link(f"erratum-{e.slug}", "erratum")) for e in row.errata]
-        return content
+            links += [nodes.Text(" · "), self.box_link(row)]
+        for at, erratum in enumerate(row.errata, 1):
+            name = "erratum" if len(row.errata) == 1 else f"erratum {at}"
+            links += [nodes.Text(" · "), self.link(f"erratum-{erratum.slug}", name)]
+        return self.line(*links)
 
 
 class Evidence(ClaimsDirective):
@@ -225,173 +160,38 @@ class Evidence(ClaimsDirective):
             return []
         if label not in self.records:
             self.warn(f"no evidence is recorded for {label!r}")
-        block = nodes.container(classes=["claim-evidence", f"claim-{slug(row.status)}"])
-        block["ids"].append(self.target(f"evidence-{label}", row.title))
         records = self.records.get(label, [])
+        block = nodes.container(classes=["claim-evidence"])
+        block["ids"].append(self.target(f"evidence-{label}", row.title))
+        where = f"{source(row)} · " if source(row) else ""
         block += self.line(
             standing_badge(row),
-            nodes.Text(f" Checked by the tests of this book on {counted(records)}. "),
-            self.link(f"claim-{label}", "Its row on the claims page"),
-            nodes.Text("."),
+            nodes.Text(f" {headline(records)} · {where}"),
+            self.link(f"claim-{label}", "claims"),
         )
-        block += self.evidence_list(records)
-        block += nodes.paragraph(
-            "", "Certified on these instances, which is not a proof.", classes=["claim-caveat"]
-        )
+        block += folded("tests", self.evidence_list(records))
         return [block]
 
 
-class Scorecard(ClaimsDirective):
-    def run(self) -> list[nodes.Node]:
-        self.load()
-        printed = [row for row in self.rows.values() if row.measured and (row.workshop or row.older)]
-        ours = [
-            row
-            for row in self.rows.values()
-            if row.measured and row not in printed and (row.score or not row.covered)
-        ]
-        verdicts = [row.score.verdict for row in printed if row.score]
-        counts = [f"{verdicts.count(verdict)} {WORDS[verdict]}" for verdict in VERDICTS]
-        waiting = len(printed) - len(verdicts)
-        total = (
-            f"{len(printed)} claims: "
-            + ", ".join(counts)
-            + (f"; {waiting} not yet judged" if waiting else "")
-        )
-        found: list[nodes.Node] = [nodes.paragraph("", total + "."), self.score_table(printed)]
-        if ours:
-            section = headed("our-own-measurements", [nodes.Text("Our own measurements")])
-            section += self.score_table(ours)
-            found.append(section)
-        return found
-
-    def score_table(self, rows: list[Row]) -> nodes.table:
-        cells: list[list[list[nodes.Node]]] = [
-            [self.claimed(row), self.measured(row), [verdict_of(row)]] for row in rows
-        ]
-        heads = [
-            "What the paper says" if rows[0].workshop or rows[0].older else "Claim",
-            "What we found",
-            "Verdict",
-        ]
-        return table(heads, cells, (42, 42, 16), ["claim-table", "scorecard"])
-
-    def claimed(self, row: Row) -> list[nodes.Node]:
-        content: list[nodes.Node] = [
-            self.line(self.link(f"claim-{row.label}", row.title), classes=["claim-title"])
-        ]
-        content += self.text(row.score.said if row.score and row.score.said else row.statement)
-        content += [
-            place(name, at) for name, at in (("workshop text", row.workshop), ("older text", row.older)) if at
-        ]
-        return content
-
-    def measured(self, row: Row) -> list[nodes.Node]:
-        if row.score is None or row.chapter is None:
-            return [nodes.paragraph("", "Not run yet.")]
-        notebook = Path(self.env.srcdir) / "chapters" / f"{row.chapter}.ipynb"
-        self.env.note_dependency(str(notebook))
-        glued = read_glued(notebook)
-        for name in row.score.glued:
-            if name not in glued:
-                self.warn(f"{row.label}: {notebook.name} glues no {name!r}")
-        number = GLUED.sub(lambda match: glued.get(match[1], match[0]), row.score.number)
-        return [*self.text(number), self.line(f"{{numref}}`{row.score.figure}`, ", self.box_link(row))]
+def count_statuses(rows: Iterable[Row]) -> dict[str, int]:
+    rows = list(rows)
+    return {status: sum(row.status == status for row in rows) for status in STATUSES}
 
 
-class Errata(ClaimsDirective):
-    def run(self) -> list[nodes.Node]:
-        self.load()
-        return [self.section(row, erratum) for row in self.rows.values() for erratum in row.errata]
-
-    def section(self, row: Row, erratum: Erratum) -> nodes.section:
-        title, _ = self.state.inline_text(erratum.title, self.lineno)
-        section = headed(self.target(f"erratum-{erratum.slug}", erratum.title), title)
-        places = [
-            place(name, at) for name, at in (("workshop text", row.workshop), ("older text", row.older)) if at
-        ]
-        records = [r for r in self.records.get(row.label, []) if r.evidence in erratum.evidence]
-        if len({r.evidence for r in records}) < len(erratum.evidence):
-            self.warn(f"erratum {erratum.slug!r}: evidence is missing")
-        see = self.line(self.box_link(row), nodes.Text(", "), self.link(f"claim-{row.label}", row.title))
-        fields: list[tuple[str, list[nodes.Node]]] = [
-            ("Where", list(places)),
-            ("Printed", self.text(erratum.printed)),
-            ("Right", self.text(erratum.right)),
-            ("Smallest instance", self.text(erratum.instance)),
-            ("Evidence", [self.evidence_list(records)]),
-            ("See", [see]),
-        ]
-        listed = nodes.definition_list(classes=["claim-erratum"])
-        for name, content in fields:
-            listed += nodes.definition_list_item("", nodes.term("", name), nodes.definition("", *content))
-        section += listed
-        return section
-
-
-def counted(records: Iterable[Record]) -> str:
-    """``97 instances, 23 of them structured``."""
-    total, structured = 0, 0
-    for record in records:
-        total += record.instances
-        structured += record.instances * record.structured
-    return f"{total} instance{'' if total == 1 else 's'}, {structured} of them structured"
-
-
-def slug(status: str) -> str:
-    return status.replace(" ", "-")
-
-
-def verdict_of(row: Row) -> nodes.paragraph:
-    verdict = row.score.verdict if row.score else "not yet"
-    return nodes.paragraph("", "", badge(COLOURS.get(verdict, verdict), verdict))
-
-
-def badge(status: str, text: str = "") -> nodes.inline:
-    return nodes.inline("", text or status, classes=["claim-badge", f"claim-badge-{slug(status)}"])
-
-
-def standing_badge(row: Row) -> nodes.inline:
-    """The badge of a claim; a definition is neither true nor false, so that its badge says what was done."""
-    defined = row.kind == "definition" and row.status == "holds"
-    return badge(row.status, "checked" if defined else "")
-
-
-def place(text_name: str, at: Place) -> nodes.paragraph:
-    """Number and place in one of the texts; once only where one of them names the other."""
-    name = nodes.inline("", f"{text_name}: ", classes=["claim-text-name"])
-    number = at.place if at.number in at.place else at.number
-    where = [] if at.place in number else [nodes.Text(f" ({at.place})")]
-    return nodes.paragraph("", "", name, nodes.strong("", number), *where)
-
-
-def headed(name: str, title: Iterable[nodes.Node]) -> nodes.section:
-    return nodes.section("", nodes.title("", "", *title), ids=[name], names=[name])
-
-
-def table(
-    heads: list[str], body: list[list[list[nodes.Node]]], widths: Iterable[int], classes: list[str]
-) -> nodes.table:
-    group = nodes.tgroup("", *[nodes.colspec(colwidth=width) for width in widths], cols=len(heads))
-    head = nodes.row("", *[nodes.entry("", nodes.paragraph("", text)) for text in heads])
-    group += nodes.thead("", head)
-    group += nodes.tbody("", *[nodes.row("", *[nodes.entry("", *cell) for cell in row]) for row in body])
-    return nodes.table("", group, classes=[*classes, "colwidths-given"])
-
-
-def number(value: float) -> str:
-    """``3e-08`` as ``3·10⁻⁸``; numbers of ordinary size as they are."""
-    digits, _, exponent = f"{value:g}".partition("e")
-    if not exponent:
-        return digits
-    power = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    return f"10{power}" if digits == "1" else f"{digits}·10{power}"
+def chooser(legend: str, name: str, choices: list[tuple[str, str, int]]) -> str:
+    """Radio buttons that the style sheet reads: each has a value, a word and a count."""
+    shown = " ".join(CHOICE.format(name=name, value=v, word=w, count=n) for v, w, n in choices)
+    return FILTER.format(legend=legend, name=name, choices=shown)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
+    add_nodes(app)
     app.add_directive("claims-summary", Summary)
+    app.add_directive("claims-index", Index)
+    app.add_directive("claims-figures", Figures)
     app.add_directive("claims-table", ClaimsTable)
     app.add_directive("evidence", Evidence)
     app.add_directive("scorecard", Scorecard)
+    app.add_directive("errata-table", ErrataTable)
     app.add_directive("errata", Errata)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -28,12 +28,12 @@ KINDS = (
     "definition",
     "remark",
 )
-STATUSES = ("holds", "corrected", "refuted", "ours", "not yet")
+STATUSES = ("holds", "corrected", "refuted", "ours", "scope")
 FORMS = ("printed", "corrected", "ours")
 EVIDENCE_KINDS = ("holds", "fails")
 NUMBER_KEYS = {"number", "place"}
 ROW_KEYS = {"label", "title", "statement", "workshop", "older", "kind", "status"}
-OPTIONAL_ROW_KEYS = {"workshop", "older", "chapter", "erratum", "score"}
+OPTIONAL_ROW_KEYS = {"workshop", "older", "chapter", "erratum", "score", "but", "prior"}
 VERDICTS = ("holds", "holds in part", "fails")
 SCORE_KEYS = {"verdict", "number", "figure"}
 # In a score's number, {name} stands for what the row's chapter glues under that name.
@@ -43,6 +43,16 @@ GLUED = re.compile(r"(?<![\w\\^}])\{([a-z][a-z0-9_-]*)\}(?!`)")
 FINE = 1e-4
 NEGLIGIBLE = 1e-3
 ERRATUM_KEYS = {"slug", "title", "printed", "right", "instance", "evidence"}
+OPTIONAL_ERRATUM_KEYS = {"kind", "consequence", "same_as"}
+# What is wrong, the serious first; the last is no error: the paper says less than is true.
+ERRATUM_KINDS = (
+    "wrong claim",
+    "wrong formula",
+    "experiment",
+    "missing condition",
+    "typographical",
+    "stronger",
+)
 
 
 class RegistryError(ValueError):
@@ -59,7 +69,11 @@ class Place:
 
 @dataclass(frozen=True)
 class Erratum:
-    """One printed form that fails, the form that holds, and the evidence for both."""
+    """One printed form that fails, the form that holds, and the evidence for both.
+
+    ``consequence``: what follows for a reader who relies on the printed form, in one short sentence.
+    ``same_as``: the slug of an erratum of the same sort, with which this one shares kind and consequence.
+    """
 
     slug: str
     title: str
@@ -67,6 +81,9 @@ class Erratum:
     right: str
     instance: str
     evidence: tuple[str, ...]
+    kind: str = ""
+    consequence: str = ""
+    same_as: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,7 +106,11 @@ class Score:
 
 @dataclass(frozen=True)
 class Row:
-    """One claim of the paper, or one of our own."""
+    """One claim of the paper, or one of our own.
+
+    ``but``: what the status alone would hide, as in "holds, but both sides are −∞".
+    ``prior``: of a result of our own, what was known before, and what is new.
+    """
 
     part: str
     label: str
@@ -102,6 +123,8 @@ class Row:
     chapter: str | None = None
     errata: tuple[Erratum, ...] = ()
     score: Score | None = None
+    but: str = ""
+    prior: str = ""
 
     @property
     def measured(self) -> bool:
@@ -110,7 +133,7 @@ class Row:
 
     @property
     def covered(self) -> bool:
-        return self.status != "not yet"
+        return self.status != "scope"
 
 
 @dataclass(frozen=True)
@@ -121,6 +144,7 @@ class Record:
     ``fails``: ``worst`` is the smallest violation and ``limit`` what it has to reach.
     A residual of which only the tolerance is told (see `told`) is None.
     ``structured``: the instances are data chosen for what is special about them, not random ones.
+    ``what``: what was measured, where it is no residual but, say, a ratio.
     """
 
     claim: str
@@ -133,6 +157,14 @@ class Record:
     limit: float
     why: str
     structured: bool = False
+    what: str = ""
+
+    @property
+    def bound(self) -> float:
+        """What no residual exceeds, or what every violation reaches, as far as it is told."""
+        if self.worst is not None:
+            return self.worst
+        return self.limit if self.limit <= FINE else NEGLIGIBLE * self.limit
 
     @property
     def function(self) -> str:
@@ -180,6 +212,8 @@ def _row(part: str, raw: dict[str, Any]) -> Row:
         older=Place(**raw["older"]) if "older" in raw else None,
         chapter=raw.get("chapter"),
         score=Score(**{k: v.strip() for k, v in raw["score"].items()}) if "score" in raw else None,
+        but=raw.get("but", ""),
+        prior=raw.get("prior", "").strip(),
         errata=tuple(Erratum(**{**e, "evidence": tuple(e["evidence"])}) for e in raw.get("erratum", [])),
     )
 
@@ -205,10 +239,21 @@ def _row_complaints(row: dict[str, Any]) -> list[str]:
     elif score is not None and score["verdict"] not in VERDICTS:
         found.append(f"{name}: verdict is {score['verdict']!r}, allowed are {', '.join(VERDICTS)}")
     for erratum in row.get("erratum", []):
-        if set(erratum) != ERRATUM_KEYS or not all(erratum.values()):
-            found.append(
-                f"{name}: an erratum needs exactly {', '.join(sorted(ERRATUM_KEYS))}, none of them empty"
-            )
+        found += _erratum_complaints(name, erratum)
+    return found
+
+
+def _erratum_complaints(name: str, erratum: dict[str, Any]) -> list[str]:
+    found = []
+    if set(erratum) - OPTIONAL_ERRATUM_KEYS != ERRATUM_KEYS or not all(erratum.values()):
+        found.append(
+            f"{name}: an erratum needs exactly {', '.join(sorted(ERRATUM_KEYS))}, "
+            f"perhaps {', '.join(sorted(OPTIONAL_ERRATUM_KEYS))}, none of them empty"
+        )
+    if erratum.get("kind", ERRATUM_KINDS[0]) not in ERRATUM_KINDS:
+        found.append(
+            f"{name}: an erratum of kind {erratum['kind']!r}, allowed are {', '.join(ERRATUM_KINDS)}"
+        )
     return found
 
 
@@ -245,9 +290,13 @@ def read_glued(notebook: Path) -> dict[str, str]:
 
 
 def write_evidence(path: Path, records: Iterable[Record]) -> None:
-    entries = [asdict(r) for r in sorted(records, key=lambda r: (r.claim, r.evidence, r.test))]
+    entries = [_entry(r) for r in sorted(records, key=lambda r: (r.claim, r.evidence, r.test))]
     content = {"digest": _digest(entries), "records": entries}
     path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _entry(record: Record) -> dict[str, Any]:
+    return {key: value for key, value in asdict(record).items() if key != "what" or value}
 
 
 def _digest(entries: list[dict[str, Any]]) -> str:

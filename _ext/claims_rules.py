@@ -179,11 +179,11 @@ def open_rows_are_bare(book: Book) -> list[str]:
         if row.covered:
             continue
         if row.chapter or row.errata:
-            found.append(f"{row.label} is 'not yet' but names a chapter or an erratum")
+            found.append(f"{row.label} is 'scope' but names a chapter or an erratum")
         if book.records_of(row.label):
-            found.append(f"{row.label} is 'not yet' but has evidence")
+            found.append(f"{row.label} is 'scope' but has evidence")
         found += [
-            f"{row.label} is 'not yet' but has a box in {stem}"
+            f"{row.label} is 'scope' but has a box in {stem}"
             for stem, chapter in book.chapters.items()
             if row.label in chapter.boxes
         ]
@@ -221,10 +221,10 @@ def evidence_comes_from_its_test(book: Book) -> list[str]:
 
 
 def evidence_has_one_meaning(book: Book) -> list[str]:
-    """The records under one name are cases of one test, with one kind, form, sort of data, limit and why."""
+    """The records under one name are cases of one test and agree on all but the case and what it saw."""
     meanings: dict[tuple[str, str], set[tuple[object, ...]]] = {}
     for r in book.records:
-        meaning = (r.function, r.kind, r.form, r.structured, r.limit, r.why)
+        meaning = (r.function, r.kind, r.form, r.structured, r.limit, r.why, r.what)
         meanings.setdefault((r.claim, r.evidence), set()).add(meaning)
     return [f"{c}/{e}: stands for {len(m)} different things" for (c, e), m in meanings.items() if len(m) > 1]
 
@@ -276,6 +276,34 @@ def errata_cite_evidence(book: Book) -> list[str]:
         if row.status in ("corrected", "refuted") and not row.errata:
             found.append(f"{row.label} is {row.status!r} but has no erratum")
     return found
+
+
+def errata_are_weighed(book: Book) -> list[str]:
+    """Each erratum says of what kind it is and what follows, or of which other one it is a second case."""
+    found = []
+    entries = [(row, erratum) for row in book.rows.values() for erratum in row.errata]
+    leaders = {erratum.slug for _, erratum in entries if not erratum.same_as}
+    for row, erratum in entries:
+        if erratum.same_as:
+            if erratum.kind or erratum.consequence:
+                found.append(f"erratum {erratum.slug}: what {erratum.same_as} says of both stands here too")
+            if erratum.same_as not in leaders:
+                found.append(f"erratum {erratum.slug}: there is no erratum {erratum.same_as} to go with")
+            continue
+        if not erratum.kind or not erratum.consequence:
+            found.append(f"erratum {erratum.slug}: needs kind and consequence, or same_as")
+        if (erratum.kind == "stronger") != (row.status == "ours"):
+            found.append(f"erratum {erratum.slug}: the kind 'stronger' is for rows with status 'ours' alone")
+    return found
+
+
+def our_results_name_prior_art(book: Book) -> list[str]:
+    """Whoever calls a result his own says what was known before."""
+    return [
+        f"{row.label}: prior says what was known, and it goes with 'ours' alone"
+        for row in book.rows.values()
+        if bool(row.prior) != (row.status == "ours")
+    ]
 
 
 def boxes_are_registered(book: Book) -> list[str]:
@@ -357,6 +385,8 @@ RULES: tuple[Callable[[Book], Iterable[str]], ...] = (
     what_is_proved_is_tried_on_both_sorts_of_data,
     status_agrees_with_evidence,
     errata_cite_evidence,
+    errata_are_weighed,
+    our_results_name_prior_art,
     boxes_are_registered,
     rows_have_their_box,
     tags_and_blocks_have_a_box,

@@ -33,6 +33,7 @@ class Witness:
         at_least: float | None = None,
         form: str | None = None,
         structured: bool = False,
+        what: str = "",
     ) -> None:
         if (tolerance is None) == (at_least is None):
             raise TypeError(f"{claim}/{name}: give either tolerance (it holds) or at_least (it fails)")
@@ -42,7 +43,7 @@ class Witness:
         if form not in FORMS:
             raise ValueError(f"{claim}/{name}: form is {form!r}, allowed are {', '.join(FORMS)}")
         self.claim, self.name, self.test, self.form, self.why = claim, name, test, form, ""
-        self.structured = structured
+        self.structured, self.what = structured, what.strip()
         self.limit = float(tolerance if tolerance is not None else at_least or 0.0)
         if not (0.0 <= self.limit < math.inf) or (self.kind == "fails" and self.limit == 0.0):
             raise ValueError(f"{claim}/{name}: {self.limit} cannot be a tolerance or a least violation")
@@ -92,6 +93,7 @@ class Witness:
             limit=self.limit,
             why=self.why,
             structured=self.structured,
+            what=self.what,
         )
 
 
@@ -100,7 +102,7 @@ def complaint(fresh: Record, committed: Record | None) -> str | None:
     name = f"{fresh.claim}/{fresh.evidence}"
     if committed is None:
         return f"{name}: evidence.json has no entry for it from {fresh.test}; {RECORD}"
-    for field in ("kind", "form", "structured", "instances", "limit", "why"):
+    for field in ("kind", "form", "structured", "instances", "limit", "why", "what"):
         now, then = getattr(fresh, field), getattr(committed, field)
         if now != then:
             return f"{name}: {field} is {now!r}, the book prints {then!r}; {RECORD}"

@@ -16,7 +16,7 @@ from importlib.resources import files
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._validation import FloatArray, as_count, as_finite, as_points, as_positive, as_vector
+from ._validation import FloatArray, as_count, as_finite, as_points, as_positive
 
 __all__ = ["Film", "Panel", "film"]
 
@@ -154,7 +154,7 @@ class Panel:
 
     def handle(self, x: ArrayLike, y: ArrayLike, role: str = "printed", label: str = "") -> None:
         """Put a larger dot on one point for each frame, by which a pointer moves the film."""
-        x, y = as_vector(x, "x"), as_vector(y, "y")
+        x, y = np.atleast_1d(as_points(x, "x"), as_points(y, "y"))
         self._dots(x[:, None], y[:, None], role, label, 2 * _DOT)
         self._handle = np.column_stack(self._places(x, y)).ravel().tolist()
 
@@ -201,7 +201,7 @@ class Panel:
         )
         handle = f' class="handle" data-places="{json.dumps(self._handle)}"' if self._handle else ""
         size = f'width="{_WIDE}" height="{self._tall}"'
-        own = f"width: {_WIDE}px; height: {self._tall}px; max-width: none"  # a page may have rules for pictures
+        own = f"width: {_WIDE}px; height: {self._tall}px; max-width: none"  # whatever a page says
         key = "".join(
             f'<span class="key"><svg viewBox="0 0 90 40" aria-hidden="true"><path {layer.look} '
             f'd="{layer.sample}"/></svg> {escape(layer.label)}</span>'
@@ -238,7 +238,6 @@ class Panel:
         )
 
 
-@dataclass(frozen=True, eq=False)
 class Film:
     """What `film` returns; a notebook shows it.
 
@@ -251,8 +250,8 @@ class Film:
     True
     """
 
-    html: str
-    captions: tuple[str, ...]
+    def __init__(self, html: str, captions: Sequence[str]) -> None:
+        self.html, self.captions = html, tuple(captions)
 
     def __repr__(self) -> str:
         return f"film of {len(self.captions)} frames"
@@ -320,7 +319,7 @@ def film(
         f'<div class="panels">{drawn}</div>'
         f"<script>({script.strip()})({call})</script></div>"
     )
-    return Film(html, tuple(captions))
+    return Film(html, captions)
 
 
 def _interval(ends: tuple[float, float], name: str) -> tuple[float, float]:
@@ -338,10 +337,14 @@ def _role(role: str) -> tuple[str, int, str]:
 
 def _frames(places: ArrayLike, name: str) -> list[FloatArray]:
     """Return one array for each frame, or a single one for all."""
-    rows = list(places)  # type: ignore[arg-type]
-    if rows and np.ndim(rows[0]) > 0:
-        return [as_points(row, name) for row in rows]
-    return [as_points(places, name)]
+    if isinstance(places, list | tuple) and len(places) and np.ndim(places[0]) > 0:
+        frames = [as_points(frame, f"{name}[{k}]") for k, frame in enumerate(places)]
+    else:
+        points = np.atleast_1d(as_points(places, name))
+        frames = list(points) if points.ndim == 2 else [points]
+    if any(frame.ndim != 1 for frame in frames):
+        raise ValueError(f"{name} must be one array, or a list of one for each frame")
+    return frames
 
 
 def _ticks(ends: tuple[float, float], most: int) -> FloatArray:

@@ -9,8 +9,9 @@ Instances that were chosen for what is special about them, such as those of the 
 fixture ``on_zoo`` opens evidence of them.  ``pytest --record-evidence`` writes claims/evidence.json from the
 run.  Every other run compares.
 
-``--share 2/3`` runs the second third of the cases of every test function, and at least one: where a whole run
-has passed, three runs on three kinds of machine try every case on one of them and every function on all.
+``--share 2/3`` runs the second third of the cases of every test function, and at least one, and the second third
+of the chapters: where a whole run has passed, three runs on three kinds of machine try every case and every
+chapter on one of them, and every function on all.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--share",
         default="1/1",
         metavar="I/N",
-        help="run every N-th case of a test function, from the I-th on",
+        help="run every N-th case of a test function, and every N-th chapter, from the I-th on",
     )
 
 
@@ -106,13 +107,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def in_share(items: list[pytest.Item], part: int, parts: int) -> set[pytest.Item]:
-    """Every parts-th case of each test function; one of fewer cases, and all that is no test function."""
+    """Every parts-th case of each test function, one of fewer cases; every parts-th notebook; all else."""
     kept = set()
     cases: dict[str, list[pytest.Item]] = {}
+    notebooks = sorted({item.path for item in items if item.path.suffix == ".ipynb"})
+    others = set(notebooks) - set(notebooks[part - 1 :: parts])
     for item in items:
         if isinstance(item, pytest.Function):
             cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
-        else:
+        elif item.path not in others:
             kept.add(item)
     for same in cases.values():
         kept |= set(same[part - 1 :: parts] or same[part % len(same) :][:1])

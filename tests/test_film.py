@@ -139,9 +139,11 @@ def test_bad_places_are_refused(draw: str) -> None:
         getattr(panel, draw)([0, 1], [0])
     with pytest.raises(ValueError, match="as many frames; got 2 and 3"):
         getattr(panel, draw)([[0], [1]], [[0], [1], [2]])
-    with pytest.raises(ValueError, match="x must be finite"):
-        getattr(panel, draw)([np.nan], [0])
-    with pytest.raises(ValueError, match="role must be one of learned, .*; got 'best'"):
+    with pytest.raises(ValueError, match=r"x\[1\] must"):
+        getattr(panel, draw)([[0], [np.nan]], [0])
+    with pytest.raises(ValueError, match="x must be one array, or a list of one for each frame"):
+        getattr(panel, draw)([[[0]], [[1]]], [0])
+    with pytest.raises(ValueError, match=r"role must be one of learned, .*; got 'best'"):
         getattr(panel, draw)([0], [0], "best")
 
 
@@ -151,7 +153,7 @@ def test_bad_films_are_refused() -> None:
     panel = unit_panel()
     panel.line([0, 1], [[0, 1], [1, 0]], label="curve")
     for captions, start in ((["a"], 0), ([], 0), (["a", "b"], 2), (["a", "b"], -1)):
-        with pytest.raises(ValueError, match="frames|start"):
+        with pytest.raises(ValueError, match=r"frames|start"):
             film([panel], captions, label="frame", start=start)
     with pytest.raises(ValueError, match="a film has panels"):
         film([], ["a", "b"], label="frame")

@@ -6,7 +6,7 @@ The last digits of a sum or of a product of matrices depend on the processor: Op
 family, NumPy a loop for each set of SIMD instructions, and threads add in another order. No test and no
 stored output may hang on them. Each row below forces one such choice, asks a fresh process what is really in
 use, and runs the tests. ``make test`` is the row in which nothing is forced, and runs them all. The rows
-that a part of the cases is shared out among run every test function, and between them every case.
+that a part of the cases is shared out among run every test function, and between them every case and chapter.
 
 With ``--library`` only the tests of the library run, with what is installed: neither chapters, nor the files
 that import something that is missing, as PyTorch. So it serves for other versions of Python and of the
@@ -146,7 +146,7 @@ def rows(own: Used) -> list[Row]:
         found.append(Row("plain", plain, share="3/3"))
     several = {"OPENBLAS_NUM_THREADS": str(max(2, os.cpu_count() or 2))}
     line = {file.relative_to(TESTS).as_posix() for file in numerical_tests() if not among(file, SPACE)}
-    found.append(Row("threads", several, without=frozenset(line)))
+    found.append(Row("threads", several, without=frozenset(line), share="2/2"))
     compiling = ("--ignore=convexdiff_lib/line/compiling.py",)  # its examples compile
     # Chapters fit up to a million points, which takes minutes where loops are interpreted.
     uncompiled = {"CONVEXDIFF_NUMBA": "0"}

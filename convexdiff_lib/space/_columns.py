@@ -77,8 +77,8 @@ def _rough(problem: Scaled, neurons: Neurons) -> Candidate | None:
         more, excess = _violating(found, _NEARLY)
         if patience.improved(excess):
             best = found
-        if excess < _ROUGH:
-            break
+        if excess < _ROUGH:  # sharply, what weight a needless neuron still has is negligible
+            return _weighed(problem, found.neurons, SHARPLY)
         neurons = merged(found).neurons.and_also(more)
     return best
 

@@ -33,6 +33,7 @@ _LEFT = 0.1  # of a weight, at least, by one step
 _ROUNDING = 1e-12  # of the loss
 _WEAK = 1e-2  # neurons below this share of the largest weight may be better left out
 _CLOSE = 0.1  # neurons of one chamber closer than this may be one
+_SAME = 1e-12  # and in two chambers, closer than this
 _ALIKE = 1e-4  # and are, if the sum of both is one neuron up to this share of the smaller
 
 
@@ -157,7 +158,15 @@ def _tangents(problem: Scaled, neurons: Neurons, pulls: FloatArray) -> tuple[Flo
     found, owners = [free.reshape(-1, D)], [np.repeat(np.flatnonzero(plain), D - 1)]
     metric = np.concatenate([np.ones(problem.priced), np.zeros(D - problem.priced)])
     units = unit_rows(problem.X)
-    for j in np.flatnonzero(~plain):
+    rest = np.flatnonzero(~plain)
+    if D == 2:  # one tangent each, along which a boundary holds it back, or the row that holds it anyway
+        tangents = neurons.directions[rest] @ np.array([[0.0, 1.0], [-1.0, 0.0]])
+        slopes = np.sum(pulls[rest] * tangents, axis=1)
+        inwards = np.where(neurons.signs[rest] > 0, 1.0, -1.0) * (tangents @ units.T)
+        free = ~np.any(touching[rest] & (inwards * slopes[:, None] < 0), axis=1) & (neurons.held[rest] < 0)
+        found, owners = [*found, tangents[free]], [*owners, rest[free]]
+        rest = rest[:0]
+    for j in rest:
         fixed = [metric * neurons.directions[j]]
         if neurons.held[j] >= 0:
             fixed.append(units[neurons.held[j]])
@@ -308,7 +317,10 @@ def _weeded(candidate: Candidate) -> Candidate:
 
 
 def merged(candidate: Candidate) -> Candidate:
-    """Make one of neurons of one chamber that lie so close together that they are one."""
+    """Make one of neurons of one chamber that lie so close together that they are one.
+
+    Without slopes, two on the wall between their chambers are one, too, and what one gives the other takes.
+    """
     neurons, weights = candidate.neurons, candidate.weights.copy()
     directions, kept = neurons.directions, np.ones(len(weights), dtype=bool)
     patterns = np.column_stack([neurons.signs, neurons.held])
@@ -316,11 +328,15 @@ def merged(candidate: Candidate) -> Candidate:
     order = np.argsort(-candidate.sizes, kind="stable")
     for place, i in enumerate(order):
         others = order[place + 1 :]
-        others = others[kept[others] & (chamber[others] == chamber[i])]
+        apart = np.linalg.norm(directions[others] - directions[i], axis=1)
+        near = (chamber[others] == chamber[i]) & (apart < _CLOSE)
+        if candidate.problem.slope is None:
+            near |= apart < _SAME
+        others = others[kept[others] & near]
         if not kept[i] or not len(others):
             continue
         pull = candidate.problem.pulls(neurons.part(np.array([i])), candidate.Q)[0]
-        for j in others[np.linalg.norm(directions[others] - directions[i], axis=1) < _CLOSE]:
+        for j in others:
             both = np.outer(directions[i], weights[i]) + np.outer(directions[j], weights[j])
             spare = np.linalg.svd(both, compute_uv=False)[1]
             if spare < _ALIKE * candidate.sizes[j] and _is_hill(pull, directions[i], directions[j]):

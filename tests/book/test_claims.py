@@ -30,7 +30,8 @@ from claims_data import (
     write_evidence,
 )
 from claims_rules import RULES, Book, Call, Chapter, asserts_a_comparison, read_book, read_chapter
-from claims_witness import Witness
+from claims_witness import Witness, complaint
+from claims_words import headline, is_figure, measure, number, numbered, short, source
 
 ROOT = Path(__file__).resolve().parents[2]
 BOOK = read_book(ROOT)
@@ -83,16 +84,26 @@ SOUND = Row(
     workshop=Place("Theorem 1", "Section 2"),
     chapter="01_first",
     errata=(
-        Erratum("two-is-even", "Two", "Two is odd.", "Two is even.", "Two.", ("two-is-odd", "two-is-even")),
+        Erratum(
+            slug="two-is-even",
+            title="Two",
+            printed="Two is odd.",
+            right="Two is even.",
+            instance="Two.",
+            evidence=("two-is-odd", "two-is-even"),
+            kind="wrong claim",
+            consequence="None.",
+        ),
     ),
 )
+OWN = replace(SOUND, label="ours-sound", status="ours", workshop=None, errata=(), prior="Euclid.")
 SCORED = replace(
     SOUND,
     label="exp-sound",
     kind="empirical",
     score=Score("holds in part", "It is {the-number}, not two.", "fig-sound", "It is two."),
 )
-OPEN = replace(SOUND, label="thm-open", status="not yet", chapter=None, errata=())
+OPEN = replace(SOUND, label="thm-open", status="scope", chapter=None, errata=())
 HOLDS = Record(
     "thm-sound", "two-is-even", "tests/test_a.py::test_two", "holds", "corrected", 3, 0.0, 1e-9, "exact"
 )
@@ -115,6 +126,12 @@ def with_row(row: Row) -> Book:
     return replace(MINI, rows={**MINI.rows, row.label: row})
 
 
+def with_erratum(**changes: Any) -> Book:
+    """The miniature with a second erratum, which is the first one but for the changes."""
+    (first,) = SOUND.errata
+    return with_row(replace(SOUND, errata=(first, replace(first, slug="another", **changes))))
+
+
 def with_records(*records: Record) -> Book:
     return replace(MINI, records=list(records))
 
@@ -134,12 +151,12 @@ BROKEN: list[tuple[str, Book, str]] = [
     ("open_rows_are_bare", with_row(replace(OPEN, chapter="01_first")), "names a chapter"),
     (
         "open_rows_are_bare",
-        with_row(replace(SOUND, status="not yet", chapter=None, errata=())),
+        with_row(replace(SOUND, status="scope", chapter=None, errata=())),
         "has evidence",
     ),
     (
         "open_rows_are_bare",
-        with_row(replace(SOUND, status="not yet", chapter=None, errata=())),
+        with_row(replace(SOUND, status="scope", chapter=None, errata=())),
         "has a box in 01_first",
     ),
     ("evidence_has_a_row", with_records(HOLDS, FAILS, replace(HOLDS, claim="thm-gone")), "no row thm-gone"),
@@ -170,6 +187,13 @@ BROKEN: list[tuple[str, Book, str]] = [
     ("status_agrees_with_evidence", with_records(FAILS), "contradicts"),
     ("errata_cite_evidence", with_records(HOLDS), "has no evidence 'two-is-odd'"),
     ("errata_cite_evidence", with_row(replace(SOUND, errata=())), "has no erratum"),
+    ("errata_are_weighed", with_erratum(kind=""), "needs kind and consequence"),
+    ("errata_are_weighed", with_erratum(consequence=""), "needs kind and consequence"),
+    ("errata_are_weighed", with_erratum(kind="stronger"), "'ours' alone"),
+    ("errata_are_weighed", with_erratum(same_as="two-is-even"), "what two-is-even says of both"),
+    ("errata_are_weighed", with_erratum(same_as="gone", kind="", consequence=""), "no erratum gone"),
+    ("our_results_name_prior_art", with_row(replace(OWN, prior="")), "says what was known"),
+    ("our_results_name_prior_art", with_row(replace(SOUND, prior="Euclid.")), "goes with 'ours' alone"),
     ("boxes_are_registered", replace(MINI, rows={"thm-open": OPEN}), "no row in the registry"),
     ("boxes_are_registered", with_row(replace(SOUND, chapter="02_second")), "names this chapter"),
     ("boxes_are_registered", with_chapter(replace(FIRST, shown=frozenset())), "no {evidence} thm-sound"),
@@ -219,7 +243,7 @@ def test_a_broken_book_is_named(name: str, book: Book, message: str) -> None:
 def test_an_experiment_can_be_scored_and_may_wait() -> None:
     (rule,) = (rule for rule in RULES if rule.__name__ == "experiments_are_scored")
     assert rule(with_score()) == []
-    assert rule(with_score(status="not yet", score=None, chapter=None)) == []
+    assert rule(with_score(status="scope", score=None, chapter=None)) == []
 
 
 def test_what_the_scorecard_prints_is_what_the_chapter_stores() -> None:
@@ -233,6 +257,16 @@ def test_what_the_scorecard_prints_is_what_the_chapter_stores() -> None:
 
 def test_every_rule_is_broken_once() -> None:
     assert {name for name, _, _ in BROKEN} == {rule.__name__ for rule in RULES}
+
+
+def test_errata_may_share_what_is_said_of_them() -> None:
+    (rule,) = (rule for rule in RULES if rule.__name__ == "errata_are_weighed")
+    assert rule(with_erratum(same_as="two-is-even", kind="", consequence="")) == []
+
+
+def test_what_is_ours_may_name_prior_art() -> None:
+    (rule,) = (rule for rule in RULES if rule.__name__ == "our_results_name_prior_art")
+    assert rule(with_row(OWN)) == []
 
 
 @pytest.mark.parametrize("status", ["refuted", "holds", "ours"])
@@ -249,8 +283,17 @@ RAW: dict[str, Any] = {
     "title": "X",
     "statement": "x",
     "kind": "identity",
-    "status": "not yet",
+    "status": "scope",
     "workshop": {"number": "Theorem 1", "place": "Section 2"},
+}
+
+ERRATUM = {
+    "slug": "s",
+    "title": "X",
+    "printed": "x",
+    "right": "y",
+    "instance": "z",
+    "evidence": ["e"],
 }
 
 
@@ -265,6 +308,8 @@ RAW: dict[str, Any] = {
         ({"workshop": None}, "no number in either text"),
         ({"workshop": {"number": "Theorem 1"}}, "needs exactly the keys number and place"),
         ({"erratum": [{"slug": "s"}]}, "an erratum needs exactly"),
+        ({"erratum": [{**ERRATUM, "kind": "sin"}]}, "an erratum of kind 'sin'"),
+        ({"erratum": [{**ERRATUM, "consequence": ""}]}, "none of them empty"),
         ({"score": {"verdict": "holds"}}, "a score needs exactly"),
         ({"score": {"verdict": "true", "number": "1", "figure": "f"}}, "verdict is 'true'"),
     ],
@@ -274,6 +319,16 @@ def test_a_misshapen_row_is_named(change: dict[str, Any], message: str) -> None:
     row = {key: value for key, value in {**RAW, **change}.items() if value is not None}
     with pytest.raises(RegistryError, match=message):
         rows_from([{"part": "P", "row": [row]}])
+
+
+def test_a_row_has_all_that_its_table_says() -> None:
+    table = {
+        **RAW,
+        "but": "x is 1",
+        "erratum": [{**ERRATUM, "kind": "typographical", "consequence": "None."}],
+    }
+    (row,) = rows_from([{"part": "P", "row": [table]}])
+    assert (row.but, row.errata[0].kind, row.errata[0].consequence) == ("x is 1", "typographical", "None.")
 
 
 def test_a_repeated_label_is_named() -> None:
@@ -547,3 +602,88 @@ def test_the_registry_reads_in_the_order_of_its_files() -> None:
     labels = [row.label for row in read_registry(ROOT / "claims")]
     assert labels[0] == "eq-hyvarinen"
     assert labels == list(BOOK.rows)
+
+
+# The words that the pages use
+
+
+def test_the_headline_tells_residuals_before_other_measures() -> None:
+    ratio = replace(
+        HOLDS, evidence="ratio", instances=6, worst=0.9, limit=1.0, what="optimum / best trained loss"
+    )
+    coarse = replace(HOLDS, evidence="coarse", worst=None, limit=0.1)
+    assert headline([HOLDS, ON_ZOO]) == "6 instances, residuals at most 0"
+    assert headline([replace(HOLDS, worst=None), ratio]) == "9 instances, residuals at most 10⁻⁹"
+    assert headline([coarse]) == "3 instances, residuals at most 0.0001"  # a thousandth of its tolerance
+    assert headline([ratio]) == "6 instances, optimum / best trained loss at most 0.9"
+    assert headline([replace(HOLDS, instances=1, worst=0.3), FAILS]) == (
+        "1 instance, residuals at most 0.3; the paper's form fails on 3"
+    )
+    assert headline([FAILS]) == "the paper's form fails on 3"
+    assert headline([]) == "no evidence"
+
+
+def test_one_check_tells_what_it_measured() -> None:
+    ratio = replace(HOLDS, worst=0.9, limit=1.0, what="optimum / best trained loss")
+    assert measure([replace(HOLDS, worst=None)]) == "residual at most 10⁻⁹"
+    assert measure([ratio, replace(ratio, worst=0.8)]) == "optimum / best trained loss at most 0.9, allowed 1"
+    assert measure([FAILS, replace(FAILS, worst=2.0)]) == "the paper's form fails by at least 1"
+    assert measure([replace(FAILS, form="ours")]) == "it fails by at least 1"
+    assert measure([replace(FAILS, what="loss / optimum")]) == "loss / optimum at least 1"
+
+
+def test_a_number_of_the_paper_without_its_displays() -> None:
+    shown = {
+        "Theorem 1, (4), (7)": "Theorem 1",
+        "Theorems 3.1, A.4, (14)-(17)": "Theorems 3.1, A.4",
+        "Figure 2, plot 1; H.1": "Figure 2, plot 1",
+        "Theorem 13, first part": "Theorem 13, first part",
+        "(2), (3)": "(2), (3)",
+        "after (8)": "after (8)",
+    }
+    assert {number: short(Place(number, "Section 2")) for number in shown} == shown
+
+
+def test_both_texts_are_named() -> None:
+    older = Place("Theorem 3.1, (4)", "Section 3")
+    assert source(SOUND) == "Theorem 1"
+    assert source(replace(SOUND, older=older)) == "Theorem 1; older text: Theorem 3.1"
+    assert source(replace(SOUND, workshop=None, older=older)) == "older text: Theorem 3.1"
+
+
+def test_what_the_paper_numbers_comes_in_its_order() -> None:
+    places = {
+        "a": ("Theorem 11, (28)", "Theorem 4.1"),
+        "b": ("Theorem 2", None),
+        "c": ("Algorithm 1", "Algorithm 1"),
+        "d": ("Figure 3; H.2", None),
+        "e": ("remark after (18)", "Remark 3.3"),
+        "f": (None, "Theorem B.1, (32)"),
+        "g": (None, "Figure 12"),
+        "h": (None, "Figure 6"),
+        "i": ("after (8)", None),
+        "j": ("Lemma 4", "Lemma A.1"),
+    }
+    rows = [
+        replace(SOUND, label=label, **{text: Place(at, "Section 2") if at else None for text, at in texts})
+        for label, (workshop, older) in places.items()
+        for texts in [(("workshop", workshop), ("older", older))]
+    ]
+    assert [row.label for row in numbered(rows)] == ["b", "j", "a", "c", "d", "e", "f", "h", "g"]
+    assert [row.label for row in rows if is_figure(row)] == ["d", "g", "h"]
+
+
+def test_numbers_read_as_people_write_them() -> None:
+    assert [number(value) for value in (3e-8, 1e-6, 0.02, 12.0)] == ["3·10⁻⁸", "10⁻⁶", "0.02", "12"]
+
+
+def test_what_was_measured_is_recorded_where_it_is_no_residual(tmp_path: Path) -> None:
+    path = tmp_path / "evidence.json"
+    ratio = replace(HOLDS, evidence="ratio", what="optimum / best trained loss")
+    write_evidence(path, [HOLDS, ratio])
+    assert path.read_text().count('"what"') == 1
+    assert read_evidence(path) == ([ratio, HOLDS], True)
+    witness = Witness("c", "e", 1.0, test="t", what="a ratio")
+    witness.because("an inequality").holds(0.5)
+    assert (witness.record().what, complaint(witness.record(), witness.record())) == ("a ratio", None)
+    assert "what is 'a ratio'" in str(complaint(witness.record(), replace(witness.record(), what="")))

@@ -1,4 +1,4 @@
-"""The player of films in headless Chromium: slider, button, keys, handle, and what it says to screen readers."""
+"""The player of films in headless Chromium: slider, button, keys, handle, and what it says."""
 
 from __future__ import annotations
 

@@ -29,7 +29,9 @@ def test_a_million_points_take_less_than_a_second(evidence: Evidence) -> None:
     million = [r for r in records() if r["part"] == "ours" and r["n"] == LARGE]
     assert len(million) == 40  # eight programs, five weight decays
     assert {r["status"] for r in million} == {"solved"}
-    seconds = evidence("ours-beam-speed", "seconds-for-a-million-points", 1.0).because("what the row says")
+    seconds = evidence(
+        "ours-beam-speed", "seconds-for-a-million-points", 1.0, what="seconds for a million points"
+    ).because("what the row says")
     gap = evidence("ours-beam-speed", "gap-at-a-million-points", 1e-8).because("tolerance of a certificate")
     for record in million:
         seconds.holds(record["seconds"])
@@ -41,7 +43,9 @@ def test_a_million_points_take_less_than_a_second(evidence: Evidence) -> None:
 def test_no_alternative_is_faster_from_a_thousand_points_on(evidence: Evidence) -> None:
     found = records()
     ours = {instance(r): r["seconds"] for r in found if r["part"] == "ours" and r["status"] == "solved"}
-    seen = evidence("ours-beam-speed", "our-time-over-theirs", 1.0).because("as fast as the best alternative")
+    seen = evidence(
+        "ours-beam-speed", "our-time-over-theirs", 1.0, what="our time / best other time"
+    ).because("as fast as the best alternative")
     alternatives = [
         r for r in found if r["part"] in ("clarabel", "piqp", "osqp", "printed", "lasso", "trend")
     ]

@@ -598,6 +598,7 @@ def test_shrinkage_of_the_log_density(evidence: Evidence):
         "the-sample's-own-deviation-misses-at-the-paper's-setting",
         at_least=25.0,
         form="ours",
+        what="width of the samples / width of the data",
     ).because("its standard deviation over the sample's: the tails have slopes 1/(2nv), of deviation near 32")
     for seed in range(15):
         x = distinct_sample(seed, least=5)
@@ -628,15 +629,21 @@ def test_repairs_of_the_shrinkage(evidence: Evidence):
     rescaled = evidence("ours-shrinkage-repair", "rescaled-score-is-the-gaussian's-inside", 1e-6).because(
         "rounding and the solver's error, magnified by n/(n-beta) = 500"
     )
-    spread = evidence("ours-shrinkage-repair", "rescaled-law-has-the-sample's-deviation", 0.02).because(
-        "the tails of the law are wider than the Gaussian's, by less than two per cent in deviation"
-    )
+    spread = evidence(
+        "ours-shrinkage-repair",
+        "rescaled-law-has-the-sample's-deviation",
+        0.02,
+        what="relative error of the deviation",
+    ).because("the tails of the law are wider than the Gaussian's, by less than two per cent in deviation")
     skip = evidence(
         "ours-shrinkage-repair", "law-with-skip-connection-has-the-sample's-deviation", 1e-6
     ).because("quadrature")
-    smaller = evidence("ours-shrinkage-repair", "law-for-beta-20-has-the-sample's-deviation", 0.05).because(
-        "the shrinkage 20/500 that is left, and noise in the data"
-    )
+    smaller = evidence(
+        "ours-shrinkage-repair",
+        "law-for-beta-20-has-the-sample's-deviation",
+        0.05,
+        what="relative error of the deviation",
+    ).because("the shrinkage 20/500 that is left, and noise in the data")
     for seed in range(5):
         x = np.random.default_rng(seed).normal(size=500)
         solved = score_matching(x, 499.0)

@@ -576,9 +576,12 @@ def test_smoothed_score_is_near_the_score_only_for_small_noise(evidence: Evidenc
 
 
 def test_the_network_learns_the_perturbed_law(evidence: Evidence):
-    seen = evidence("rem-denoising-perturbed", "fit-is-nearer-to-the-smoothed-score", 0.5).because(
-        "mean distance to the smoothed score over that to the score of the data, at noise of size one"
-    )
+    seen = evidence(
+        "rem-denoising-perturbed",
+        "fit-is-nearer-to-the-smoothed-score",
+        0.5,
+        what="distance to the smoothed score / to the data's score",
+    ).because("mean distance to the smoothed score over that to the score of the data, at noise of size one")
     for seed in range(3):
         rng = np.random.default_rng(seed)
         x, targets = perturb(standard_normal().sample(1000, rng), 1.0, rng)
@@ -600,12 +603,12 @@ def test_the_printed_target_runs_away(evidence: Evidence):
     mirrored = evidence("ours-denoising-sign", "printed-target-fits-minus-the-score", 1e-6).because(
         "two certified solves; in units of the largest target"
     )
-    stays = evidence("ours-denoising-sign", "right-sign-stays-with-the-data", 0.1).because(
-        "share of samples farther than four standard deviations from the mean of the data"
-    )
-    leaves = evidence("ours-denoising-sign", "printed-sign-leaves-the-data", 0.5).because(
-        "share of samples that are still within four standard deviations"
-    )
+    stays = evidence(
+        "ours-denoising-sign", "right-sign-stays-with-the-data", 0.1, what="share of samples that leave"
+    ).because("share of samples farther than four standard deviations from the mean of the data")
+    leaves = evidence(
+        "ours-denoising-sign", "printed-sign-leaves-the-data", 0.5, what="share of samples that stay"
+    ).because("share of samples that are still within four standard deviations")
     for seed in range(5):
         far = {}
         fits = {sign: paper_fits(seed, sign) for sign in (1.0, -1.0)}
@@ -639,9 +642,12 @@ def linear_law(start: float, eta: float, sigmas: FloatArray, steps: int) -> tupl
 
 
 def test_annealing_follows_the_linear_recursion(evidence: Evidence):
-    seen = evidence("alg-annealed-langevin", "moments-are-those-of-the-linear-recursion", 7.0).because(
-        "standard errors of a mean and of a variance: beyond seven with probability below 1e-11"
-    )
+    seen = evidence(
+        "alg-annealed-langevin",
+        "moments-are-those-of-the-linear-recursion",
+        7.0,
+        what="distance in standard errors",
+    ).because("standard errors of a mean and of a variance: beyond seven with probability below 1e-11")
     n, sigmas = 50_000, np.linspace(1.0, 0.1, 10)
     scores = [standard_normal().smoothed(sigma).score for sigma in sigmas]
     for seed, (eta, steps) in enumerate([(0.002, 10), (0.005, 3), (0.0001, 30)]):

@@ -345,18 +345,24 @@ def zeros_of(score: PiecewiseLinearScore) -> list[tuple[float, float]]:
 
 
 def test_well_separated_data(evidence: Evidence):
-    centres = evidence("rem-separated-mixture", "falling-zeros-are-the-centres", 0.1).because(
-        "an empirical bound, a tenth of a standard deviation, between a zero and its component's mean"
-    )
-    near = evidence("rem-separated-mixture", "score-is-near-that-of-the-mixture", 0.2).because(
-        "an empirical bound on the root-mean-square error, on scores of mean square one"
-    )
-    rising = evidence("rem-separated-mixture", "a-zero-that-is-no-centre", at_least=5.0).because(
-        "standard deviations between the rising zero and the nearest mean"
-    )
-    inside = evidence("rem-separated-mixture", "a-breakpoint-inside-a-component", at_least=0.25).because(
-        "the share of the component's points on the smaller side of the breakpoint; at most a half"
-    )
+    centres = evidence(
+        "rem-separated-mixture", "falling-zeros-are-the-centres", 0.1, what="distance in standard deviations"
+    ).because("an empirical bound, a tenth of a standard deviation, between a zero and its component's mean")
+    near = evidence(
+        "rem-separated-mixture", "score-is-near-that-of-the-mixture", 0.2, what="root-mean-square error"
+    ).because("an empirical bound on the root-mean-square error, on scores of mean square one")
+    rising = evidence(
+        "rem-separated-mixture",
+        "a-zero-that-is-no-centre",
+        at_least=5.0,
+        what="distance in standard deviations",
+    ).because("standard deviations between the rising zero and the nearest mean")
+    inside = evidence(
+        "rem-separated-mixture",
+        "a-breakpoint-inside-a-component",
+        at_least=0.25,
+        what="share of points on the smaller side",
+    ).because("the share of the component's points on the smaller side of the breakpoint; at most a half")
     for separation in (10.0, 20.0, 40.0):
         law = GaussianMixture((-separation, separation))
         for seed in range(3):

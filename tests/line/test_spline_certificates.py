@@ -96,7 +96,7 @@ def ratios_to_the_bound(x: FloatArray, activation: Activation, skip: bool, seed:
 
 
 def test_bounds_the_distance_from_the_optimum(evidence: Evidence):
-    seen = evidence("ours-score-bound", "error-over-bound", 1 + 1e-9).because(
+    seen = evidence("ours-score-bound", "error-over-bound", 1 + 1e-9, what="error / bound").because(
         "the inequality itself, but for the rounding of its two sides; a ratio"
     )
     for family in FAMILIES:
@@ -108,9 +108,9 @@ def test_bounds_the_distance_from_the_optimum(evidence: Evidence):
 
 
 def test_bounds_the_distance_on_structured_data(on_zoo: Evidence):
-    seen = on_zoo("ours-score-bound", "error-over-bound-on-structured-data", 1 + 1e-9).because(
-        "the inequality itself, but for the rounding of its two sides; a ratio"
-    )
+    seen = on_zoo(
+        "ours-score-bound", "error-over-bound-on-structured-data", 1 + 1e-9, what="error / bound"
+    ).because("the inequality itself, but for the rounding of its two sides; a ratio")
     for name, x in samples(distinct=2):
         for seed, (activation, skip) in enumerate(NETWORKS):
             for ratio in ratios_to_the_bound(x, activation, skip, seed):

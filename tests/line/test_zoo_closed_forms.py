@@ -325,9 +325,9 @@ def test_average_iterate(on_zoo: Evidence) -> None:
         "|growth of the divergence per factor 4 in T - log(2)|, for the fitted Gaussian's score, from a "
         "point, from the target itself and from far away"
     )
-    bound = on_zoo("ours-averaged-law", "variance-bound-on-structured-data", 1.0).because(
-        "the recursion's variance over the 2 / (eta a^2 T) + V_0 / (eta a T)^2 of the proof"
-    )
+    bound = on_zoo(
+        "ours-averaged-law", "variance-bound-on-structured-data", 1.0, what="variance / bound"
+    ).because("the recursion's variance over the 2 / (eta a^2 T) + V_0 / (eta a T)^2 of the proof")
     for name, x in samples(distinct=2):
         mu, a = float(x.mean()), 1 / float(x.var())
         for offset, width in ((0.0, 0.0), (0.0, 1.0), (10.0, 1.0)):
@@ -345,7 +345,7 @@ def test_average_iterate(on_zoo: Evidence) -> None:
 
 
 def test_reach_of_adam(on_zoo: Evidence) -> None:
-    seen = on_zoo("ours-adam-reach", "largest-move-on-structured-data", 1.0).because(
+    seen = on_zoo("ours-adam-reach", "largest-move-on-structured-data", 1.0, what="move / reach").because(
         "an inequality; the move of any parameter over the reach"
     )
     for i, (name, x) in enumerate(samples()):

@@ -80,26 +80,41 @@ def test_no_run_is_below_the_optimum(
 def test_samples_of_the_optima(samples: dict[str, AnnealedSamples], evidence: Evidence) -> None:
     why = "no probability P(x <= t) of the exact law is off by a tenth"
     seen = {
-        "relu": evidence("exp-denoising-relu-samples", "worst-error-of-a-probability", 0.1).because(why),
-        "abs": evidence("exp-denoising-abs", "worst-error-of-a-probability", 0.1).because(why),
-        "relu, skip": evidence("exp-denoising-relu-skip", "worst-error-of-a-probability", 0.1).because(why),
-        "abs, skip": evidence("exp-denoising-abs-skip", "worst-error-of-a-probability", 0.1).because(why),
+        "relu": evidence(
+            "exp-denoising-relu-samples", "worst-error-of-a-probability", 0.1, what="Kolmogorov distance"
+        ).because(why),
+        "abs": evidence(
+            "exp-denoising-abs", "worst-error-of-a-probability", 0.1, what="Kolmogorov distance"
+        ).because(why),
+        "relu, skip": evidence(
+            "exp-denoising-relu-skip", "worst-error-of-a-probability", 0.1, what="Kolmogorov distance"
+        ).because(why),
+        "abs, skip": evidence(
+            "exp-denoising-abs-skip", "worst-error-of-a-probability", 0.1, what="Kolmogorov distance"
+        ).because(why),
     }
     for name, found in samples.items():
         seen[name].holds(found.largest_gap)
         if found.exact:
             # Dvoretzky, Kiefer and Wolfowitz: 0.0232 but for one run in a billion; the rest is the grid.
             assert found.sampler_error <= 0.025
-    away = evidence("exp-denoising-abs-skip", "share-beyond-forty", at_least=1e-4).because(
-        "a Gaussian has none there"
-    )
+    away = evidence(
+        "exp-denoising-abs-skip", "share-beyond-forty", at_least=1e-4, what="share of samples beyond 40"
+    ).because("a Gaussian has none there")
     away.fails(samples["abs, skip"].outside)
 
 
 def test_ten_data_sets(evidence: Evidence) -> None:
     why = "at least half of the way from the start to the target, by the exact law"
-    near = evidence("exp-denoising-relu-samples", "distance-over-that-at-the-start", 0.5).because(why)
-    again = evidence("emp-convex-reliable", "distance-over-that-at-the-start", 0.5).because(why)
+    near = evidence(
+        "exp-denoising-relu-samples",
+        "distance-over-that-at-the-start",
+        0.5,
+        what="distance / distance at the start",
+    ).because(why)
+    again = evidence(
+        "emp-convex-reliable", "distance-over-that-at-the-start", 0.5, what="distance / distance at the start"
+    ).because(why)
     for record in STORED["data_sets"]:
         fits = PAPER.fits(PAPER.pairs(np.random.default_rng(record["seed"])))
         found = anneal(fits, PAPER, np.random.default_rng(0), 10)
@@ -134,7 +149,9 @@ def reach(n_steps: int, b1: float = 0.9, b2: float = 0.999) -> float:
 
 
 def test_the_reach_of_adam(pairs: list[tuple[FloatArray, FloatArray]], evidence: Evidence) -> None:
-    seen = evidence("ours-adam-reach", "largest-move-over-reach", 1.0).because("an inequality")
+    seen = evidence("ours-adam-reach", "largest-move-over-reach", 1.0, what="move / reach").because(
+        "an inequality"
+    )
     for rate in RATES:
         for level in (0, 9):
             begun, ended = (
@@ -162,11 +179,17 @@ def test_gradients_that_nearly_meet_the_reach() -> None:
 
 
 def test_learning_rates(trained: dict[tuple[str, float], list[AdamRuns]], evidence: Evidence) -> None:
-    fine = evidence("emp-learning-rate", "distance-at-0.01-over-that-at-the-start", 0.5).because(
-        "half of the way"
-    )
+    fine = evidence(
+        "emp-learning-rate",
+        "distance-at-0.01-over-that-at-the-start",
+        0.5,
+        what="distance / distance at the start",
+    ).because("half of the way")
     rough = evidence(
-        "emp-learning-rate", "distance-at-0.000001-over-that-at-the-start", at_least=2.0
+        "emp-learning-rate",
+        "distance-at-0.000001-over-that-at-the-start",
+        at_least=2.0,
+        what="distance / distance at the start",
     ).because("one would be no nearer than the start")
     for trial in range(2):
         at = {

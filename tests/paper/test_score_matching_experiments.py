@@ -39,12 +39,12 @@ def component(e: Experiment, sign: int) -> tuple[float, float, float]:
 def test_training(done: dict[str, Experiment], evidence: Evidence) -> None:
     first = evidence("exp-gaussian-loss", "runs-below-the-optimum", 0.0).because("the falsifier")
     every = evidence("emp-global-optimum", "runs-below-the-optimum", 0.0).because("the falsifier")
-    short = evidence("emp-abs-local-optima", "share-saved-by-the-median-run", 0.5).because(
-        "far from one, of ten runs"
-    )
-    close = evidence("emp-abs-local-optima", "median-excess-with-skip", 1e-3).because(
-        "close to zero, of ten runs"
-    )
+    short = evidence(
+        "emp-abs-local-optima", "share-saved-by-the-median-run", 0.5, what="share saved by the median run"
+    ).because("far from one, of ten runs")
+    close = evidence(
+        "emp-abs-local-optima", "median-excess-with-skip", 1e-3, what="excess of the median run, as a share"
+    ).because("close to zero, of ten runs")
     for e in done.values():
         assert e.fit.certificate.holds is True
         every.holds(below(e))
@@ -70,12 +70,15 @@ def gap_closed(e: Experiment) -> float:
 
 
 def test_slow_or_stuck(done: dict[str, Experiment], evidence: Evidence) -> None:
-    local = evidence("emp-abs-local-optima", "share-of-the-gap-closed-by-more-epochs", at_least=0.99).because(
-        "a local optimum would not be left"
-    )
-    mixture = evidence("emp-abs-local-optima", "share-of-the-gap-of-the-mixture-closed", 0.5).because(
-        "most of the gap stays"
-    )
+    local = evidence(
+        "emp-abs-local-optima",
+        "share-of-the-gap-closed-by-more-epochs",
+        at_least=0.99,
+        what="share of the gap closed",
+    ).because("a local optimum would not be left")
+    mixture = evidence(
+        "emp-abs-local-optima", "share-of-the-gap-of-the-mixture-closed", 0.5, what="share of the gap closed"
+    ).because("most of the gap stays")
     local.fails(gap_closed(done["Gaussian, absolute value"]))
     mixture.holds(max(0.0, gap_closed(done["mixture, ReLU"])))
 
@@ -107,9 +110,12 @@ def test_uniform(done: dict[str, Experiment], evidence: Evidence) -> None:
     right = evidence("exp-uniform-relu", "slope-over-shrunk-gaussian", 1e-8).because(
         "what a certificate leaves"
     )
-    wrong = evidence("exp-uniform-relu", "gaussian-over-slope", at_least=499.0).because(
-        "n / (n - beta), which is 500 here, up to rounding"
-    )
+    wrong = evidence(
+        "exp-uniform-relu",
+        "gaussian-over-slope",
+        at_least=499.0,
+        what="slope of the Gaussian's score / slope of the network",
+    ).because("n / (n - beta), which is 500 here, up to rounding")
     e = done["uniform, ReLU"]
     n, v = len(e.x), float(e.x.var())
     slope = float(e.fit.score.slopes[1])
@@ -119,18 +125,24 @@ def test_uniform(done: dict[str, Experiment], evidence: Evidence) -> None:
 
 
 def test_samples(done: dict[str, Experiment], evidence: Evidence) -> None:
-    wide = evidence("exp-gaussian-samples", "width-of-the-exact-law", at_least=15.0).because(
-        "one would be right"
-    )
-    wider = evidence("exp-gaussian-abs", "width-of-the-exact-law", at_least=15.0).because(
-        "one would be right"
-    )
-    centres = evidence("exp-mixture", "centre-of-a-component", 0.3).because(
-        "sampling error of 500 points, shrinkage"
-    )
-    widths = evidence("exp-mixture", "width-of-a-component", 0.3).because(
-        "the step of 1/2 alone makes it 0.15"
-    )
+    wide = evidence(
+        "exp-gaussian-samples",
+        "width-of-the-exact-law",
+        at_least=15.0,
+        what="width of the samples / width of the data",
+    ).because("one would be right")
+    wider = evidence(
+        "exp-gaussian-abs",
+        "width-of-the-exact-law",
+        at_least=15.0,
+        what="width of the samples / width of the data",
+    ).because("one would be right")
+    centres = evidence(
+        "exp-mixture", "centre-of-a-component", 0.3, what="error of a component's centre"
+    ).because("sampling error of 500 points, shrinkage")
+    widths = evidence(
+        "exp-mixture", "width-of-a-component", 0.3, what="error of a component's width"
+    ).because("the step of 1/2 alone makes it 0.15")
     for e in done.values():
         # Dvoretzky, Kiefer and Wolfowitz: 0.0104 but for one run in a billion; the rest is the grid.
         assert e.sampler_error <= 0.015

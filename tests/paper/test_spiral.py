@@ -134,9 +134,9 @@ def test_stored_networks_are_optimal(pairs: list[tuple[FloatArray, FloatArray]],
 
 def test_the_best_of_all_networks(evidence: Evidence) -> None:
     """Found live for fewer points; no neuron of a fine net of directions and biases responds too much."""
-    below = evidence("ours-free-bias-exact", "response-over-weight-decay", 1 + 1e-7).because(
-        "where the rounds stop"
-    )
+    below = evidence(
+        "ours-free-bias-exact", "response-over-weight-decay", 1 + 1e-7, what="response / weight decay"
+    ).because("where the rounds stop")
     setting = replace(PAPER, n=40)
     X, targets = setting.pairs(np.random.default_rng(0))[0]
     best, wedge = setting.fit(X, targets, exact=True), setting.fit(X, targets)
@@ -149,14 +149,21 @@ def test_the_best_of_all_networks(evidence: Evidence) -> None:
 
 
 def test_samples(without: list[WedgeScore], evidence: Evidence) -> None:
-    printed = evidence("exp-spiral", "distance-without-biases-over-start", at_least=0.8).because(
-        "at one, nothing was gained"
+    printed = evidence(
+        "exp-spiral",
+        "distance-without-biases-over-start",
+        at_least=0.8,
+        what="distance / distance at the start",
+    ).because("at one, nothing was gained")
+    with_biases = evidence(
+        "exp-spiral", "distance-with-biases-over-start", 0.1, what="distance / distance at the start"
+    ).because("a tenth of the way is left")
+    covered = evidence("ours-spiral-bias", "share-of-arcs-missed", 0.05, what="share of arcs missed").because(
+        "one arc of twenty"
     )
-    with_biases = evidence("exp-spiral", "distance-with-biases-over-start", 0.1).because(
-        "a tenth of the way is left"
-    )
-    covered = evidence("ours-spiral-bias", "share-of-arcs-missed", 0.05).because("one arc of twenty")
-    apart = evidence("ours-spiral-bias", "share-of-samples-apart", 0.4).because("most come near")
+    apart = evidence(
+        "ours-spiral-bias", "share-of-samples-apart", 0.4, what="share of samples apart"
+    ).because("most come near")
     for denoisers, report in ((without, printed), (NETWORKS, with_biases)):
         film = anneal_in_the_plane(denoisers, PAPER, np.random.default_rng(1), 2000)
         begin, end = (likeness(x, PAPER.spiral) for x in (film[0], film[-1]))

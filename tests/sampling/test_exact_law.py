@@ -182,7 +182,7 @@ def test_a_smooth_map_has_no_grid_error_at_all():
 
 
 def test_simulation_agrees(evidence: Evidence):
-    seen = evidence("ours-exact-law", "simulation-within-its-standard-error", 6.0).because(
+    seen = evidence("ours-exact-law", "simulation-within-its-standard-error", 6.0, what="z-score").because(
         "largest of three z-scores: mean, second moment, and Kolmogorov-Smirnov at sqrt(n)"
     )
     n = 100_000

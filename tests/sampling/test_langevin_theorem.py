@@ -101,9 +101,9 @@ def test_the_bound_holds_for_relu(evidence: Evidence):
     bound = evidence("thm-langevin-relu", "bound-holds-for-the-averaged-law", 1e-9).because(
         "how far the divergence exceeds the bound, over every T up to 40 and every single step; rounding"
     )
-    reached = evidence("thm-langevin-relu", "epsilon-reached-in-the-stated-steps", 1.0).because(
-        "sqrt KL over epsilon after T = 2 rho W2^2 / epsilon^4 steps, which the theorem puts below one"
-    )
+    reached = evidence(
+        "thm-langevin-relu", "epsilon-reached-in-the-stated-steps", 1.0, what="√KL / ε"
+    ).because("sqrt KL over epsilon after T = 2 rho W2^2 / epsilon^4 steps, which the theorem puts below one")
     for fit in closed_forms():
         for start in starts(fit):
             for eps in (1.0, 0.6):
@@ -115,9 +115,9 @@ def test_the_bound_holds_for_abs(evidence: Evidence):
     bound = evidence("thm-langevin-abs", "bound-holds-for-the-averaged-law", 1e-9).because(
         "how far the divergence exceeds the bound, over every T up to 40 and every single step; rounding"
     )
-    reached = evidence("thm-langevin-abs", "epsilon-reached-in-the-stated-steps", 1.0).because(
-        "sqrt KL over epsilon after T = 2 rho W2^2 / epsilon^4 steps, which the theorem puts below one"
-    )
+    reached = evidence(
+        "thm-langevin-abs", "epsilon-reached-in-the-stated-steps", 1.0, what="√KL / ε"
+    ).because("sqrt KL over epsilon after T = 2 rho W2^2 / epsilon^4 steps, which the theorem puts below one")
     for fit in closed_forms("abs"):
         for start in starts(fit):
             for eps in (1.0, 0.6):
@@ -142,9 +142,9 @@ def steps_needed(fit: LargeWeightDecay, start: Law, eps: float) -> tuple[int, fl
 
 def test_the_rate_is_attained_from_far_away(evidence: Evidence):
     """From ten units away the steps needed grow as eps^-4: the rate is no artefact of the proof."""
-    seen = evidence("thm-langevin-relu", "steps-needed-over-steps-stated", 0.25).because(
-        "steps needed over 2 rho W2^2 / epsilon^4; at least 0.1 is asserted too, so the order is right"
-    )
+    seen = evidence(
+        "thm-langevin-relu", "steps-needed-over-steps-stated", 0.25, what="steps needed / steps stated"
+    ).because("steps needed over 2 rho W2^2 / epsilon^4; at least 0.1 is asserted too, so the order is right")
     for beta in (10.0, 20.0, 35.0):
         fit = large_weight_decay(np.random.default_rng(8).normal(size=40), beta)
         far = list(starts(fit))[1]
@@ -189,7 +189,9 @@ def least_divergence(variance: float, largest_density: float) -> float:
 
 def test_the_average_iterate_is_not_within_epsilon(evidence: Evidence):
     """The optimal ReLU scores themselves: no simulation, a lower bound of the divergence."""
-    printed = evidence("thm-langevin-relu", "printed-average-iterate-misses-epsilon", at_least=1.0).because(
+    printed = evidence(
+        "thm-langevin-relu", "printed-average-iterate-misses-epsilon", at_least=1.0, what="KL divergence / ε²"
+    ).because(
         "a lower bound of KL(average iterate) over epsilon^2, from the largest entropy at a variance, "
         "after the stated number of steps"
     )
@@ -213,7 +215,10 @@ def test_the_average_iterate_is_not_within_epsilon(evidence: Evidence):
 def test_the_average_iterate_of_a_line_exactly(evidence: Evidence):
     """The score s(x) = -x: the average iterate is normal, so its divergence from N(0, 1) is exact."""
     printed = evidence(
-        "ours-averaged-law", "exact-divergence-of-the-average-iterate-over-epsilon-squared", at_least=1.0
+        "ours-averaged-law",
+        "exact-divergence-of-the-average-iterate-over-epsilon-squared",
+        at_least=1.0,
+        what="KL divergence / ε²",
     ).because("KL(average iterate) over epsilon^2 in closed form after the stated number of steps")
     bound = evidence("ours-averaged-law", "lower-bound-stays-below-the-exact-divergence", 1e-9).because(
         "how far the lower bound from variance and entropy exceeds the exact divergence; rounding"
@@ -252,9 +257,9 @@ def test_the_average_iterate_drifts_away(evidence: Evidence):
     growth = evidence("ours-averaged-law", "divergence-of-the-average-iterate-grows", 0.05).because(
         "|growth of the divergence per factor 4 in T - log(2)|, which vanishes as T grows"
     )
-    law_side = evidence("ours-averaged-law", "averaged-law-meets-the-bound", 0.25).because(
-        "divergence of the averaged law after the stated steps for epsilon = 1/2"
-    )
+    law_side = evidence(
+        "ours-averaged-law", "averaged-law-meets-the-bound", 0.25, what="KL divergence"
+    ).because("divergence of the averaged law after the stated steps for epsilon = 1/2")
     for x in samples():
         mu, a = float(x.mean()), 1 / float(x.var())
         for offset in (0.0, 3.0, 10.0):
@@ -320,10 +325,14 @@ def rank_distance(x: FloatArray, law: GridLaw) -> float:
 
 def test_an_iterate_picked_at_random_follows_the_target(evidence: Evidence):
     """Algorithm 1 by the solver, then Algorithm 2 by simulation, against the law of Theorem 2."""
-    seen = evidence("rem-sampled-law", "random-iterates-follow-the-closed-form", 1.0).because(
+    seen = evidence(
+        "rem-sampled-law", "random-iterates-follow-the-closed-form", 1.0, what="Kolmogorov distance / bound"
+    ).because(
         "Kolmogorov-Smirnov distance over epsilon/sqrt(2) (Pinsker) plus six over sqrt(number of chains)"
     )
-    exact = evidence("rem-sampled-law", "random-iterates-follow-the-averaged-law", 3.0).because(
+    exact = evidence(
+        "rem-sampled-law", "random-iterates-follow-the-averaged-law", 3.0, what="scaled Kolmogorov distance"
+    ).because(
         "Kolmogorov-Smirnov distance to the exact averaged law of ten steps, times the root of the "
         "number of chains; larger with probability 2 exp(-18) (Dvoretzky, Kiefer, Wolfowitz)"
     )
@@ -348,7 +357,7 @@ def test_an_iterate_picked_at_random_follows_the_target(evidence: Evidence):
 
 
 def test_the_algorithm_is_its_exact_law(evidence: Evidence):
-    seen = evidence("alg-langevin", "simulation-within-its-standard-error", 6.0).because(
+    seen = evidence("alg-langevin", "simulation-within-its-standard-error", 6.0, what="z-score").because(
         "largest of two z-scores: mean, and Kolmogorov-Smirnov at sqrt(n)"
     )
     n = 50_000
@@ -365,14 +374,17 @@ def test_the_algorithm_is_its_exact_law(evidence: Evidence):
 
 def test_long_runs_of_small_steps_reach_the_target(evidence: Evidence):
     order = evidence(
-        "eq-langevin-step", "long-run-divergence-falls-with-the-square-of-the-step", 0.2
+        "eq-langevin-step",
+        "long-run-divergence-falls-with-the-square-of-the-step",
+        0.2,
+        what="error of the order 2",
     ).because(
         "|log2 of the ratio of the long-run divergence at epsilon and epsilon/2 - 2|; the next term of "
         "the divergence is smaller by about the step, and the largest is epsilon rho = 0.2"
     )
-    small = evidence("eq-langevin-step", "long-run-divergence-at-a-small-step", 1e-3).because(
-        "divergence at epsilon rho = 0.1 from the density of the score, after 40/(epsilon rho) steps"
-    )
+    small = evidence(
+        "eq-langevin-step", "long-run-divergence-at-a-small-step", 1e-3, what="KL divergence"
+    ).because("divergence at epsilon rho = 0.1 from the density of the score, after 40/(epsilon rho) steps")
     for fit in list(closed_forms())[1::4] + list(closed_forms("abs")):
         L = smoothness(fit)
         divergences = []

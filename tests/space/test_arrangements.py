@@ -95,17 +95,19 @@ def test_zaslavskys_number_and_the_rays(evidence: Evidence) -> None:
 
 
 def test_the_printed_bound(evidence: Evidence) -> None:
-    seen = evidence("ineq-arrangement-count", "count-over-bound", 1.0).because("the inequality itself")
-    one = evidence("ineq-arrangement-count", "one-point-over-bound", at_least=2.0).because(
-        "two patterns, and the bound is zero"
+    seen = evidence("ineq-arrangement-count", "count-over-bound", 1.0, what="patterns / bound").because(
+        "the inequality itself"
     )
+    one = evidence(
+        "ineq-arrangement-count", "one-point-over-bound", at_least=2.0, what="patterns beyond the bound"
+    ).because("two patterns, and the bound is zero")
     one.fails(len(enumerate_arrangements([[1.0, 2.0]])) - count_bound(1, 1))
     for n, d in product((2, 3, 5, 10, 30, 100, 1000), (1, 2, 3, 5, 8)):
         if n >= d:
             seen.holds(count_arrangements(n, d) / count_bound(n, d))
-    few = evidence("ineq-arrangement-count", "degenerate-count-over-bound", 1.0).because(
-        "the inequality itself"
-    )
+    few = evidence(
+        "ineq-arrangement-count", "degenerate-count-over-bound", 1.0, what="patterns / bound"
+    ).because("the inequality itself")
     for X in DEGENERATE.values():
         rows = np.asarray(X, dtype=float)
         rank = np.linalg.matrix_rank(rows / np.maximum(np.abs(rows).max(axis=1, keepdims=True), 1e-300))
@@ -549,9 +551,12 @@ def test_thin_patterns(evidence: Evidence) -> None:
     """In general position the only pattern of a flat cone is that of u = 0, unless all points see one u."""
     extra = evidence("ours-thin-patterns", "patterns-too-many", 0.0).because("sets")
     full_rank = evidence("rem-full-row-rank", "flat-cones-with-full-row-rank", 0.0).because("sets")
-    typical = evidence("rem-full-row-rank", "share-of-data-with-a-flat-cone", at_least=0.9).because(
-        "high probability would be a small share"
-    )
+    typical = evidence(
+        "rem-full-row-rank",
+        "share-of-data-with-a-flat-cone",
+        at_least=0.9,
+        what="share of data sets with a flat cone",
+    ).because("high probability would be a small share")
     rng = np.random.default_rng(1)
     for n, d in [(1, 2), (2, 2), (2, 3), (3, 3), (4, 6)]:
         X = rng.normal(size=(n, d))
@@ -569,9 +574,9 @@ def test_thin_patterns(evidence: Evidence) -> None:
 
 def test_share_of_data_on_one_side(evidence: Evidence) -> None:
     """Wendel's probability, counted: the share of data whose pattern (1, ..., 1) is that of a chamber."""
-    seen = evidence("rem-full-row-rank", "share-against-wendel", 4.0).because(
-        "standard errors of a share of 120 data sets; no error at all for n <= d"
-    )
+    seen = evidence(
+        "rem-full-row-rank", "share-against-wendel", 4.0, what="distance in standard errors"
+    ).because("standard errors of a share of 120 data sets; no error at all for n <= d")
     rng = np.random.default_rng(7)
     for n, d in [(2, 2), (3, 2), (4, 2), (6, 2), (6, 3), (4, 5)]:
         chance, draws = count_arrangements(n, d) / 2**n, 120

@@ -14,6 +14,10 @@ from strategies import every_activation
 from convexdiff_lib import denoising_loss, score_matching_loss, wedge_denoising
 from convexdiff_lib._validation import Activation, FloatArray
 from convexdiff_lib.paper.nonconvex import train_multivariate
+from convexdiff_lib.space._few_neurons import Candidate, merged
+from convexdiff_lib.space._scaled import Scaled
+from convexdiff_lib.space.circles import cut_circle
+from convexdiff_lib.space.neurons import Neurons
 from convexdiff_lib.space.planar import planar_critical_weight_decay, planar_denoising, planar_score_matching
 from convexdiff_lib.space.planar_certificates import certify_planar
 from convexdiff_lib.space.problem import planar_problem
@@ -208,6 +212,43 @@ def test_a_bias_that_costs_is_counted() -> None:
     assert abs(denoising_loss(net, X, normal(10, 8, 2), 0.2) + price - fit.value) <= 1e-12 * np.sum(X**2)
     free = planar_problem(X, 0.2, targets=normal(10, 8, 2), bias=True, penalise_bias=False)
     assert not certify_planar(free, net, fit.Q).holds
+
+
+def test_a_free_constant_takes_the_mean_from_the_dual_variable() -> None:
+    """Only what Q says of differences counts: a candidate with a mean is judged without it."""
+    X, L = normal(9, 8, 2), normal(10, 8, 2)
+    fit = planar_denoising(X, L, 0.3, bias=True, penalise_bias=False)
+    problem = planar_problem(X, 0.3, targets=L, bias=True, penalise_bias=False)
+    moved = certify_planar(problem, fit.network(), fit.Q + np.array([2.0, -1.0]))
+    assert moved.holds
+    assert abs(moved.dual - fit.certificate.dual) <= 1e-12 * np.sum(L**2)  # rounding
+
+
+def two_neurons(Q: FloatArray, apart: float, signs: FloatArray) -> Candidate:
+    """Two neurons a small angle apart, which leave the dual variable Q."""
+    X = np.array([[0.3, 1.0], [0.4, -1.0], [1.0, 0.0]])
+    directions = np.array([[np.cos(a), np.sin(a)] for a in (-apart / 2, apart / 2)])
+    neurons = Neurons(signs, directions, directions, np.full(2, -1))
+    weights = np.array([[1.0, 0.0], [1.0, 0.0]])
+    goal = neurons.features(X).T @ weights + Q
+    return Candidate(Scaled(X, goal, 0.1, cut_circle(X, "relu"), None, 2, False), neurons, weights)
+
+
+@pytest.mark.parametrize(("Q", "left"), [([[0, 0], [0, 0], [1, 0]], 1), ([[0, 1], [0, 0], [0, -0.3]], 2)])
+def test_two_neurons_are_one_only_on_a_hill(Q: list[list[float]], left: int) -> None:
+    """The responses are the cosine and the sine of the angle: a hill between the two neurons, and a valley.
+
+    At the ends of a valley there are two neurons, however close they are.
+    """
+    candidate = two_neurons(np.array(Q), 1e-2, np.ones((2, 3)))
+    assert len(merged(candidate).weights) == left
+
+
+def test_two_neurons_on_a_wall_are_one_where_slopes_do_not_count() -> None:
+    candidate = two_neurons(np.zeros((3, 2)), 0.0, np.array([[1.0, 1.0, 1.0], [0.0, 1.0, 1.0]]))
+    assert len(merged(candidate).weights) == 1
+    sloped = replace(candidate, problem=replace(candidate.problem, slope=np.eye(2)))
+    assert len(merged(sloped).weights) == 2
 
 
 @every_activation

@@ -102,7 +102,12 @@ def test_dictionaries_against_a_dense_one(evidence: Evidence) -> None:
     right = evidence("ours-wedge-dictionary", "one-norm-below-dense-net", 1e-7).because(
         "stopping rule of the general solver; the net may only be worse"
     )
-    near = evidence("thm-wedge-one-norm", "dense-net-over-corrected", 1e-2).because("spacing of the net")
+    near = evidence(
+        "thm-wedge-one-norm",
+        "dense-net-over-corrected",
+        1e-2,
+        what="excess of a dense net of neurons, relative",
+    ).because("spacing of the net")
     low = evidence("thm-wedge-one-norm", "printed-program-below-all-networks", at_least=0.1).because(
         "one instance suffices"
     )
@@ -137,8 +142,12 @@ def test_the_printed_dictionary_violates_the_dual(evidence: Evidence) -> None:
 
 
 def test_no_training_run_is_below(evidence: Evidence) -> None:
-    one = evidence("thm-wedge-one-norm", "certified-over-trained", 1.0).because("the falsifier")
-    two = evidence("ours-wedge-exact-two-norm", "certified-over-trained", 1.0).because("the falsifier")
+    one = evidence(
+        "thm-wedge-one-norm", "certified-over-trained", 1.0, what="optimum / best trained loss"
+    ).because("the falsifier")
+    two = evidence(
+        "ours-wedge-exact-two-norm", "certified-over-trained", 1.0, what="optimum / best trained loss"
+    ).because("the falsifier")
     for d, seed in product((2, 3), range(3)):
         X, L = instance(6, d, seed)
         for p, seen in ((1, one), (2, two)):
@@ -150,14 +159,18 @@ def test_no_training_run_is_below(evidence: Evidence) -> None:
 
 def test_two_norm_bounds(evidence: Evidence) -> None:
     """The wedge program is above the optimum, and by no more than the diameter of a chamber allows."""
-    above = evidence("thm-wedge-two-norm", "optimum-over-wedge", 1 + 1e-7).because("stopping rule")
-    below = evidence("ours-wedge-diameter-bound", "wedge-over-bound", 1 + 1e-7).because("stopping rule")
+    above = evidence(
+        "thm-wedge-two-norm", "optimum-over-wedge", 1 + 1e-7, what="optimum / wedge program"
+    ).because("stopping rule")
+    below = evidence(
+        "ours-wedge-diameter-bound", "wedge-over-bound", 1 + 1e-7, what="wedge program / bound"
+    ).because("stopping rule")
     exact_gap = evidence("ours-wedge-exact-two-norm", "relative-gap", 1e-8).because(
         "tolerance of a certificate"
     )
-    printed_factor = evidence("thm-wedge-two-norm", "wedge-over-printed-factor", 1 + 1e-7).because(
-        "stopping rule"
-    )
+    printed_factor = evidence(
+        "thm-wedge-two-norm", "wedge-over-printed-factor", 1 + 1e-7, what="wedge program / (factor · optimum)"
+    ).because("stopping rule")
     printed_low = evidence("thm-wedge-two-norm", "printed-program-below-all-networks", at_least=0.1).because(
         "one instance suffices"
     )

@@ -78,9 +78,9 @@ def in_general_position(X: FloatArray) -> bool:
 
 def test_number_of_chambers(on_zoo: Evidence) -> None:
     seen = on_zoo("ours-arrangement-count", "general-position-on-structured-data", 0.0).because("integers")
-    bound = on_zoo("ineq-arrangement-count", "patterns-over-bound-on-structured-data", 1.0).because(
-        "the inequality itself, for the patterns of all u"
-    )
+    bound = on_zoo(
+        "ineq-arrangement-count", "patterns-over-bound-on-structured-data", 1.0, what="patterns / bound"
+    ).because("the inequality itself, for the patterns of all u")
     for name, X in point_sets():
         n, d = X.shape
         if in_general_position(X):
@@ -214,12 +214,14 @@ def test_balanced_lines_need_their_hypothesis(on_zoo: Evidence) -> None:
         "networks-below-the-program-where-all-lines-are-balanced",
         at_least=1e3,
         form="ours",
+        what="distance below the program's minimum",
     ).because("how far two neurons, one on a hyperplane, are below the minimum of the program")
     absolute = on_zoo(
         "rem-multivariate-abs",
         "networks-below-the-program-where-all-lines-are-balanced",
         at_least=1e3,
         form="ours",
+        what="distance below the program's minimum",
     ).because("how far two neurons, one on a hyperplane, are below the minimum of the program")
     cross = np.array(POINTS["cross"])
     for activation, seen, on_the_cross in (("relu", relu, -8.0), ("abs", absolute, 0.0)):
@@ -506,15 +508,24 @@ def test_wedge_one_norm(on_zoo: Evidence) -> None:
 
 
 def test_wedge_two_norm(on_zoo: Evidence) -> None:
-    above = on_zoo("thm-wedge-two-norm", "optimum-over-wedge-on-structured-data", 1 + 1e-7).because(
-        "stopping rule"
-    )
-    factor = on_zoo("thm-wedge-two-norm", "wedge-over-printed-factor-on-structured-data", 1 + 1e-7).because(
-        "stopping rule"
-    )
-    sharper = on_zoo("ours-wedge-diameter-bound", "wedge-over-bound-on-structured-data", 1 + 1e-7).because(
-        "stopping rule"
-    )
+    above = on_zoo(
+        "thm-wedge-two-norm",
+        "optimum-over-wedge-on-structured-data",
+        1 + 1e-7,
+        what="optimum / wedge program",
+    ).because("stopping rule")
+    factor = on_zoo(
+        "thm-wedge-two-norm",
+        "wedge-over-printed-factor-on-structured-data",
+        1 + 1e-7,
+        what="wedge program / (factor · optimum)",
+    ).because("stopping rule")
+    sharper = on_zoo(
+        "ours-wedge-diameter-bound",
+        "wedge-over-bound-on-structured-data",
+        1 + 1e-7,
+        what="wedge program / bound",
+    ).because("stopping rule")
     for i, (name, X) in enumerate(point_sets()):
         D = chamber_diameters(enumerate_arrangements(X)).largest[1]
         kind, L = list(labels(X).items())[1 + i % 3]
