@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 from claims_data import STATUSES, Row, parts
 from claims_directive import ClaimsDirective
-from claims_errata import Errata, ErrataTable
+from claims_errata import Errata, ErrataTable, Stronger
 from claims_nodes import (
     add_nodes,
     badge,
@@ -67,14 +67,13 @@ class Summary(ClaimsDirective):
 class Index(ClaimsDirective):
     def run(self) -> list[nodes.Node]:
         self.load()
-        body = [self.entry(row) for row in numbered(self.rows.values()) if not is_figure(row)]
+        rows = [row for row in numbered(self.rows.values()) if not is_figure(row)]
         heads = ["Workshop text", "Older text", "In our words", "Here", "Status"]
-        return [table(heads, body, (17, 17, 34, 14, 18), ["claim-index", "claim-numbers"])]
+        return [number_table(heads, rows, [self.entry(row) for row in rows])]
 
     def entry(self, row: Row) -> list[list[nodes.Node]]:
         return [
-            [nodes.paragraph("", short(row.workshop) if row.workshop else "")],
-            [nodes.paragraph("", short(row.older) if row.older else "")],
+            *numbers(row),
             [self.line(self.here(f"claim-{row.label}", row.title))],
             [self.line(self.box_link(row))] if row.covered else [],
             [nodes.paragraph("", "", standing_badge(row))],
@@ -84,15 +83,14 @@ class Index(ClaimsDirective):
 class Figures(ClaimsDirective):
     def run(self) -> list[nodes.Node]:
         self.load()
-        body = [self.entry(row) for row in numbered(self.rows.values()) if is_figure(row) and row.score]
+        rows = [row for row in numbered(self.rows.values()) if is_figure(row) and row.score]
         heads = ["Workshop text", "Older text", "What it shows", "Here", "Verdict"]
-        return [table(heads, body, (17, 17, 34, 14, 18), ["claim-index", "claim-numbers"])]
+        return [number_table(heads, rows, [self.entry(row) for row in rows])]
 
     def entry(self, row: Row) -> list[list[nodes.Node]]:
         figure = row.score.figure if row.score else ""
         return [
-            [nodes.paragraph("", short(row.workshop) if row.workshop else "")],
-            [nodes.paragraph("", short(row.older) if row.older else "")],
+            *numbers(row),
             [self.line(self.here(f"claim-{row.label}", row.title))],
             [self.line(f"{{numref}}`{figure}`")],
             [nodes.paragraph("", "", verdict_badge(row))],
@@ -173,6 +171,19 @@ class Evidence(ClaimsDirective):
         return [block]
 
 
+def numbers(row: Row) -> list[list[nodes.Node]]:
+    """One cell for each of the two texts."""
+    return [[nodes.paragraph("", short(at) if at else "–")] for at in (row.workshop, row.older)]
+
+
+def number_table(heads: list[str], rows: list[Row], body: list[list[list[nodes.Node]]]) -> nodes.table:
+    """A table that begins with both numbers; on a narrow page the style sheet keeps one of them."""
+    shown = table(heads, body, (17, 17, 34, 14, 18), ["claim-index", "claim-flow", "claim-numbers"])
+    for node, row in zip(list(shown.findall(nodes.row))[1:], rows, strict=True):
+        node["classes"].append("claim-by-number" if row.workshop else "claim-by-older-number")
+    return shown
+
+
 def count_statuses(rows: Iterable[Row]) -> dict[str, int]:
     rows = list(rows)
     return {status: sum(row.status == status for row in rows) for status in STATUSES}
@@ -194,4 +205,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("scorecard", Scorecard)
     app.add_directive("errata-table", ErrataTable)
     app.add_directive("errata", Errata)
+    app.add_directive("errata-stronger", Stronger)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

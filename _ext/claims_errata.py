@@ -1,7 +1,8 @@
 """The directives of the errata page.
 
-``{errata-table}``  what is wrong, where, and what follows, the serious first
-``{errata}``        each entry in full: both forms, the smallest instance, the evidence
+``{errata-table}``     what is wrong, where, and what follows, the serious first; slips in one line below
+``{errata}``           each entry in full: both forms, the smallest instance, the evidence
+``{errata-stronger}``  the same for what is no error: the paper says less than is true
 """
 
 from __future__ import annotations
@@ -15,15 +16,8 @@ from claims_words import headline, short
 from docutils import nodes
 
 Entry = tuple[Row, Erratum]
-# The headings of the kinds, and the badge that each shares with a status.
-HEADINGS = {
-    "wrong claim": ("Claims that are not so", "refuted"),
-    "wrong formula": ("Formulas that give something else", "refuted"),
-    "experiment": ("Experiments that come out differently", "refuted"),
-    "missing condition": ("Claims that need a condition", "corrected"),
-    "typographical": ("Slips that the context corrects", "scope"),
-    "stronger": ("No errors: more than the paper says is true", "ours"),
-}
+# The status with which a kind shares its badge.
+COLOURS = {"missing condition": "corrected", "typographical": "scope", "stronger": "ours"}
 
 
 class ErrataDirective(ClaimsDirective):
@@ -42,50 +36,18 @@ class ErrataDirective(ClaimsDirective):
     def family(self, entry: Entry) -> list[Entry]:
         return [entry, *self.others.get(entry[1].slug, [])]
 
-
-class ErrataTable(ErrataDirective):
-    def run(self) -> list[nodes.Node]:
-        body: list[list[list[nodes.Node]]] = []
-        for entry in self.entries():
-            _, erratum = entry
-            if erratum.kind == "stronger":
-                continue
-            where = "; ".join(spot(row) for row, _ in self.family(entry))
-            what = self.line(self.here(f"erratum-{erratum.slug}", erratum.title))
-            body.append(
-                [
-                    [nodes.paragraph("", where)],
-                    [what],
-                    [nodes.paragraph("", "", kind_badge(erratum))],
-                    [self.line(erratum.consequence)],
-                ]
-            )
-        heads = ["Where", "What", "Kind", "Consequence"]
-        return [table(heads, body, (16, 34, 14, 36), ["claim-index", "claim-errata"])]
-
-
-class Errata(ErrataDirective):
-    def run(self) -> list[nodes.Node]:
-        found: dict[str, nodes.section] = {}
-        for entry in self.entries():
-            kind = entry[1].kind
-            heading, _ = HEADINGS.get(kind, ("Others", ""))
-            if kind not in found:
-                found[kind] = headed("errata-" + nodes.make_id(kind or "others"), [nodes.Text(heading)])
-            found[kind] += self.section(entry)
-        return list(found.values())
-
     def section(self, entry: Entry) -> nodes.section:
         row, erratum = entry
         title, _ = self.state.inline_text(erratum.title, self.lineno)
         section = headed(self.target(f"erratum-{erratum.slug}", erratum.title), title)
-        if erratum.consequence:
-            section += self.line(erratum.consequence)
+        section += self.line(kind_badge(erratum), nodes.Text(" "), erratum.consequence)
         section += self.details(row, erratum)
         for other_row, other in self.others.get(erratum.slug, []):
             name, _ = self.state.inline_text(other.title, self.lineno)
-            section += nodes.rubric("", "", *name, ids=[self.target(f"erratum-{other.slug}", other.title)])
-            section += self.details(other_row, other)
+            line = [nodes.Text(f"{spot(other_row)}: "), *name]
+            again = folded(line, self.details(other_row, other), classes=["claim-row"])
+            again["ids"].append(self.target(f"erratum-{other.slug}", other.title))
+            section += again
         return section
 
     def details(self, row: Row, erratum: Erratum) -> nodes.definition_list:
@@ -104,6 +66,46 @@ class Errata(ErrataDirective):
         )
 
 
+class ErrataTable(ErrataDirective):
+    def run(self) -> list[nodes.Node]:
+        entries = self.entries()
+        body = [self.row(entry) for entry in entries if entry[1].kind not in ("typographical", "stronger")]
+        heads = ["Where", "What", "Kind", "Consequence"]
+        summary = table(heads, body, (16, 35, 17, 32), ["claim-index", "claim-flow"])
+        slips = [entry for entry in entries if entry[1].kind == "typographical"]
+        return [summary, self.slips(slips)] if slips else [summary]
+
+    def row(self, entry: Entry) -> list[list[nodes.Node]]:
+        row, erratum = entry
+        more = len(self.family(entry)) - 1
+        where = spot(row) + (f" and {more} more" if more else "")
+        return [
+            [nodes.paragraph("", where)],
+            [self.line(self.here(f"erratum-{erratum.slug}", erratum.title))],
+            [nodes.paragraph("", "", kind_badge(erratum))],
+            [self.line(erratum.consequence)],
+        ]
+
+    def slips(self, entries: list[Entry]) -> nodes.paragraph:
+        line: list[nodes.Node | str] = []
+        for row, erratum in entries:
+            line.append(
+                nodes.Text(f"; {spot(row)}, " if line else f"Slips that the context corrects: {spot(row)}, ")
+            )
+            line.append(self.here(f"erratum-{erratum.slug}", erratum.title))
+        return self.line(*line, nodes.Text("."), classes=["claim-slips"])
+
+
+class Errata(ErrataDirective):
+    def run(self) -> list[nodes.Node]:
+        return [self.section(entry) for entry in self.entries() if entry[1].kind != "stronger"]
+
+
+class Stronger(ErrataDirective):
+    def run(self) -> list[nodes.Node]:
+        return [self.section(entry) for entry in self.entries() if entry[1].kind == "stronger"]
+
+
 def definitions(*fields: tuple[str, Iterable[nodes.Node]]) -> nodes.definition_list:
     listed = nodes.definition_list(classes=["claim-erratum"])
     for name, content in fields:
@@ -119,5 +121,4 @@ def spot(row: Row) -> str:
 
 
 def kind_badge(erratum: Erratum) -> nodes.inline:
-    _, colour = HEADINGS.get(erratum.kind, ("", "scope"))
-    return badge(colour, erratum.kind or "other")
+    return badge(COLOURS.get(erratum.kind, "refuted"), erratum.kind or "erratum")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
 from pathlib import Path
 
 from claims_data import GLUED, VERDICTS, Row, read_glued
 from claims_directive import ClaimsDirective
-from claims_nodes import headed, places, table, verdict_badge
+from claims_nodes import headed, table, verdict_badge
+from claims_words import numbered, source
 from docutils import nodes
 
 # How a count of each verdict reads.
@@ -18,32 +17,30 @@ WORDS = {"holds": "hold", "holds in part": "hold in part", "fails": "fail"}
 class Scorecard(ClaimsDirective):
     def run(self) -> list[nodes.Node]:
         self.load()
-        printed = as_in_the_paper(
-            row for row in self.rows.values() if row.measured and (row.workshop or row.older)
-        )
-        ours = [
-            row
-            for row in self.rows.values()
-            if row.measured and row not in printed and (row.score or not row.covered)
-        ]
-        verdicts = [row.score.verdict for row in printed if row.score]
-        counts = [f"{verdicts.count(verdict)} {WORDS[verdict]}" for verdict in VERDICTS]
-        waiting = len(printed) - len(verdicts)
-        total = (
-            f"{len(printed)} claims: "
-            + ", ".join(counts)
-            + (f"; {waiting} not yet judged" if waiting else "")
-        )
-        failing = [row for row in printed if row.score and row.score.verdict == "fails"]
-        found: list[nodes.Node] = [nodes.paragraph("", total + ".")]
-        if failing:
-            found.append(self.failing(failing))
-        found.append(self.score_table(printed))
+        said = [row for row in self.rows.values() if row.measured and (row.workshop or row.older)]
+        ordered = numbered(said)
+        ordered += [row for row in said if row not in ordered]
+        ours = [row for row in self.rows.values() if row.measured and row not in said and row.score]
+        found: list[nodes.Node] = [self.total(ordered), self.score_table(ordered)]
         if ours:
             section = headed("our-own-measurements", [nodes.Text("Our own measurements")])
             section += self.score_table(ours)
             found.append(section)
         return found
+
+    def total(self, rows: list[Row]) -> nodes.paragraph:
+        """How many claims got which verdict, and which ones fail."""
+        verdicts = [row.score.verdict for row in rows if row.score]
+        counts = ", ".join(f"{verdicts.count(verdict)} {WORDS[verdict]}" for verdict in VERDICTS)
+        line: list[nodes.Node | str] = [nodes.Text(f"{len(rows)} claims: {counts}.")]
+        for row in rows:
+            if row.score and row.score.verdict == "fails":
+                line += [
+                    nodes.Text(f" What fails: {source(row)}, "),
+                    self.link(f"claim-{row.label}", row.title),
+                ]
+                line.append(nodes.Text("."))
+        return self.line(*line)
 
     def score_table(self, rows: list[Row]) -> nodes.table:
         cells: list[list[list[nodes.Node]]] = [
@@ -57,17 +54,10 @@ class Scorecard(ClaimsDirective):
         ]
         return table(heads, cells, (42, 42, 16), ["claim-table", "scorecard"])
 
-    def failing(self, rows: list[Row]) -> nodes.paragraph:
-        """One sentence about what fails, before the table."""
-        names: list[nodes.Node | str] = [nodes.strong("", "What fails: ")]
-        for k, row in enumerate(rows):
-            names += [nodes.Text("; " if k else ""), self.link(f"claim-{row.label}", row.title)]
-        return self.line(*names, nodes.Text("."))
-
     def claimed(self, row: Row) -> list[nodes.Node]:
-        content = places(row)
-        content.append(self.line(self.link(f"claim-{row.label}", row.title), classes=["claim-title"]))
-        return content + self.text(row.score.said if row.score and row.score.said else row.statement)
+        where = [nodes.Text(f"{source(row)}: ")] if source(row) else []
+        title = self.line(*where, self.link(f"claim-{row.label}", row.title), classes=["claim-title"])
+        return [title, *self.text(row.score.said if row.score and row.score.said else row.statement)]
 
     def measured(self, row: Row) -> list[nodes.Node]:
         if row.score is None or row.chapter is None:
@@ -80,13 +70,3 @@ class Scorecard(ClaimsDirective):
                 self.warn(f"{row.label}: {notebook.name} glues no {name!r}")
         number = GLUED.sub(lambda match: glued.get(match[1], match[0]), row.score.number)
         return [*self.text(number), self.line(f"{{numref}}`{row.score.figure}`, ", self.box_link(row))]
-
-
-def as_in_the_paper(rows: Iterable[Row]) -> list[Row]:
-    """The rows by the workshop text's figures; one without a figure there stays with the row before it."""
-    figures, last = [], 0
-    for row in rows:
-        found = re.match(r"Figure (\d+)", row.workshop.number) if row.workshop else None
-        last = int(found[1]) if found else last
-        figures.append((last, row))
-    return [row for _, row in sorted(figures, key=lambda pair: pair[0])]
