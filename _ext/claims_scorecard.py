@@ -36,7 +36,7 @@ class Scorecard(ClaimsDirective):
         for row in rows:
             if row.score and row.score.verdict == "fails":
                 line += [
-                    nodes.Text(f" What fails: {source(row)}, "),
+                    nodes.Text(f" What fails: {source(row)}: "),
                     self.link(f"claim-{row.label}", row.title),
                 ]
                 line.append(nodes.Text("."))
