@@ -7,6 +7,7 @@ line style or width.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -64,6 +65,16 @@ def use_style() -> None:
             "axes.spines.right": False,
         },
     )
+    _draw_sharp_in_notebooks()
+
+
+def _draw_sharp_in_notebooks() -> None:
+    """Give figures below a cell two pixels for each of the page's, which is what screens have."""
+    ipython = sys.modules.get("IPython")  # Jupyter has loaded it
+    if ipython and ipython.get_ipython() and "inline" in plt.get_backend():
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+        set_matplotlib_formats("retina")
 
 
 def panels(titles: Sequence[str], *, height: float = 3.0, sharey: bool = False) -> tuple[Figure, list[Axes]]:
