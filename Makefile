@@ -8,7 +8,7 @@ BIN       := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 HTML      := _build/html
 
-.PHONY: help book serve test kernels library wheel alone lint format site refresh experiments lab clean
+.PHONY: help book serve pdf test kernels library wheel alone lint format site refresh experiments lab clean
 
 help:  ## show what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -28,6 +28,9 @@ book: $(INSTALLED)  ## build the book; any warning is an error
 serve:  ## serve the built book on http://127.0.0.1:8000/
 	@test -f $(HTML)/index.html || { echo "Run 'make book' first."; exit 1; }
 	$(PYTHON) -m http.server --bind 127.0.0.1 --directory $(HTML) $(PORT)
+
+pdf: book  ## one PDF of the whole book, by headless Chromium
+	$(BIN)/python tools/pdf.py
 
 test: $(INSTALLED)  ## re-run every chapter, test and docstring example
 	$(BIN)/pytest --nbval -n $(JOBS)
