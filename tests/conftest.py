@@ -9,9 +9,9 @@ Instances that were chosen for what is special about them, such as those of the 
 fixture ``on_zoo`` opens evidence of them.  ``pytest --record-evidence`` writes claims/evidence.json from the
 run.  Every other run compares.
 
-``--share 2/3`` runs the second third of the cases of every test function, and at least one, and the second third
-of the chapters: where a whole run has passed, three runs on three kinds of machine try every case and every
-chapter on one of them, and every function on all.
+``--share 2/3`` runs the second third of the cases of every test function, and at least one, and the second
+third of the chapters: where a whole run has passed, three runs on three kinds of machine try every case and
+every chapter on one of them, and every function on all.
 """
 
 from __future__ import annotations

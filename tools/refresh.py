@@ -74,7 +74,9 @@ def sealed(notebook: NotebookNode, md: Path) -> tuple[str, str]:
     """Write both files, with the fingerprint of the outputs in the notebook."""
     notebook.metadata[pairing.SEAL] = pairing.digest(notebook)
     nbformat.validate(notebook)
-    return pairing.as_text(notebook, md), nbformat.writes(notebook) + "\n"
+    stored = nbformat.writes(notebook)
+    # Read again, so that keys stand in the text in the order in which JupyterLab stores them.
+    return pairing.as_text(nbformat.reads(stored, as_version=4), md), stored + "\n"
 
 
 def keep_ids(notebook: NotebookNode, stored: NotebookNode) -> None:
