@@ -127,7 +127,7 @@ class Panel:
         self._handle: list[int] = []
 
     def line(self, x: ArrayLike, y: ArrayLike, role: str = "learned", label: str = "") -> None:
-        """Draw a line from point to point; a role is one of `convexdiff_lib.plots.ROLES`, or ``"plain"``."""
+        """Draw a line; its role is one of ``ROLES`` of `convexdiff_lib.plots`, or ``"plain"``."""
         colour, width, dashes = _role(role)
         look = f'fill="none" stroke="{colour}" stroke-width="{width}" stroke-linejoin="round"'
         look += f' stroke-dasharray="{dashes}"' if dashes else ""
