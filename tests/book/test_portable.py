@@ -44,7 +44,7 @@ def test_a_downloaded_notebook_has_only_markdown(ipynb: Path, names: Names) -> N
 
 
 def test_numbers_are_filled_in(names: Names) -> None:
-    stored = nbformat.read(ROOT / "chapters" / "01_score_matching.ipynb", as_version=4)
+    stored = nbformat.read(ROOT / "chapters" / "02_univariate_relu.ipynb", as_version=4)
     values = portable.glued(stored)
     text = words(portable.portable(stored, names))
     shown = re.findall(r"\{glue:text\}`([\w-]+)`", words(stored))

@@ -116,7 +116,9 @@ def test_a_downloaded_notebook_has_its_numbers(site: str, name: str) -> None:
 def test_search_finds_how_to_install(site: str, chromium: Browser, words: str) -> None:
     page = browser.new_page(chromium, "light", browser.WIDTHS[0])
     page.goto(f"{site}search.html?q={words}")
-    page.locator('#search-results a[href^="install.html"]').first.wait_for(timeout=20_000)
+    found = page.locator('#search-results a[href^="install.html"]')
+    found.first.wait_for(timeout=20_000)
+    assert found.count() >= 1
     page.close()
 
 
