@@ -14,7 +14,7 @@ import pytest
 from tools import browser
 
 ROOT = Path(__file__).parents[2]
-# A third of the chapters: how a text is written when JupyterLab saves it is checked for all by test_chapters.py.
+# A third of the chapters: test_chapters.py checks for all how JupyterLab writes a text when it saves it.
 CHAPTERS = sorted(file.stem for file in (ROOT / "chapters").glob("*.ipynb"))[::3]
 FILES = [f"{name}.md" for name in CHAPTERS] + [f"{name}.ipynb" for name in CHAPTERS[:1]]
 
