@@ -78,7 +78,7 @@ def _rough(problem: Scaled, neurons: Neurons) -> Candidate | None:
         if patience.improved(excess):
             best = found
         if excess < _ROUGH:  # sharply, what weight a needless neuron still has is negligible
-            return _weighed(problem, found.neurons, SHARPLY)
+            return _weighed(problem, found.neurons, SHARPLY) or found
         neurons = merged(found).neurons.and_also(more)
     return best
 

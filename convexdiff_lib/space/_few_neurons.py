@@ -161,13 +161,9 @@ def _tangents(problem: Scaled, neurons: Neurons, pulls: FloatArray) -> tuple[Flo
     metric = np.concatenate([np.ones(problem.priced), np.zeros(D - problem.priced)])
     units = unit_rows(problem.X)
     rest = np.flatnonzero(~plain)
-    if D == 2:  # one tangent each, along which a boundary holds it back, or the row that holds it anyway
-        tangents = neurons.directions[rest] @ np.array([[0.0, 1.0], [-1.0, 0.0]])
-        slopes = np.sum(pulls[rest] * tangents, axis=1)
-        inwards = np.where(neurons.signs[rest] > 0, 1.0, -1.0) * (tangents @ units.T)
-        free = ~np.any(touching[rest] & (inwards * slopes[:, None] < 0), axis=1) & (neurons.held[rest] < 0)
-        found, owners = [*found, tangents[free]], [*owners, rest[free]]
-        rest = rest[:0]
+    if D == 2:
+        moves, movers = _tangents_in_the_plane(neurons.part(rest), units, touching[rest], pulls[rest])
+        return np.concatenate([*found, moves]), np.concatenate([*owners, rest[movers]])
     for j in rest:
         fixed = [metric * neurons.directions[j]]
         if neurons.held[j] >= 0:
@@ -178,6 +174,17 @@ def _tangents(problem: Scaled, neurons: Neurons, pulls: FloatArray) -> tuple[Flo
         found.append(_of_length_one(moves, metric))
         owners.append(np.full(len(moves), j))
     return np.concatenate(found), np.concatenate(owners)
+
+
+def _tangents_in_the_plane(
+    neurons: Neurons, units: FloatArray, touching: NDArray[np.bool_], pulls: FloatArray
+) -> tuple[FloatArray, NDArray[np.intp]]:
+    """Do so for neurons on a boundary: there is one tangent, and either the boundary holds it back or not."""
+    tangents = neurons.directions @ np.array([[0.0, 1.0], [-1.0, 0.0]])
+    slopes = np.sum(pulls * tangents, axis=1)
+    inwards = np.where(neurons.signs > 0, 1.0, -1.0) * (tangents @ units.T)
+    free = ~np.any(touching & (inwards * slopes[:, None] < 0), axis=1) & (neurons.held < 0)
+    return tangents[free], np.flatnonzero(free)
 
 
 def _touching(X: FloatArray, neurons: Neurons) -> NDArray[np.bool_]:
@@ -329,13 +336,15 @@ def merged(candidate: Candidate) -> Candidate:
     chamber = np.unique(patterns, axis=0, return_inverse=True)[1].ravel()
     order = np.argsort(-candidate.sizes, kind="stable")
     for place, i in enumerate(order):
+        if not kept[i]:
+            continue
         others = order[place + 1 :]
         apart = np.linalg.norm(directions[others] - directions[i], axis=1)
         near = (chamber[others] == chamber[i]) & (apart < _CLOSE)
         if candidate.problem.slope is None:
             near |= apart < _SAME
         others = others[kept[others] & near]
-        if not kept[i] or not len(others):
+        if not len(others):
             continue
         pull = candidate.problem.pulls(neurons.part(np.array([i])), candidate.Q)[0]
         for j in others:
