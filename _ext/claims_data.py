@@ -279,13 +279,18 @@ def read_evidence(path: Path) -> tuple[list[Record], bool]:
 
 def read_glued(notebook: Path) -> dict[str, str]:
     """The numbers and words that a chapter's stored outputs glue, by name, as text."""
+    return glued(json.loads(notebook.read_text(encoding="utf-8")))
+
+
+def glued(notebook: dict[str, Any]) -> dict[str, str]:
+    """The same of a notebook that has been read."""
     found = {}
-    for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
+    for cell in notebook["cells"]:
         for output in cell.get("outputs", []):
             scrap = output.get("metadata", {}).get("scrapbook")
             if scrap:
                 text = output["data"].get(scrap["mime_prefix"] + "text/plain", "")
-                found[scrap["name"]] = "".join(text).strip("'")
+                found[scrap["name"]] = "".join(text).strip("'\"")
     return found
 
 

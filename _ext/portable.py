@@ -17,6 +17,7 @@ from pathlib import Path
 import nbformat
 import yaml
 from bibliography_labels import AuthorYearLabels
+from claims_data import glued
 from nbformat import NotebookNode
 from pybtex.database import parse_file
 from sphinx.application import Sphinx
@@ -129,17 +130,6 @@ def portable(notebook: NotebookNode, names: Names) -> NotebookNode:
 def equations(source: str) -> Iterator[str]:
     """Name the equations with a label."""
     return (found["label"] for line in source.splitlines() if (found := EQUATION.match(line)))
-
-
-def glued(notebook: NotebookNode) -> dict[str, str]:
-    """Collect the texts that its cells have glued."""
-    found = {}
-    for cell in notebook.cells:
-        for output in cell.get("outputs", []):
-            if scrap := output.get("metadata", {}).get("scrapbook"):
-                text = output.data.get(scrap["mime_prefix"] + "text/plain", "")
-                found[scrap["name"]] = text.strip("'\"")
-    return found
 
 
 def title_of(name: str, title: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import nbformat
 import portable
 import pytest
+from claims_data import glued
 from nbformat import NotebookNode
 from portable import Names, Words
 
@@ -45,7 +46,7 @@ def test_a_downloaded_notebook_has_only_markdown(ipynb: Path, names: Names) -> N
 
 def test_numbers_are_filled_in(names: Names) -> None:
     stored = nbformat.read(ROOT / "chapters" / "02_univariate_relu.ipynb", as_version=4)
-    values = portable.glued(stored)
+    values = glued(stored)
     text = words(portable.portable(stored, names))
     shown = re.findall(r"\{glue:text\}`([\w-]+)`", words(stored))
     assert shown
