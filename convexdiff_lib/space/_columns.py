@@ -90,7 +90,9 @@ def _weighed(problem: Scaled, neurons: Neurons, tolerance: float = ROUGHLY) -> C
     if weights is None:
         return None
     found = Candidate(problem, neurons, weights)
-    return found.part(found.sizes > _NEGLIGIBLE * found.sizes.max(initial=0.0))
+    shares = np.stack([found.sizes, found.sizes * np.linalg.norm(features, axis=1)])
+    largest = shares.max(axis=1, initial=0.0, keepdims=True)
+    return found.part((shares > _NEGLIGIBLE * largest).any(axis=0))
 
 
 def _violating(candidate: Candidate, spare: float) -> tuple[Neurons, float]:

@@ -152,18 +152,16 @@ def _tangents(problem: Scaled, neurons: Neurons, pulls: FloatArray) -> tuple[Flo
     D = neurons.directions.shape[1]
     touching = _touching(problem.X, neurons)
     plain = ~touching.any(axis=1) & (neurons.held < 0)
+    metric, units = problem.metric, unit_rows(problem.X)
+    if D == 2:
+        return _tangents_in_the_plane(neurons, metric, units, touching, pulls)
     free = (
         np.linalg.svd(neurons.directions[plain][:, None, :])[2][:, 1:]
         if plain.any()
         else np.zeros((0, D - 1, D))
     )
     found, owners = [free.reshape(-1, D)], [np.repeat(np.flatnonzero(plain), D - 1)]
-    metric = np.concatenate([np.ones(problem.priced), np.zeros(D - problem.priced)])
-    units = unit_rows(problem.X)
     rest = np.flatnonzero(~plain)
-    if D == 2:
-        moves, movers = _tangents_in_the_plane(neurons.part(rest), units, touching[rest], pulls[rest])
-        return np.concatenate([*found, moves]), np.concatenate([*owners, rest[movers]])
     for j in rest:
         fixed = [metric * neurons.directions[j]]
         if neurons.held[j] >= 0:
@@ -177,10 +175,11 @@ def _tangents(problem: Scaled, neurons: Neurons, pulls: FloatArray) -> tuple[Flo
 
 
 def _tangents_in_the_plane(
-    neurons: Neurons, units: FloatArray, touching: NDArray[np.bool_], pulls: FloatArray
+    neurons: Neurons, metric: FloatArray, units: FloatArray, touching: NDArray[np.bool_], pulls: FloatArray
 ) -> tuple[FloatArray, NDArray[np.intp]]:
-    """Do so for neurons on a boundary: there is one tangent, and either the boundary holds it back or not."""
-    tangents = neurons.directions @ np.array([[0.0, 1.0], [-1.0, 0.0]])
+    """Do so in the plane: there is one tangent, and either a boundary holds it back or not."""
+    tangents = (metric * neurons.directions) @ np.array([[0.0, 1.0], [-1.0, 0.0]])
+    tangents /= np.sqrt(tangents**2 @ metric)[:, None]
     slopes = np.sum(pulls * tangents, axis=1)
     inwards = np.where(neurons.signs > 0, 1.0, -1.0) * (tangents @ units.T)
     free = ~np.any(touching & (inwards * slopes[:, None] < 0), axis=1) & (neurons.held < 0)
@@ -214,7 +213,7 @@ def _along(fixed: FloatArray, normals: FloatArray, gradient: FloatArray) -> Floa
 
 def _of_length_one(moves: FloatArray, metric: FloatArray) -> FloatArray:
     """Make moves orthonormal as weight decay measures it."""
-    if metric.all() or not len(moves):
+    if (metric == 1).all() or not len(moves):
         return moves
     factor = np.linalg.cholesky((moves * metric) @ moves.T)
     return np.asarray(np.linalg.solve(factor, moves))
@@ -339,7 +338,7 @@ def merged(candidate: Candidate) -> Candidate:
         if not kept[i]:
             continue
         others = order[place + 1 :]
-        apart = np.linalg.norm(directions[others] - directions[i], axis=1)
+        apart = np.linalg.norm(directions[others] - directions[i], axis=1) / np.linalg.norm(directions[i])
         near = (chamber[others] == chamber[i]) & (apart < _CLOSE)
         if candidate.problem.slope is None:
             near |= apart < _SAME

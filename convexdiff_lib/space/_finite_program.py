@@ -14,6 +14,8 @@ __all__ = ["ROUGHLY", "SHARPLY", "least_radius", "solve_finite"]
 
 ROUGHLY = 1e-8  # where Newton's method takes over
 SHARPLY = 1e-10  # where nothing does
+_IMPOSSIBLE = 1e-12  # what is thin must not be taken for what can not be
+_UNLIKE = 1e3  # neurons whose values or slopes differ so much are given one size
 
 
 def solve_finite(
@@ -47,16 +49,22 @@ def solve_finite(
     """
     features, goal, unit = _reduced(features, goal)
     k, c = slopes.shape
+    bounds = np.full(k, decay)
+    sizes = np.maximum.reduce([np.linalg.norm(features, axis=1), np.linalg.norm(slopes, axis=1), bounds])
+    if sizes.max(initial=0.0) > _UNLIKE * sizes.min(initial=np.inf):
+        features, slopes, bounds = features / sizes[:, None], slopes / sizes[:, None], bounds / sizes
+    else:
+        sizes = np.ones(k)
     solution = _solved(
         sparse.identity(c * len(goal), format="csc"),
         -goal.T.ravel(),
         _cones(features, c, np.zeros((k, 0))),
-        np.column_stack([np.full(k, decay), -slopes]),
+        np.column_stack([bounds, -slopes]),
         tolerance,
     )
     if "Infeasible" in str(solution.status):
         return None
-    return -np.asarray(solution.z).reshape(k, c + 1)[:, 1:] / unit**2
+    return -np.asarray(solution.z).reshape(k, c + 1)[:, 1:] / unit**2 / sizes[:, None]
 
 
 def least_radius(features: FloatArray, slopes: FloatArray) -> tuple[FloatArray, FloatArray, float]:
@@ -132,5 +140,6 @@ def _solved(
     settings = clarabel.DefaultSettings()
     settings.verbose = False
     settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = tolerance
+    settings.tol_infeas_abs = settings.tol_infeas_rel = _IMPOSSIBLE
     cones = [clarabel.SecondOrderConeT(bounds.shape[1])] * len(bounds)
     return clarabel.DefaultSolver(quadratic, linear, rows, bounds.ravel(), cones, settings).solve()

@@ -54,8 +54,9 @@ class Scaled:
     slope : array of shape (c, D), or None
         Where slopes count: the slope t of a neuron is as many times this matrix times its direction as there
         are active rows.
-    priced : int
-        Weight decay sees the first so many coordinates of a direction, which has length one in these.
+    metric : array of shape (D,)
+        Weight decay sees the squares of the coordinates of a direction with these weights; seen so, it has
+        length one.
     centred : bool
         Whether a constant is free, so that everything is seen less its mean.
     """
@@ -65,7 +66,7 @@ class Scaled:
     decay: float
     chambers: Chambers
     slope: FloatArray | None
-    priced: int
+    metric: FloatArray
     centred: bool
 
     def features(self, neurons: Neurons) -> FloatArray:
@@ -93,4 +94,4 @@ class Scaled:
 
     def of_length_one(self, directions: FloatArray) -> FloatArray:
         """Return directions at length one, as weight decay measures it."""
-        return directions / np.linalg.norm(directions[:, : self.priced], axis=1, keepdims=True)
+        return directions / np.sqrt(directions**2 @ self.metric)[:, None]

@@ -36,6 +36,7 @@ __all__ = [
 ]
 
 _SAME = 1e-12  # directions closer than this are one: rounding of an angle is 1e-16
+_EPSILON = 4e-16  # rounding of a row, relative to its length
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +68,9 @@ class Circles:
         -1 and E if it is on, E and -1 if it is off.
     looked_at : bool array of shape (K, E)
         Which arcs are chambers, one of each pair where u and -u are the same neuron.
+    flat : float
+        What weight decay sees of the second vector of a frame, as a share of the first: directions are
+        measured so.
 
     Examples
     --------
@@ -87,6 +91,7 @@ class Circles:
     on: NDArray[np.intp]
     off: NDArray[np.intp]
     looked_at: NDArray[np.bool_]
+    flat: float = 1.0
 
     @cached_property
     def _seen(self) -> FloatArray:
@@ -128,18 +133,22 @@ class Circles:
         """Return the largest response on every arc, and the direction that has it: shapes (P,) and (P, D)."""
         M = self._matrices(Q)
         squares = M @ M.swapaxes(2, 3)
-        cosine, sine = 0.5 * (squares[..., 0, 0] - squares[..., 1, 1]), squares[..., 0, 1]
+        cosine = 0.5 * (squares[..., 0, 0] - squares[..., 1, 1] / self.flat**2)
+        sine = squares[..., 0, 1] / self.flat
         middle, half = 0.5 * (self.starts + self.ends), 0.5 * (self.ends - self.starts)
         peak = 0.5 * np.arctan2(sine, cosine)
+        if self.flat != 1.0:  # from the angle that weight decay sees to that on the circle
+            peak = np.arctan2(np.sin(peak) / self.flat, np.cos(peak))
         # The peak, modulo pi, as an offset from the middle of the arc; then the nearest point of the arc.
         offset = np.clip(np.mod(peak - middle + np.pi / 2, np.pi) - np.pi / 2, -half, half)
         # M itself and not its square says how large |M^T u| is: on a thin arc it may be a small difference of
         # large numbers.  Where that is so, rounding may also choose the wrong end.
         angles = np.stack([middle + offset, self.starts, self.ends])
-        responses = np.linalg.norm(np.einsum("aked,kedc->akec", _on_circle(angles), M), axis=-1)
+        on_circle = self._of_length_one(_on_circle(angles))
+        responses = np.linalg.norm(np.einsum("aked,kedc->akec", on_circle, M), axis=-1)
         best = responses.argmax(axis=0)[None]
         most, where = (np.take_along_axis(a, best, axis=0)[0] for a in (responses, angles))
-        directions = _on_circle(where) @ self.frames.swapaxes(1, 2)
+        directions = self._of_length_one(_on_circle(where)) @ self.frames.swapaxes(1, 2)
         return np.where(self.looked_at, most, 0.0).ravel(), directions.reshape(-1, self.X.shape[1])
 
     def largest(self, Q: FloatArray) -> float:
@@ -168,6 +177,8 @@ class Circles:
     def _insides(self, arcs: NDArray[np.intp]) -> FloatArray:
         """Directions in the interior of chambers: the middles of their arcs, or a little beside them."""
         middle = self._directions(arcs, (0.5 * (self.starts + self.ends)).ravel()[arcs])
+        if self.flat != 1.0:
+            middle = middle / np.linalg.norm(middle, axis=1, keepdims=True)
         sides = self.sides[arcs // self.starts.shape[1]]
         if not sides.any():
             return middle
@@ -177,7 +188,13 @@ class Circles:
 
     def _directions(self, arcs: NDArray[np.intp], angles: FloatArray) -> FloatArray:
         frames = self.frames[arcs // self.starts.shape[1]]
-        return np.asarray(np.einsum("pdb,pb->pd", frames, _on_circle(angles)))
+        return np.asarray(np.einsum("pdb,pb->pd", frames, self._of_length_one(_on_circle(angles))))
+
+    def _of_length_one(self, on_circle: FloatArray) -> FloatArray:
+        """Give them the length one that weight decay sees."""
+        if self.flat == 1.0:
+            return on_circle
+        return np.asarray(on_circle / np.hypot(on_circle[..., :1], self.flat * on_circle[..., 1:]))
 
 
 def _seen_rows(X: FloatArray, frames: FloatArray) -> FloatArray:
@@ -196,6 +213,7 @@ def cut_circles(
     slope: FloatArray | None = None,
     sides: FloatArray | None = None,
     held: NDArray[np.intp] | None = None,
+    flat: float = 1.0,
 ) -> Circles:
     """Cut circles at the directions orthogonal to the rows.
 
@@ -207,7 +225,7 @@ def cut_circles(
     X : array of shape (n, D)
     frames : array of shape (K, D, 2)
     activation : {"relu", "abs"}
-    slope, sides, held : optional
+    slope, sides, held, flat : optional
         See `Circles`.
 
     Returns
@@ -235,7 +253,8 @@ def cut_circles(
     aside = facing @ X.T >= 0
     on = np.where(turns, place[:, :n], np.where(aside, -1, 2 * n))
     off = np.where(turns, place[:, n:], np.where(aside, 2 * n, -1))
-    looked_at = ends - starts > _SAME
+    # Where the data are thin, rounding of the data itself is as much as that, seen in their frame.
+    looked_at = ends - starts > max(_SAME, _EPSILON / flat)
     if activation == "abs" and one_of_two(X, slope):  # half of a circle is enough
         count = turns.sum(axis=1, keepdims=True)
         looked_at &= (np.arange(2 * n) < count) | (count == 0)
@@ -252,6 +271,7 @@ def cut_circles(
         on=on,
         off=off,
         looked_at=looked_at,
+        flat=flat,
     )
 
 
@@ -268,15 +288,18 @@ def one_of_two(X: FloatArray, slope: FloatArray | None) -> bool:
     return slope is None or bool(X.any(axis=1).all())
 
 
-def cut_circle(points: FloatArray, activation: Activation, *, slopes: bool = False) -> Circles:
+def cut_circle(
+    points: FloatArray, activation: Activation, *, slope: FloatArray | None = None, flat: float = 1.0
+) -> Circles:
     """Cut the circle of the plane at the directions orthogonal to the points.
 
     Parameters
     ----------
     points : array of shape (n, 2)
     activation : {"relu", "abs"}
-    slopes : bool
-        Whether slopes count, as they do in score matching.
+    slope : array of shape (c, 2), optional
+    flat : float
+        See `Circles`.
 
     Returns
     -------
@@ -288,7 +311,7 @@ def cut_circle(points: FloatArray, activation: Activation, *, slopes: bool = Fal
     >>> circle.corners(8).signs[:4].astype(int).tolist()
     [[1, 1], [0, 1], [0, 0], [1, 0]]
     """
-    return cut_circles(points, np.eye(2)[None], activation, slope=np.eye(2) if slopes else None)
+    return cut_circles(points, np.eye(2)[None], activation, slope=slope, flat=flat)
 
 
 def cut_lines(X: FloatArray, activation: Activation, *, slope: FloatArray | None = None) -> Circles:

@@ -75,11 +75,12 @@ class Neurons:
 
         Where a chamber is too thin for that they go a quarter of the way to its inside.
         """
-        here, inside = (u @ unit_rows(X).T for u in (self.directions, self.insides))
+        lengths = np.linalg.norm(self.directions, axis=1, keepdims=True)
+        here, inside = (u @ unit_rows(X).T for u in (self.directions / lengths, self.insides))
         touching = (np.abs(here) <= max(turn, _ROUNDING)) & (X != 0).any(axis=1)
         room = np.where(touching, np.abs(inside), np.inf).min(axis=1, initial=np.inf)
         share = np.minimum(turn / np.maximum(room, 1e-300), 0.25)[:, None]
-        return self.directions + np.where(np.isfinite(room)[:, None], share, 0.0) * self.insides
+        return self.directions + np.where(np.isfinite(room)[:, None], share, 0.0) * lengths * self.insides
 
 
 def products(X: FloatArray, directions: FloatArray) -> FloatArray:
@@ -91,7 +92,8 @@ def products(X: FloatArray, directions: FloatArray) -> FloatArray:
     [[0.0], [1.0]]
     """
     values = directions @ X.T
-    values[np.abs(values) <= _ROUNDING * np.linalg.norm(X, axis=1)] = 0.0
+    sizes = np.linalg.norm(directions, axis=1)[:, None] * np.linalg.norm(X, axis=1)
+    values[np.abs(values) <= _ROUNDING * sizes] = 0.0
     return np.asarray(values)
 
 

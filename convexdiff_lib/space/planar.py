@@ -29,6 +29,7 @@ from __future__ import annotations
 
 from dataclasses import field
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from .._results import result
@@ -37,14 +38,17 @@ from ..certificates import Certificate
 from ..networks import TwoLayerNetwork
 from ._blocks import row_lengths
 from ._columns import CRITICAL_AIM, LeastResponse, least_response, solve_by_columns
+from ._few_neurons import Candidate
+from ._scaled import Scaled
+from ._tightened import tightened
 from .planar_certificates import certify_planar
 from .problem import PlanarProblem, planar_problem
 
 __all__ = ["PlanarScore", "planar_critical_weight_decay", "planar_denoising", "planar_score_matching"]
 
-# A neuron of score matching on the boundary of its chamber is turned inwards by such an angle, for its
-# pattern to count: a few roundings, or more where they are not enough.
-_NUDGES = (4e-15, 1e-12)
+# A neuron of score matching on the boundary of its chamber is turned inwards by the first of these angles
+# with which a network of doubles has its pattern: a few roundings, or more where they are not enough.
+_NUDGES = (4e-16, 4e-15, 4e-14, 1e-12)
 
 
 @result
@@ -229,14 +233,39 @@ def _trained(problem: PlanarProblem) -> PlanarScore:
     solution = solve_by_columns(scaled)
     if solution is None:
         raise _unbounded(problem)
-    _, Q = problem.restored(solution.weights, solution.Q)
-    for turn in _NUDGES if problem.targets is None else (0.0,):
-        directions = scaled.of_length_one(solution.neurons.inwards(scaled.X, turn))
-        network = problem.network(directions, solution.weights)
-        certificate = certify_planar(problem, network, Q)
-        if certificate.holds:
-            return PlanarScore(Q, problem.beta, certificate.primal, certificate, network)
-    raise problem.refusal("planar", certificate)
+    _, Q = problem.restored(solution.weights, tightened(solution))
+    network = _rounded(problem, scaled, solution)
+    certificate = certify_planar(problem, network, Q)
+    if certificate.holds:
+        return PlanarScore(Q, problem.beta, certificate.primal, certificate, network)
+    raise problem.refusal("planar", f"{certificate}{_where_doubles_end(problem)}")
+
+
+def _rounded(problem: PlanarProblem, scaled: Scaled, solution: Candidate) -> TwoLayerNetwork:
+    """Return the network in doubles, in score matching with neurons barely inside their chambers."""
+    neurons, wanted = solution.neurons, solution.neurons.signs > 0
+    network = problem.network(scaled.of_length_one(neurons.directions), solution.weights)
+    if problem.targets is not None:
+        return network
+    directions, astray = neurons.directions.copy(), np.ones(len(neurons), dtype=bool)
+    for turn in np.array(_NUDGES) * problem.coarseness:
+        directions[astray] = neurons.part(astray).inwards(scaled.X, turn)
+        network = problem.network(scaled.of_length_one(directions), solution.weights)
+        astray = np.any(wanted != (problem.points @ network.W1.T + network.b1 >= 0).T, axis=1)
+        if not astray.any():
+            break
+    return network
+
+
+def _where_doubles_end(problem: PlanarProblem) -> str:
+    """Say what of the data may be why, and what helps."""
+    if not problem.frame.turned:
+        return ""
+    return (
+        f"\nSeen from 0 the points lie nearly in one line, {problem.frame.flat:.0e} of its length wide, which "
+        "neurons without biases can hardly tell apart: centre the points, or take bias=True and "
+        "penalise_bias=False, which does so"
+    )
 
 
 def _unbounded(problem: PlanarProblem) -> Exception:
@@ -244,12 +273,12 @@ def _unbounded(problem: PlanarProblem) -> Exception:
     least = _least_response(problem)
     if least.upper >= problem.beta:
         return problem.unbounded(least.upper, "points")
-    return problem.refusal(
-        "planar", f"so close to the critical weight decay, {least.upper:.9g}, no optimum was found"
-    )
+    near = problem.beta < 1.1 * least.upper
+    where = f", so close to the critical weight decay, {least.upper:.9g}" if near else ""
+    return problem.refusal("planar", f"no optimum was found{where}{_where_doubles_end(problem)}")
 
 
 def _least_response(problem: PlanarProblem) -> LeastResponse:
     """Without biases row k of the dual variable may take the length of point k: that makes all rows alike."""
-    units = problem.unit if problem.bias else row_lengths(problem.points)
+    units = problem.unit if problem.bias else row_lengths(problem.rows)
     return least_response(problem.scaled(units), CRITICAL_AIM)

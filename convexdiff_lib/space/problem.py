@@ -30,6 +30,7 @@ from .._validation import (
 from ..certificates import NotCertifiedError
 from ..networks import TwoLayerNetwork
 from ._blocks import Blocks, root_mean_square
+from ._frame import Frame, thin_frame
 from ._scaled import Scaled
 from .circles import Circles, cut_circle, cut_lines
 from .sphere import Sphere, cut_sphere
@@ -154,17 +155,30 @@ class PlanarProblem(SpaceProblem):
         return root_mean_square(self.points - self.origin if self.free else self.rows)
 
     @cached_property
+    def frame(self) -> Frame:
+        """The axes in which neurons are sought; those of the points where these are nearly on a line."""
+        plain = self.bias or self.points.shape[1] != 2
+        return Frame.plain(3) if plain else thin_frame(self.points)
+
+    @property
+    def coarseness(self) -> float:
+        """How many times rounding turns neurons more in the axes of the rows than in those of the data."""
+        return 1 + float(np.abs(self.origin).max()) / self.unit if self.free else 1 / self.frame.flat
+
+    @cached_property
     def rows(self) -> FloatArray:
         """What a neuron is multiplied with, the points, with one number more for a bias; shape (n, D)."""
-        apart = self.points - self.origin
         if not self.bias:
-            return apart
+            return self.frame.seen(self.points)
+        apart = self.points - self.origin
         return np.column_stack([apart, np.full(len(apart), self.unit if self.free else 1.0)])
 
     @property
     def slope(self) -> FloatArray | None:
         """The matrix that makes the slope of a neuron of its weights; None for denoising."""
-        return np.eye(self.points.shape[1], self.rows.shape[1]) if self.targets is None else None
+        if self.targets is not None:
+            return None
+        return np.eye(self.points.shape[1], self.rows.shape[1]) if self.bias else self.frame.axes
 
     def constraints(self, unit: float | FloatArray = 1.0) -> Circles | Sphere:
         """Return the chambers of directions, with the rows in a unit, or each in one of its own."""
@@ -173,7 +187,7 @@ class PlanarProblem(SpaceProblem):
             return cut_lines(rows, self.activation, slope=self.slope)
         if rows.shape[1] == 3:
             return cut_sphere(rows, self.activation, slope=self.slope)
-        return cut_circle(rows, self.activation, slopes=self.targets is None)
+        return cut_circle(rows, self.activation, slope=self.slope, flat=self.frame.flat)
 
     def scaled(self, unit: float | FloatArray | None = None) -> Scaled:
         """Return the problem in its units, or with other ones for the rows."""
@@ -184,7 +198,7 @@ class PlanarProblem(SpaceProblem):
             decay=self.decay,
             chambers=self.constraints(rows),
             slope=self.slope,
-            priced=self.points.shape[1] if self.free else self.rows.shape[1],
+            metric=np.array([1.0, 1.0, 0.0]) if self.free else self.frame.metric,
             centred=self.free,
         )
 
@@ -193,7 +207,7 @@ class PlanarProblem(SpaceProblem):
         d = self.points.shape[1]
         products, _ = self.restored(weights, weights)
         second = np.sqrt(np.linalg.norm(products, axis=1, keepdims=True))
-        first, W2 = directions * second, (products / second).T
+        first, W2 = self.frame.restored(directions) * second, (products / second).T
         W1, b1, b2 = first[:, :d], np.zeros(len(first)), np.zeros(d)
         if self.bias:
             b1 = first[:, d] * self.rows[0, d] - W1 @ self.origin

@@ -22,6 +22,7 @@ from convexdiff_lib.space import _columns
 from convexdiff_lib.space.circles import largest_response
 from convexdiff_lib.space.planar import planar_critical_weight_decay, planar_denoising, planar_score_matching
 from convexdiff_lib.space.planar_certificates import certify_planar_denoising, certify_planar_score_matching
+from convexdiff_lib.space.problem import planar_problem
 
 
 def features(X: FloatArray, activation: Activation, count: int) -> FloatArray:
@@ -191,6 +192,7 @@ def test_score_matching_equals_a_dense_dictionary(activation: Activation, beta: 
     assert abs(score_matching_loss(fit.network(), X, beta) - fit.value) <= 1e-12 * fit.certificate.scale
 
 
+DECADES = np.random.default_rng(6).normal(size=(6, 2)) * np.logspace(-1.5, 1.5, 6)[:, None]
 MATCHED = {
     "two points": np.array([[1.0, 2.0], [-2.0, 0.5]]),
     "duplicated": np.repeat(np.random.default_rng(3).normal(size=(4, 2)), 3, axis=0),
@@ -198,6 +200,10 @@ MATCHED = {
     "a zero row": np.array([[0.0, 0.0], [1.0, 2.0], [2.0, -1.0]]),
     "large scale": 1e8 * np.random.default_rng(2).normal(size=(8, 2)),
     "normal": np.random.default_rng(0).normal(size=(20, 2)),
+    "far away": 1e3 + np.random.default_rng(6).normal(size=(6, 2)),
+    "nearly on a line": np.outer(np.random.default_rng(7).normal(size=6), [1.0, 0.3])
+    + 1e-3 * np.random.default_rng(8).normal(size=(6, 2)),
+    "three decades": DECADES,
 }
 
 
@@ -213,6 +219,54 @@ def test_score_matching_is_certified_above_the_critical_decay(name: str, activat
         assert fit.certificate.infeasibility <= fit.certificate.feasibility_tolerance
     with pytest.raises(ValueError, match="no lower bound"):
         planar_score_matching(X, 0.98 * lower, activation=activation)
+
+
+@every_activation
+def test_thin_data_have_the_answer_of_the_plain_axes(
+    activation: Activation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen in their own axes points nearly on a line are another problem, with the same answer."""
+    rng = np.random.default_rng(3)
+    X = np.outer(rng.normal(size=7), [0.6, 0.8]) + 5e-3 * rng.normal(size=(7, 2))
+    Q = rng.normal(size=X.shape)
+
+    def seen() -> tuple[bool, float, float, float]:
+        problem = planar_problem(X, 3.0, activation=activation)
+        fit = planar_score_matching(X, 3.0, activation=activation)
+        labelled = planar_denoising(X, Q, 0.1, activation=activation)
+        return problem.frame.turned, problem.constraints().largest(Q), fit.value, labelled.value
+
+    turned, *own = seen()
+    monkeypatch.setattr("convexdiff_lib.space._frame._THIN", 0.0)
+    not_turned, *plain = seen()
+    assert turned
+    assert not not_turned
+    # 5e-3 of the length of the points costs plain axes three digits of sixteen, and the gap is 1e-8.
+    np.testing.assert_allclose(own, plain, rtol=1e-8)
+
+
+@every_activation
+def test_a_violation_too_small_to_see_hides_no_gap(
+    activation: Activation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Large neurons multiply what rounding leaves of a violation: the dual variable is moved away from it."""
+    beta = 1.3 * planar_critical_weight_decay(DECADES, activation=activation)[1]
+    tight = planar_score_matching(DECADES, beta, activation=activation).certificate
+    monkeypatch.setattr("convexdiff_lib.space.planar.tightened", lambda found: found.Q)
+    try:
+        loose = planar_score_matching(DECADES, beta, activation=activation).certificate.score_error
+    except NotCertifiedError:
+        loose = np.inf
+    assert tight.score_error is not None
+    assert loose is not None
+    assert 2 * tight.score_error <= loose
+
+
+def test_refused_thin_data_are_told_what_helps() -> None:
+    X = np.outer(np.random.default_rng(0).normal(size=6), [1.0, 0.5])
+    X += 1e-9 * np.random.default_rng(1).normal(size=(6, 2))
+    with pytest.raises(NotCertifiedError, match=r"nearly in one line, .* centre the points"):
+        planar_score_matching(X, 2.0)
 
 
 def test_critical_decay_of_the_plane_is_that_of_one_jump() -> None:

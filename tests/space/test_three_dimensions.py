@@ -231,7 +231,7 @@ def two_neurons(Q: FloatArray, apart: float, signs: FloatArray) -> Candidate:
     neurons = Neurons(signs, directions, directions, np.full(2, -1))
     weights = np.array([[1.0, 0.0], [1.0, 0.0]])
     goal = neurons.features(X).T @ weights + Q
-    return Candidate(Scaled(X, goal, 0.1, cut_circle(X, "relu"), None, 2, False), neurons, weights)
+    return Candidate(Scaled(X, goal, 0.1, cut_circle(X, "relu"), None, np.ones(2), False), neurons, weights)
 
 
 @pytest.mark.parametrize(("Q", "left"), [([[0, 0], [0, 0], [1, 0]], 1), ([[0, 1], [0, 0], [0, -0.3]], 2)])
