@@ -14,13 +14,12 @@ from fractions import Fraction
 import numpy as np
 
 from .._validation import FloatArray
+from .neurons import unit_rows
 
 __all__ = ["Frame", "thin_frame"]
 
-_THIN = (
-    1e-2  # points spread less than this across the line, compared with along it, have a frame of their own
-)
-_A_LINE = 1e-12  # and less than this, they are on the line but for rounding
+_THIN = 1e-2  # directions that spread less than this have a frame of their own
+_A_LINE = 1e-12  # and less than this, they are one but for rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,12 +81,13 @@ def thin_frame(points: FloatArray) -> Frame:
     Examples
     --------
     >>> frame = thin_frame(np.array([[1e6, 1.0], [1e6, -1.0]]))
-    >>> frame.flat, frame.seen(np.array([[1e6, 1.0]])).round(3).tolist()
+    >>> frame.flat, np.abs(frame.seen(np.array([[1e6, 1.0]]))).round(3).tolist()
     (9.5367431640625e-07, [[1.0, 0.954]])
     """
     if len(points) < 2 or not points.any():
         return Frame.plain(2)
-    _, sizes, axes = np.linalg.svd(points, full_matrices=False)
+    # A point far out says nothing about the directions of the others: all count alike.
+    _, sizes, axes = np.linalg.svd(unit_rows(points), full_matrices=False)
     a, b = axes[1]
     if not _A_LINE < sizes[1] / sizes[0] < _THIN:
         return Frame.plain(2)

@@ -27,13 +27,20 @@ def tightened(candidate: Candidate) -> FloatArray:
     neurons, best, least = candidate.neurons, Q, np.inf
     for _ in range(_ROUNDS):
         responses, directions = problem.chambers.worst(Q)
-        if responses.max() < least:
-            best, least = Q, float(responses.max())
+        if (hidden := _hidden(candidate, Q, float(responses.max()))) < least:
+            best, least = Q, hidden
         tops = problem.chambers.hills(responses)
         tops = tops[responses[tops] > problem.decay]
         neurons = neurons.and_also(problem.chambers.neurons(tops, directions[tops]))
         Q = problem.less_mean(Q + _move(problem, neurons, Q))
     return best
+
+
+def _hidden(candidate: Candidate, Q: FloatArray, largest: float) -> float:
+    """Return the gap of the loss to the value of Q, and what a violation of its constraints may hide of it."""
+    dual = float(np.sum(Q * candidate.problem.goal) - 0.5 * np.sum(Q**2))
+    outside = max(0.0, largest - candidate.problem.decay)
+    return abs(candidate.loss - dual) + outside * float(candidate.sizes.sum())
 
 
 def _move(problem: Scaled, neurons: Neurons, Q: FloatArray) -> FloatArray:

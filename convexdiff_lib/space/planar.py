@@ -262,8 +262,8 @@ def _where_doubles_end(problem: PlanarProblem) -> str:
     if not problem.frame.turned:
         return ""
     return (
-        f"\nSeen from 0 the points lie nearly in one line, {problem.frame.flat:.0e} of its length wide, which "
-        "neurons without biases can hardly tell apart: centre the points, or take bias=True and "
+        f"\nSeen from 0 the points lie nearly in one line, {problem.frame.flat:.0e} of its length wide, "
+        "which neurons without biases can hardly tell apart: centre the points, or take bias=True and "
         "penalise_bias=False, which does so"
     )
 
