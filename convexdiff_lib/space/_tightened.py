@@ -37,7 +37,7 @@ def tightened(candidate: Candidate) -> FloatArray:
 
 
 def _hidden(candidate: Candidate, Q: FloatArray, largest: float) -> float:
-    """Return the gap of the loss to the value of Q, and what a violation of its constraints may hide of it."""
+    """Return the gap between the loss and the value of Q, and what its violations may hide of it."""
     dual = float(np.sum(Q * candidate.problem.goal) - 0.5 * np.sum(Q**2))
     outside = max(0.0, largest - candidate.problem.decay)
     return abs(candidate.loss - dual) + outside * float(candidate.sizes.sum())
