@@ -1,4 +1,4 @@
-r"""Activations at a temperature, :math:`\sigma_\tau(u) = \sigma(\tau u)/\tau`, and what is known of their slopes."""
+"""Eight activations, their slopes, and what is known of these."""
 
 from __future__ import annotations
 
@@ -86,8 +86,8 @@ def _tanh_slope(u: FloatArray) -> FloatArray:
     return 4 * decay / (1 + decay) ** 2
 
 
-# The largest slopes of GELU and SiLU, at the square root of 2 and at 2.39936; by -slope(-u) = slope(u) - 1 the
-# slope falls below 0 by as much as it rises above 1, and passes that height four times.
+# The largest slopes of GELU and SiLU, at the square root of 2 and at 2.39936.  As slope(-u) = 1 - slope(u),
+# the slope falls below 0 by as much as it rises above 1, and walks that way four times.
 GELU_SLOPE, SILU_SLOPE = 1.128904145185155, 1.099839320128867
 ACTIVATIONS: dict[str, Shape] = {
     "relu": Shape(_relu, _step, "relu", 1.0),

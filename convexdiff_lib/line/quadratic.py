@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._results import result
-from .._validation import FloatArray, as_data, as_noisy_sample, as_sample, as_weight_decay
+from .._validation import FloatArray, as_data, as_noisy_sample, as_numbers, as_sample, as_weight_decay
 from ..certificates import SCORE_TOLERANCE_BY_LOSS, Certificate, NotCertifiedError, score_error_in_space
 
 __all__ = ["QuadraticScore", "quadratic_denoising", "quadratic_score_matching"]
@@ -62,16 +62,25 @@ class QuadraticScore:
 
     def __call__(self, x: ArrayLike) -> FloatArray:
         """Return the score at x, any shape."""
-        return np.polyval(self.coefficients, np.asarray(x, dtype=np.float64) - self.centre)
+        return _parabola(self.coefficients, as_numbers(x, "x") - self.centre)
 
     def derivative(self, x: ArrayLike) -> FloatArray:
         """Return its slope at x, any shape."""
-        return np.polyval(np.polyder(self.coefficients), np.asarray(x, dtype=np.float64) - self.centre)
+        return _slope(self.coefficients, as_numbers(x, "x") - self.centre)
 
     @property
     def is_normalisable(self) -> bool:
-        """Whether a density has this score: with a square in it, its integral rises without end on one side."""
+        """Whether a density has this score, which needs a line that falls."""
         return self.curvature == 0 and float(self.coefficients[1]) < 0
+
+
+def _parabola(coefficients: FloatArray, u: FloatArray) -> FloatArray:
+    A, B, C = coefficients
+    return (A * u + B) * u + C
+
+
+def _slope(coefficients: FloatArray, u: FloatArray) -> FloatArray:
+    return 2 * coefficients[0] * u + coefficients[1]
 
 
 def quadratic_score_matching(x: ArrayLike, beta: float) -> QuadraticScore:
@@ -209,9 +218,9 @@ def _certificate(
     Weak duality: for z with z^T 1 = 0, z^T u = n (denoising: 0) and |z^T u^2 - 2 sum u| <= beta (denoising:
     |z^T u^2| <= beta) no network of squares has a loss below -1/2 |z|^2 (denoising: z^T l - 1/2 |z|^2).
     """
-    n, scores = len(u), np.polyval(coefficients, u)
+    n, scores = len(u), _parabola(coefficients, u)
     aims = np.zeros(n) if labels is None else labels
-    slopes = np.polyval(np.polyder(coefficients), u) if labels is None else np.zeros(n)
+    slopes = _slope(coefficients, u) if labels is None else np.zeros(n)
     z = aims - scores
     primal = float(np.sum(0.5 * z**2 + slopes) + beta * abs(coefficients[0]))
     apart = aims - aims.mean()
@@ -221,9 +230,9 @@ def _certificate(
     width = float(np.sqrt(np.mean(u**2))) or 1.0
     unit = 1 / width if labels is None else float(np.sqrt(np.mean(aims**2))) or 1.0
     misses = (
-        abs(z.sum()) / unit,
-        abs(z @ u - counts) / (unit * width),
-        max(abs(z @ u**2 - drift) - beta, 0.0) / (unit * width**2),
+        abs(float(z.sum())) / unit,
+        abs(float(z @ u) - counts) / (unit * width),
+        max(abs(float(z @ u**2) - drift) - beta, 0.0) / (unit * width**2),
     )
     simple = n / (2 * width**2) if labels is None else 0.5 * float(apart @ apart)
     scale = max(abs(primal), abs(dual), simple, n * (1e-11 * float(np.abs(aims).max())) ** 2)

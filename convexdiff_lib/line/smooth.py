@@ -172,8 +172,8 @@ class SmoothNetwork:
 
         Examples
         --------
-        >>> SmoothNetwork([1.0], [0.0], [2.0], temperature=100.0).at("relu")(0.5)
-        1.0
+        >>> SmoothNetwork([1.0], [0.0], [2.0], temperature=100.0).at("relu")([0.5]).tolist()
+        [1.0]
         """
         return SmoothNetwork(self.w, self.b, self.alpha, self.b0, self.v, activation, temperature)
 
@@ -385,12 +385,12 @@ def _no_bound(activation: AnyActivation) -> str:
     """Say why, and which bound does hold."""
     (low, high), variation = slope_range(activation), ACTIVATIONS[activation].variation
     why = (
-        "its slope rises and falls again, so that its units are averages of clips, which two layers of ReLUs "
-        "make at twice the price"
+        "its slope rises and falls again, so that its units are averages of clips, which cost two layers of "
+        "ReLUs twice as much"
         if activation == "tanh"
-        else f"its slope leaves [0, 1] for [{low:.4f}, {high:.4f}], so that its units are no averages of ReLUs"
+        else f"its slope leaves [0, 1] for {low:.4f} and {high:.4f}: its units are no averages of ReLUs"
     )
     return (
-        f"there is no bound for {activation} at the same weight decay: {why}. What does hold is the optimum of "
-        f"ReLU networks at the weight decay beta / {variation:.4f}, the total variation of the slope"
+        f"there is no bound for {activation} at the same weight decay: {why}. The optimum of ReLUs at "
+        f"beta / {variation:.4f} does bound it: that is the total variation of the slope"
     )

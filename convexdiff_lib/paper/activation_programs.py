@@ -180,7 +180,7 @@ def smooth_threshold(
     Examples
     --------
     >>> x = [0.0, 1.0, 2.0, 3.0]
-    >>> round(smooth_threshold(x, activation="gelu", sharpness=[0.5, 1, 2, 4, 16, 64, 1000]), 3)
+    >>> round(smooth_threshold(x, activation="gelu", sharpness=[1, 1e5], resolution=200), 3)
     1.129
     """
     from scipy.optimize import linprog
@@ -277,7 +277,8 @@ def quadratic_program(X: ArrayLike, beta: float, *, targets: ArrayLike | None = 
     r"""Solve the semidefinite program of a network of squares whose biases are penalised.
 
     Every output has neurons of its own, :math:`s_k(x) = \sum_j \alpha_j (w_j^T x + b_j)^2 + c_k`, with the
-    penalty :math:`\frac\beta3 \sum_j (|\alpha_j|^3 + 2 \|(w_j, b_j)\|^3) \ge \beta \sum_j |\alpha_j| \|(w_j, b_j)\|^2`.
+    penalty :math:`\frac\beta3 \sum_j (|\alpha_j|^3 + 2 \|(w_j, b_j)\|^3)`, which is at least
+    :math:`\beta \sum_j |\alpha_j| \|(w_j, b_j)\|^2`.
     The neurons of an output make one symmetric matrix M, the cheapest way to make it is its eigenvectors, and
     costs :math:`\beta` times its nuclear norm:
 
@@ -331,8 +332,9 @@ def _judged(
 ) -> Certificate:
     r"""Judge matrices from the data alone.
 
-    For every z with column sums zero and a spectral norm of at most beta of
-    :math:`\sum_i z_{ik} \tilde x_i \tilde x_i^T` less the gradient of the divergence, the dual value is a lower bound.
+    The dual value is a lower bound for every z with column sums zero for which the matrices
+    :math:`\sum_i z_{ik} \tilde x_i \tilde x_i^T`, less the gradient of the divergence, have spectral norms of
+    at most beta.
     """
     rows, (n, d) = _with_one(points), points.shape
     scores = np.einsum("ni,kij,nj->nk", rows, matrices, rows) + constants

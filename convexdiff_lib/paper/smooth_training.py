@@ -175,7 +175,7 @@ def _schedule(taus: tuple[float, float], n_epochs: int) -> Iterator[tuple[float,
 def _start(
     points: FloatArray, width: int, n_trials: int, fixed: bool, generator: torch.Generator
 ) -> tuple[torch.Tensor, ...]:
-    """Draw (w, b, alpha, b0) of every trial at PyTorch's own scale, or with unit slopes and kinks in the data."""
+    """Draw (w, b, alpha, b0) at PyTorch's own scale, or with unit slopes and kinks among the data."""
 
     def draw(low: float, high: float, *shape: int) -> torch.Tensor:
         numbers = torch.rand((n_trials, *shape), generator=generator, dtype=torch.float64)
