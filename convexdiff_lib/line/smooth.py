@@ -278,9 +278,10 @@ class CertifiedGap:
     @property
     def relative_gap(self) -> float:
         """The gap as a share of ``gain``: 0 for an optimal network, 1 for the best constant."""
-        if self.gain > 0:
+        nothing = 1e-12 * self.optimum.certificate.scale  # rounding
+        if self.gain > nothing:
             return self.gap / self.gain
-        return 0.0 if self.gap <= 0 else np.inf
+        return 0.0 if self.gap <= nothing else np.inf
 
     @property
     def score_bound(self) -> float:

@@ -1,4 +1,4 @@
-"""Convex programs of other activations: how the smooth limit is approached, thresholds, squares with biases."""
+"""Convex programs of other activations: the smooth limit, thresholds, squares with penalised biases."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ def test_gelu_is_below_the_optimum_of_relus(evidence: Evidence) -> None:
 
 
 def ramp_program(x: FloatArray, beta: float) -> float:
-    """Three layers of ReLUs, literally: half-lines and ramps between two data points, each end open or not."""
+    """Three layers of ReLUs, literally: half-lines and ramps between data points, each end open or not."""
     n = len(x)
     columns, counts = [], []
     ends = [(j, inside) for j in range(n) for inside in (True, False)]
@@ -223,7 +223,7 @@ def test_tanh_is_above_three_layers_of_relus(evidence: Evidence) -> None:
     seen = evidence("ours-smooth-bound", "tanh-is-above-three-layers", 1e-7).because(
         "stopping rule of the solver"
     )
-    for seed, beta in ((1, 2.0), (2, 1.5)):
+    for seed, beta in ((1, 2.0), (2, 2.4)):
         x = data(seed, 6)
         three = ramp_program(x, beta)
         assert three <= score_matching(x, beta).value + 1e-6  # a third layer can do what two can
@@ -244,7 +244,7 @@ def test_fixed_slopes_are_finite_far_below_one() -> None:
 
 
 def squares_loss(theta: FloatArray, X: FloatArray, beta: float, m: int) -> tuple[float, FloatArray]:
-    """A literal network of squares in d dimensions, m neurons for each output; and its gradient, by chain rule."""
+    """A literal network of squares in d dimensions, m neurons for each output; and its gradient."""
     n, d = X.shape
     rows = np.hstack([X, np.ones((n, 1))])
     alpha, v, c = theta[: d * m].reshape(d, m), theta[d * m : -d].reshape(d, m, d + 1), theta[-d:]

@@ -13,8 +13,8 @@ from zoo import samples
 from convexdiff_lib import GaussianMixture, certified_gap, score_matching, smallest_weight_decay, train_smooth
 from convexdiff_lib._validation import FloatArray
 from convexdiff_lib.line._activations import ACTIVATIONS
-from convexdiff_lib.paper.smooth_training import SmoothRuns, _losses, _schedule, _start
 from convexdiff_lib.paper.smooth_training import _CURVES as CURVES
+from convexdiff_lib.paper.smooth_training import SmoothRuns, _losses, _schedule, _start
 
 
 def trained(x: FloatArray, beta: float, seed: int = 0, **options: Any) -> SmoothRuns:
