@@ -29,7 +29,6 @@ OTHERS = (("ReLU", False), ("softplus, 10 to 3000", False), ("softplus, 3 to 300
 SEEDS = (1, 2, 3, 4)
 GELU: dict[str, Any] = {"activation": "gelu", "temperature": (10.0, 3000.0)}
 NOISE, DENOISING_BETA = 0.5, 0.5
-EVERY = 40  # epochs between two points of a curve
 
 
 def sample(seed: int, n: int = N) -> FloatArray:
@@ -56,7 +55,6 @@ def judged(
         "losses": digits(sorted(runs.losses), 7),
         "relative_gaps": digits(sorted(gap.relative_gap for gap in gaps), 3),
         "read_as_relu": digits(sorted(read), 7),
-        "curve": digits(np.median(runs.history[::EVERY], axis=1), 4),
     }
 
 
@@ -80,7 +78,7 @@ def run(report: Report) -> Record:
     jobs = [(beta, unit, name) for beta in BETAS for unit in (False, True) for name in KINDS]
     total, done = len(jobs) + len(SEEDS) * len(OTHERS) + 4, 0
     content: Record = {
-        "settings": {"n": N, "width": WIDTH, "trials": TRIALS, "epochs": EPOCHS, "every": EVERY},
+        "settings": {"n": N, "width": WIDTH, "trials": TRIALS, "epochs": EPOCHS},
         "seeds": {"data": 0, "other data": list(SEEDS), "Adam": 0},
         "optima": {f"{beta:g}": digits(score_matching(sample(0), beta).value, 10) for beta in BETAS},
         "runs": [],

@@ -123,7 +123,7 @@ def quadratic_score_matching(x: ArrayLike, beta: float) -> QuadraticScore:
     >>> fit.certificate.holds, fit.is_normalisable
     (True, False)
     """
-    points, decay = as_data(as_sample(x))[:, 0], as_weight_decay(beta)
+    points, decay = as_data(as_sample(x), "x")[:, 0], as_weight_decay(beta)
     sites = len(np.unique(points))
     if sites < 2:
         raise ValueError("x must have two distinct points: with one, a line lowers the loss without limit")
@@ -167,7 +167,8 @@ def quadratic_denoising(x_noisy: ArrayLike, targets: ArrayLike, beta: float) -> 
     (0.85, True)
     """
     sample, aims = as_noisy_sample(x_noisy, targets)
-    points, labels, decay = as_data(sample)[:, 0], as_data(aims, smallest=0.0)[:, 0], as_weight_decay(beta)
+    points = as_data(sample, "x_noisy")[:, 0]
+    labels, decay = as_data(aims, "targets", smallest=0.0)[:, 0], as_weight_decay(beta)
     parts, sites = _parts(points), len(np.unique(points))
     middle = float(labels.mean())
     line = float(parts.u @ (labels - middle)) / float(parts.u @ parts.u) if sites > 1 else 0.0
