@@ -18,7 +18,9 @@ import pytest
 import torch
 
 from convexdiff_lib import (
+    SmoothNetwork,
     TwoLayerNetwork,
+    certified_gap,
     denoising_loss,
     denoising_score_matching,
     score_matching,
@@ -34,8 +36,10 @@ from convexdiff_lib.line.network_certificates import certify_denoising, certify_
 from convexdiff_lib.line.path import denoising_path, solution_path
 from convexdiff_lib.line.piecewise_linear import PiecewiseLinearScore
 from convexdiff_lib.line.problem import line_problem
+from convexdiff_lib.line.quadratic import quadratic_denoising, quadratic_score_matching
 from convexdiff_lib.line.sample import Sample, smallest_weight_decay
 from convexdiff_lib.line.selection import choose_weight_decay, pointwise_loss, score_error
+from convexdiff_lib.paper.activation_programs import quadratic_program, smooth_program, smooth_threshold
 from convexdiff_lib.paper.multivariate_programs import (
     blocks_of_network,
     descent_direction,
@@ -47,6 +51,7 @@ from convexdiff_lib.paper.multivariate_programs import (
     program_value,
 )
 from convexdiff_lib.paper.nonconvex import train_denoising, train_multivariate, train_score_matching
+from convexdiff_lib.paper.smooth_training import train_smooth
 from convexdiff_lib.paper.spiral_experiment import SpiralSetting, likeness
 from convexdiff_lib.paper.univariate_programs import (
     denoising_dual,
@@ -116,6 +121,13 @@ def train(x: Any = GOOD, beta: Any = 2.0, **options: Any) -> Any:
 def train_noisy(x: Any = GOOD, targets: Any = GOOD, beta: Any = 2.0, **options: Any) -> Any:
     settings: dict[str, Any] = {"generator": torch_rng(), "n_epochs": 1} | options
     return train_denoising(x, targets, beta, **settings)
+
+
+def train_hinges(x: Any = GOOD, **options: Any) -> Any:
+    return train_smooth(x, 2.0, generator=torch_rng(), n_epochs=1, n_trials=1, width=2, **options)
+
+
+HINGE = SmoothNetwork([1.0], [0.0], [1.0])
 
 
 def certify(
@@ -193,6 +205,7 @@ def train_spiral(X: Any = ROWS, targets: Any = ROWS) -> Any:
     return SpiralSetting().train(X, targets, width=1, n_trials=1, n_epochs=1, seed=0)
 
 
+QUADRATIC = quadratic_program(ROWS, 1.0)
 SCREEN = Panel("screen", x=(0.0, 1.0), y=(0.0, 1.0))
 NODES = np.linspace(-9.0, 9.0, 181)
 LAW = GridLaw.normal(0.0, 1.0, nodes=NODES)
@@ -238,6 +251,25 @@ VECTOR_DOORS: dict[str, tuple[str, Door]] = {
         "sample_weight",
         lambda w: denoising_score_matching(GOOD, GOOD, 2.0, sample_weight=w),
     ),
+    "certified gap": ("x", lambda x: certified_gap(HINGE, x, 2.0)),
+    "certified gap's targets": ("targets", lambda t: certified_gap(HINGE, GOOD, 2.0, targets=t)),
+    "loss of a smooth network": ("x", lambda x: HINGE.loss(x, 2.0)),
+    "loss of a smooth network, targets": ("targets", lambda t: HINGE.loss(GOOD, 2.0, targets=t)),
+    "quadratic": ("x", lambda x: quadratic_score_matching(x, 9.0)),
+    "quadratic denoising x": ("x_noisy", lambda x: quadratic_denoising(x, GOOD, 2.0)),
+    "quadratic denoising targets": ("targets", lambda t: quadratic_denoising(GOOD, t, 2.0)),
+    "smooth program": ("x", lambda x: smooth_program(x, 2.0, resolution=2)),
+    "smooth program's sharpness": (
+        "sharpness",
+        lambda w: smooth_program(GOOD, 2.0, sharpness=w, resolution=2),
+    ),
+    "smooth threshold": ("x", lambda x: smooth_threshold(x, resolution=2)),
+    "smooth threshold's sharpness": (
+        "sharpness",
+        lambda w: smooth_threshold(GOOD, sharpness=w, resolution=2),
+    ),
+    "train hinges": ("x", train_hinges),
+    "train hinges, targets": ("targets", lambda t: train_hinges(targets=t)),
     "path x": ("x", lambda x: score_matching_path(x, [2.0])),
     "path betas": ("betas", lambda b: score_matching_path(GOOD, b)),
     "denoising x": ("x_noisy", lambda x: denoising_score_matching(x, GOOD, 2.0)),
@@ -289,6 +321,9 @@ VECTOR_DOORS: dict[str, tuple[str, Door]] = {
 MATRIX_DOORS: dict[str, tuple[str, Door]] = {
     "network": ("x", PLANE),
     "divergence": ("x", PLANE.divergence),
+    "quadratic program": ("X", lambda x: quadratic_program(x, 1.0)),
+    "quadratic program's targets": ("targets", lambda x: quadratic_program(ROWS, 1.0, targets=x)),
+    "score of a quadratic program": ("X", lambda x: QUADRATIC(x)),
     "score_matching_loss": ("x", lambda x: score_matching_loss(PLANE, x, 1.0)),
     "perturb": ("x", lambda x: perturb(x, 1.0, rng())),
     "denoising_loss x": ("x_noisy", lambda x: denoising_loss(PLANE, x, np.zeros((2, 2)), 1.0)),
@@ -368,6 +403,11 @@ ANY_SHAPE_DOORS: dict[str, tuple[str, Door]] = {
     "annealed start": ("x0", lambda x: anneal(x0=x)),
     "W1": ("W1", lambda x: TwoLayerNetwork(x, np.ones(1), np.ones((1, 1)), np.ones(1), np.ones((1, 1)))),
     "V": ("V", lambda x: TwoLayerNetwork(np.ones((1, 1)), np.ones(1), np.ones((1, 1)), np.ones(1), x)),
+    "smooth w": ("w", lambda x: SmoothNetwork(x, [0.0] * 3, [1.0] * 3)),
+    "smooth b": ("b", lambda x: SmoothNetwork([1.0] * 3, x, [1.0] * 3)),
+    "smooth alpha": ("alpha", lambda x: SmoothNetwork([1.0] * 3, [0.0] * 3, x)),
+    "smooth network": ("x", HINGE),
+    "slope of a smooth network": ("x", HINGE.derivative),
     "w": ("w", lambda x: TwoLayerNetwork.univariate(x, [0.0] * 3, [1.0] * 3)),
     "b": ("b", lambda x: TwoLayerNetwork.univariate([1.0] * 3, x, [1.0] * 3)),
     "alpha": ("alpha", lambda x: TwoLayerNetwork.univariate([1.0] * 3, [0.0] * 3, x)),
@@ -408,6 +448,8 @@ EVALUATION_DOORS: dict[str, tuple[str, Door]] = {
     "distribution function of a fit": ("x", FIT.cdf),
     "quantile of a fit": ("p", FIT.quantile),
     "slope of a fit": ("x", FIT.derivative),
+    "parabola": ("x", quadratic_score_matching(GOOD, 2.0)),
+    "slope of a parabola": ("x", quadratic_score_matching(GOOD, 2.0).derivative),
     "closed form": ("x", large_weight_decay(GOOD, 2.5)),
     "log-density of a closed form": ("x", large_weight_decay(GOOD, 2.5).log_density),
     "piecewise-linear score": ("x", NORMAL),
@@ -471,6 +513,10 @@ NO_NUMBERS: dict[str, Any] = {
 WALK_ON_TENSORS = {"langevin start", "annealed start"}
 MAY_BE_NONE = {
     "smallest_weight_decay's weights",
+    "certified gap's targets",
+    "loss of a smooth network, targets",
+    "train hinges, targets",
+    "quadratic program's targets",
     "certify gated targets",
     "planar problem's targets",
     "gated problem's targets",

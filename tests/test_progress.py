@@ -80,6 +80,7 @@ CALLS: dict[str, tuple[str, int | Callable[[Any], int], Call]] = {
     "train_multivariate": (
         "epoch", 7, lambda p: cd.train_multivariate(ROWS, ROWS, 1.0, progress=p, **adam()),
     ),
+    "train_smooth": ("epoch", 7, lambda p: cd.train_smooth(X, 5.0, progress=p, **adam())),
     "run_experiment": (
         "step", 500, lambda p: run_experiment("Gaussian, ReLU, skip", n_chains=3, n_epochs=2, progress=p),
     ),

@@ -12,9 +12,11 @@ from . import (
     path,
     piecewise_linear,
     problem,
+    quadratic,
     sample,
     selection,
     sharpening,
+    smooth,
     spline_certificates,
     tails,
     training,
@@ -27,6 +29,7 @@ from .kink_network import KinkNetwork
 from .network_certificates import certify_denoising, certify_score_matching, dual_violation
 from .path import Piece, SolutionPath, denoising_path, solution_path
 from .piecewise_linear import PiecewiseLinearScore
+from .quadratic import QuadraticScore, quadratic_denoising, quadratic_score_matching
 from .sample import smallest_weight_decay
 from .selection import (
     DensityError,
@@ -36,22 +39,27 @@ from .selection import (
     pointwise_loss,
     score_error,
 )
+from .smooth import CertifiedGap, SmoothNetwork, certified_gap
 from .training import denoising_score_matching, score_matching, score_matching_path
 from .univariate_score import UnivariateScore
 
 __all__ = [
+    "CertifiedGap",
     "DensityError",
     "KinkNetwork",
     "LargeWeightDecay",
     "Piece",
     "PiecewiseLinearScore",
+    "QuadraticScore",
     "ScoreMatchingDensity",
     "Selection",
+    "SmoothNetwork",
     "SolutionPath",
     "UnivariateScore",
     "active_set",
     "beam",
     "candidates",
+    "certified_gap",
     "certify_denoising",
     "certify_score_matching",
     "choose_weight_decay",
@@ -73,6 +81,9 @@ __all__ = [
     "piecewise_linear",
     "pointwise_loss",
     "problem",
+    "quadratic",
+    "quadratic_denoising",
+    "quadratic_score_matching",
     "sample",
     "score_error",
     "score_matching",
@@ -80,6 +91,7 @@ __all__ = [
     "selection",
     "sharpening",
     "smallest_weight_decay",
+    "smooth",
     "solution_path",
     "spline_certificates",
     "tails",

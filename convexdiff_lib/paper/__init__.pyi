@@ -1,10 +1,19 @@
 from . import (
+    activation_programs,
     denoising_experiments,
     multivariate_programs,
     nonconvex,
     score_matching_experiments,
+    smooth_training,
     spiral_experiment,
     univariate_programs,
+)
+from .activation_programs import (
+    QuadraticProgram,
+    SmoothProgram,
+    quadratic_program,
+    smooth_program,
+    smooth_threshold,
 )
 from .multivariate_programs import (
     blocks_of_network,
@@ -17,6 +26,7 @@ from .multivariate_programs import (
     program_value,
 )
 from .nonconvex import AdamRuns, train_denoising, train_multivariate, train_score_matching
+from .smooth_training import SmoothRuns, train_smooth
 from .univariate_programs import (
     LassoProgram,
     PrintedProgram,
@@ -33,6 +43,10 @@ __all__ = [
     "AdamRuns",
     "LassoProgram",
     "PrintedProgram",
+    "QuadraticProgram",
+    "SmoothProgram",
+    "SmoothRuns",
+    "activation_programs",
     "blocks_of_network",
     "denoising_dual",
     "denoising_experiments",
@@ -48,13 +62,18 @@ __all__ = [
     "printed_blocks",
     "printed_solution",
     "program_value",
+    "quadratic_program",
     "score_matching_dual",
     "score_matching_experiments",
     "score_matching_program",
+    "smooth_program",
+    "smooth_threshold",
+    "smooth_training",
     "solve_program",
     "spiral_experiment",
     "train_denoising",
     "train_multivariate",
     "train_score_matching",
+    "train_smooth",
     "univariate_programs",
 ]
