@@ -17,10 +17,12 @@ __all__ = ["at_hand", "needed"]
 # Which modules need what, wing by wing.
 _NEEDS = {
     "line/estimator": ["sklearn"],
+    "paper/activation_programs": ["cvxpy"],
     "paper/denoising_experiments": ["torch"],
     "paper/multivariate_programs": ["cvxpy"],
     "paper/nonconvex": ["torch"],
     "paper/score_matching_experiments": ["cvxpy", "torch"],
+    "paper/smooth_training": ["torch"],
     "paper/spiral_experiment": ["torch"],
     "paper/univariate_programs": ["cvxpy"],
 }

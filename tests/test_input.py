@@ -205,7 +205,7 @@ def train_spiral(X: Any = ROWS, targets: Any = ROWS) -> Any:
     return SpiralSetting().train(X, targets, width=1, n_trials=1, n_epochs=1, seed=0)
 
 
-QUADRATIC = quadratic_program(ROWS, 1.0)
+QUADRATIC = quadratic_program(ROWS, 100.0)
 SCREEN = Panel("screen", x=(0.0, 1.0), y=(0.0, 1.0))
 NODES = np.linspace(-9.0, 9.0, 181)
 LAW = GridLaw.normal(0.0, 1.0, nodes=NODES)
@@ -321,7 +321,7 @@ VECTOR_DOORS: dict[str, tuple[str, Door]] = {
 MATRIX_DOORS: dict[str, tuple[str, Door]] = {
     "network": ("x", PLANE),
     "divergence": ("x", PLANE.divergence),
-    "quadratic program": ("X", lambda x: quadratic_program(x, 1.0)),
+    "quadratic program": ("X", lambda x: quadratic_program(x, 100.0)),
     "quadratic program's targets": ("targets", lambda x: quadratic_program(ROWS, 1.0, targets=x)),
     "score of a quadratic program": ("X", lambda x: QUADRATIC(x)),
     "score_matching_loss": ("x", lambda x: score_matching_loss(PLANE, x, 1.0)),

@@ -26,10 +26,14 @@ from convexdiff_lib.line.closed_forms import large_weight_decay
 from convexdiff_lib.line.kink_network import KinkNetwork
 from convexdiff_lib.line.path import denoising_path, solution_path
 from convexdiff_lib.line.piecewise_linear import PiecewiseLinearScore
+from convexdiff_lib.line.quadratic import quadratic_score_matching
 from convexdiff_lib.line.selection import DensityError, choose_weight_decay
+from convexdiff_lib.line.smooth import SmoothNetwork, certified_gap
+from convexdiff_lib.paper.activation_programs import quadratic_program, smooth_program
 from convexdiff_lib.paper.denoising_experiments import DenoisingSetting, anneal
 from convexdiff_lib.paper.nonconvex import train_score_matching
 from convexdiff_lib.paper.score_matching_experiments import SETTINGS, Experiment
+from convexdiff_lib.paper.smooth_training import train_smooth
 from convexdiff_lib.paper.spiral_experiment import SpiralSetting, likeness
 from convexdiff_lib.paper.univariate_programs import score_matching_program, solve_program
 from convexdiff_lib.sampling.grid_law import GridLaw
@@ -69,6 +73,12 @@ RESULTS: dict[str, Callable[[], Any]] = {
     "TwoLayerNetwork": lambda: score_matching(X, 2.0).network(),
     "DualVariable": lambda: denoising_score_matching(X, TARGETS, 0.5).dual,
     "Certificate": lambda: score_matching(X, 2.0).certificate,
+    "SmoothNetwork": lambda: SmoothNetwork([1.0, -2.0], [0.0, 0.5], [1.0, 3.0], 0.5, activation="elu"),
+    "CertifiedGap": lambda: certified_gap(SmoothNetwork([1.0], [0.0], [1.0]), X, 2.0),
+    "QuadraticScore": lambda: quadratic_score_matching(X, 2.0),
+    "SmoothProgram": lambda: smooth_program(X, 2.0, resolution=3),
+    "QuadraticProgram": lambda: quadratic_program(X, 2.0),
+    "SmoothRuns": lambda: train_smooth(X, 2.0, width=3, n_trials=2, n_epochs=2, generator=torch.Generator()),
     "LargeWeightDecay": lambda: large_weight_decay(X, 5.0),
     "SolutionPath": lambda: solution_path(X, down_to=1.5),
     "SolutionPath, denoising": lambda: denoising_path(X, TARGETS, down_to=0.5, skip=True),

@@ -9,6 +9,8 @@ weight is nearly a line and costs nearly nothing, so that lines are free and onl
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -176,8 +178,7 @@ def quadratic_denoising(x_noisy: ArrayLike, targets: ArrayLike, beta: float) -> 
     return _fitted(parts, gain, line, middle, decay, labels)
 
 
-@result
-class _Parts:
+class _Parts(NamedTuple):
     """Distances u from the mean, and what a line leaves of their squares: u^2 - lean u - level."""
 
     centre: float

@@ -299,7 +299,8 @@ def quadratic_program(X: ArrayLike, beta: float, *, targets: ArrayLike | None = 
     Raises
     ------
     ValueError
-        If the data are malformed, or the program has no finite optimum.
+        If the data are malformed, or the program has no finite optimum: with few points there are parabolas
+        that vanish at all of them, and a small beta does not hold these.
 
     Examples
     --------

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from claims_witness import Evidence
 from scipy.optimize import minimize
-from zoo import samples
+from zoo import point_sets, samples
 
 from convexdiff_lib import (
     SmoothNetwork,
@@ -284,6 +284,31 @@ def test_squares_with_penalised_biases_are_a_semidefinite_program(evidence: Evid
         best = found_by_search(X, 3.0)
         below.holds(max(0.0, program.certificate.dual - best) / abs(program.value))
         seen.holds(abs(best - program.value) / abs(program.value))
+
+
+def test_the_semidefinite_program_on_structured_data(on_zoo: Evidence) -> None:
+    seen = on_zoo("ours-quadratic-sdp", "bounds-meet-on-structured-data", 1e-6).because(
+        "stopping rule of the solver"
+    )
+    below = on_zoo("ours-quadratic-sdp", "search-is-not-below-on-structured-data", 1e-6).because(
+        "stopping rule of the solver"
+    )
+    for name, X in point_sets(1, 2):
+        if np.linalg.norm(X, axis=1).max() > 10 or len(X) < 2:
+            continue  # general solvers lose digits
+        program = quadratic_program(X, 20.0)
+        certificate = program.certificate
+        assert certificate.infeasibility <= 1e-6, name
+        size = max(abs(certificate.dual), 1.0)
+        seen.holds(abs(certificate.gap) / size, on=name)
+        start = np.random.default_rng(0).normal(size=4 * X.shape[1] * (X.shape[1] + 2) + X.shape[1])
+        found = minimize(squares_loss, start, args=(X, 20.0, 4), jac=True, method="L-BFGS-B").fun
+        below.holds(max(0.0, certificate.dual - found) / size, on=name)
+
+
+def test_with_few_points_it_may_have_no_optimum() -> None:
+    with pytest.raises(ValueError, match="no finite optimum"):
+        quadratic_program(np.eye(2), 1.0)
 
 
 def test_a_false_matrix_is_rejected() -> None:
