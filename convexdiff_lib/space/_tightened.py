@@ -12,6 +12,7 @@ from .neurons import Neurons
 __all__ = ["tightened"]
 
 _ROUNDS = 5
+_ROUNDING = 1e-15  # of the loss: a gap that is not seen
 _DEPENDENT = 1e-12  # constraints this near to being dependent are not all met
 
 
@@ -29,6 +30,8 @@ def tightened(candidate: Candidate) -> FloatArray:
         responses, directions = problem.chambers.worst(Q)
         if (hidden := _hidden(candidate, Q, float(responses.max()))) < least:
             best, least = Q, hidden
+        if least <= _ROUNDING * abs(candidate.loss):
+            break
         tops = problem.chambers.hills(responses)
         tops = tops[responses[tops] > problem.decay]
         neurons = neurons.and_also(problem.chambers.neurons(tops, directions[tops]))
