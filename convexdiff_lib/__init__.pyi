@@ -11,6 +11,7 @@ from .line import (
     Selection,
     SolutionPath,
     UnivariateScore,
+    WeighedModes,
     certify_denoising,
     certify_score_matching,
     choose_weight_decay,
@@ -27,6 +28,7 @@ from .line import (
     score_matching_path,
     smallest_weight_decay,
     solution_path,
+    weigh_modes,
 )
 from .networks import TwoLayerNetwork
 from .objectives import denoising_loss, score_matching_loss
@@ -129,6 +131,7 @@ __all__ = [
     "Uniform",
     "UnivariateScore",
     "WedgeScore",
+    "WeighedModes",
     "annealed_langevin_dynamics",
     "annealed_laws",
     "averaged_law",
@@ -207,4 +210,5 @@ __all__ = [
     "wasserstein",
     "wedge_denoising",
     "wedge_directions",
+    "weigh_modes",
 ]
