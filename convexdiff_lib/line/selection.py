@@ -282,8 +282,9 @@ def choose_weight_decay(
 
     The points are dealt into folds at random.  The fit on the others is judged on each fold by the mean of
     :math:`\tfrac12 s^2 + s'`: no weight decay, and the mean of the two slopes at a kink (`pointwise_loss`).
-    Where the density is what counts, ``criterion="likelihood"`` judges by the mean of minus its logarithm.  A
-    score that rises at an outer end has no density, and is refused; ``inward_tails`` keeps that from happening.
+    Where the density is what counts, ``criterion="likelihood"`` judges by the mean of minus its logarithm.
+    A score that rises at an outer end has no density, and is refused; ``inward_tails`` keeps that from
+    happening.
 
     The training loss is a sum over its points.  A fit on m of the n points therefore uses weight decay
     :math:`\beta\, m/n`, which keeps the price of a kink per point.
