@@ -230,8 +230,10 @@ def _with_hats(
     values = score(knots)
     values[np.isin(knots, score.knots)] = score.values  # to the last digit
     for place, half, area in zip(places, half_widths, areas, strict=True):
-        if half:
-            values += area / half * np.maximum(0.0, 1 - np.abs(knots - place) / half)
+        if not half:
+            continue
+        under = (place - half < knots) & (knots < place + half)
+        values[under] += area * (half - np.abs(knots[under] - place)) / half**2
     return PiecewiseLinearScore(knots, values, score.left_slope, score.right_slope)
 
 
