@@ -5,9 +5,9 @@ No data lie in the gap, and the training loss looks at the score and its slope w
 gap, added to the score, changes neither at any point; its area shifts the log-density on one side against the
 other.  So no score-matching loss can tell what the weights of the modes are, and counting points can.
 
-`weigh_modes` adds a hat where the density has a minimum in a gap too wide for chance, so that each piece
-between such minima gets its share of the points.  The outcome is a piecewise-linear score again, with the
-density, the distribution function and the samples that belong to one.
+`weigh_modes` adds a hat in every gap that is too wide for chance, so that each piece between such gaps gets its
+share of the points.  The outcome is a piecewise-linear score again, with the density, the distribution
+function and the samples that belong to one.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ __all__ = ["WeighedModes", "weigh_modes"]
 
 _FEW = 5  # distinct points that a piece has at least: fewer say little about its spacing
 _CHANCE = 0.05  # that one of the spacings of evenly spread points is as wide as a gap that is cut
+_MIDDLE = 0.25  # of a gap that is left free at either end
 _STEPS = 200
 _SAME, _ROUNDING = 1e-12, 64 * float(np.finfo(np.float64).eps)
 
@@ -42,7 +43,7 @@ class WeighedModes:
         The score with hats in the gaps, and everything about its density; the score as it was, where there is
         no gap to cut.
     cuts : array of shape (K,)
-        Minima of the density, each inside a gap, increasing.
+        Where the density is lowest in the middle half of a gap, increasing.
     gaps : array of shape (K, 2)
         The neighbouring points between which they lie.
     shares : array of shape (K + 1,)
@@ -76,13 +77,13 @@ def weigh_modes(
     sample_weight: ArrayLike | None = None,
     smallest: float = 0.05,
 ) -> WeighedModes:
-    r"""Give each piece of a density, cut at its minima in real gaps, its share of the points.
+    r"""Give each piece of a density, cut in real gaps of the data, its share of the points.
 
-    A minimum of the density between two neighbouring points is cut there if the pieces on both sides hold the
-    share ``smallest`` of the points and at least 5 distinct ones, and if the gap is at least
-    :math:`\log(20\,m)` times as long as the mean distance between neighbours in either piece, with m the
-    number of distinct points: in a Poisson process of that rate one of m spacings is as long with a
-    probability below 5 %.  Repeated points count once there, so that a tie is no piece.
+    A gap between neighbouring points is cut if the pieces on both sides hold the share ``smallest`` of the
+    points and at least 5 distinct ones, and if it is at least :math:`\log(20\,m)` times as long as the mean
+    distance between neighbours on either side, with m the number of distinct points: of m spacings of mean
+    one that are exponentially distributed, one is as long with a probability below 5 %.  The widest comes
+    first, then those of the two pieces.  Repeated points count once there, so that a tie is no piece.
 
     The score and its slope at every point stay as they are, and with them the training loss but for the
     weight decay.
@@ -123,7 +124,8 @@ def weigh_modes(
     sample, least = Sample.of(x, None, sample_weight), as_positive(smallest, "smallest")
     if reason := score.why_not_normalisable():
         raise ValueError(f"there is no density whose modes could be weighed: {reason}")
-    cuts = _Cuts.at_minima(score, sample).real(score, least)
+    below = np.array(sorted(_real_gaps(sample, least)), dtype=np.intp)
+    cuts = _Cuts(sample, _lowest(score, sample.points[below - 1], sample.points[below]), below)
     shares = cuts.weights / cuts.weights.sum()
     if not len(cuts.places):
         return WeighedModes(score, cuts.places, np.empty((0, 2)), shares, np.ones(1))
@@ -135,29 +137,11 @@ def weigh_modes(
 
 @dataclass(frozen=True, eq=False)
 class _Cuts:
-    """Places where a density may be cut, each with the number of distinct points to the left of it."""
+    """Places where a density is cut, each with the number of distinct points to the left of it."""
 
     sample: Sample
     places: FloatArray
     below: np.ndarray
-
-    @classmethod
-    def at_minima(cls, score: PiecewiseLinearScore, sample: Sample) -> _Cuts:
-        """Take the lowest minimum in each gap, if it is far enough from both ends to make room for a hat."""
-        values = score.values
-        rising = np.flatnonzero((values[:-1] < 0) & (values[1:] > 0))
-        places = score.knots[rising] - values[rising] / score.slopes[rising + 1]
-        below = np.searchsorted(sample.points, places)
-        inside = (below > 0) & (below < len(sample.points))
-        places, below = places[inside], below[inside]
-        order = np.lexsort((score.integral(places), below))
-        lowest = order[np.unique(below[order], return_index=True)[1]]
-        found = cls(sample, places[lowest], below[lowest])
-        return found.without(np.flatnonzero(~found.roomy))
-
-    def without(self, which: int | np.ndarray) -> _Cuts:
-        """Leave some out."""
-        return _Cuts(self.sample, np.delete(self.places, which), np.delete(self.below, which))
 
     @property
     def gaps(self) -> FloatArray:
@@ -171,44 +155,42 @@ class _Cuts:
         return 0.5 * np.min(np.abs(self.gaps - self.places[:, None]), axis=1)
 
     @property
-    def roomy(self) -> np.ndarray:
-        """Whether the knots of a hat are distinct numbers."""
-        low, high = self.places - self.half_widths, self.places + self.half_widths
-        clear = (self.gaps[:, 0] < low) & (high < self.gaps[:, 1])
-        return clear & (low < self.places) & (self.places < high)
-
-    @property
-    def edges(self) -> np.ndarray:
-        """Where the pieces begin and end, among the distinct points."""
-        return np.concatenate([[0], self.below, [len(self.sample.points)]])
-
-    @property
     def weights(self) -> FloatArray:
         """What the points of each piece weigh together."""
-        return np.add.reduceat(self.sample.counts, self.edges[:-1])
+        return np.add.reduceat(self.sample.counts, np.append(0, self.below))
 
-    @property
-    def widths(self) -> FloatArray:
-        """Of each gap, in mean distances between neighbours in that piece beside it where they are larger."""
-        points, edges = self.sample.points, self.edges
-        spacing = (points[edges[1:] - 1] - points[edges[:-1]]) / (np.diff(edges) - 1)
-        return np.diff(self.gaps, axis=1)[:, 0] / np.maximum(spacing[:-1], spacing[1:])
 
-    def real(self, score: PiecewiseLinearScore, least: float) -> _Cuts:
-        """Leave out one after the other, until every piece is large enough and every gap wide enough.
+def _real_gaps(sample: Sample, least: float) -> list[int]:
+    """Return how many distinct points lie below each gap that is cut."""
+    points = sample.points
+    total = np.append(0.0, np.cumsum(sample.counts))
+    wide, enough = np.log(len(points) / _CHANCE), least * total[-1] * (1 - _ROUNDING)
+    found, pieces = [], [(0, len(points))]
+    while pieces:
+        first, end = pieces.pop()
+        k = np.arange(first + _FEW, end - _FEW + 1)
+        k = k[(total[k] - total[first] >= enough) & (total[end] - total[k] >= enough)]
+        if not len(k):
+            continue
+        left = (points[k - 1] - points[first]) / (k - 1 - first)
+        right = (points[end - 1] - points[k]) / (end - 1 - k)
+        widths = (points[k] - points[k - 1]) / np.maximum(left, right)
+        at = int(np.argmax(widths))
+        if widths[at] >= wide:
+            found.append(int(k[at]))
+            pieces += [(first, found[-1]), (found[-1], end)]
+    return found
 
-        Too small a piece is joined to that neighbour from which a higher minimum separates it.
-        """
-        wide = np.log(len(self.sample.points) / _CHANCE)
-        few = (np.diff(self.edges) < _FEW) | (self.weights < least * self.weights.sum())
-        if len(self.places) and few.any():
-            smallest = int(np.argmin(np.where(few, self.weights, np.inf)))
-            beside = np.array([k for k in (smallest - 1, smallest) if 0 <= k < len(self.places)])
-            highest = beside[np.argmax(score.integral(self.places[beside]))]
-            return self.without(highest).real(score, least)
-        if len(self.places) and self.widths.min() < wide:
-            return self.without(int(np.argmin(self.widths))).real(score, least)
-        return self
+
+def _lowest(score: PiecewiseLinearScore, low: FloatArray, high: FloatArray) -> FloatArray:
+    """Return where the density is lowest in the middle half of each interval."""
+    room = _MIDDLE * (high - low)
+    begin, end = low + room, high - room
+    values = score.values
+    rising = np.flatnonzero((values[:-1] < 0) & (values[1:] > 0))
+    minima = score.knots[rising] - values[rising] / score.slopes[rising + 1]
+    candidates = [[a, b, *minima[(a < minima) & (minima < b)]] for a, b in zip(begin, end, strict=True)]
+    return np.array([places[int(np.argmin(score.integral(places)))] for places in candidates])
 
 
 def _log_shares(score: PiecewiseLinearScore, places: FloatArray) -> FloatArray:

@@ -157,13 +157,23 @@ def test_no_piece_is_too_small_and_none_a_tie() -> None:
     assert pieces(np.append(groups(rng, 60), 20 + 0.1 * (np.arange(40) // 8)), 1.1) == [0.6, 0.4]
 
 
-def test_too_small_a_piece_is_joined_across_the_higher_minimum() -> None:
-    x = np.concatenate([np.linspace(0, 1, 40), [10, 10.1], np.linspace(20, 21, 58)])
-    knots = np.array([0.5, 1.0, 3.0, 8.0, 10.05, 12.0, 18.0, 20.5])
-    for rise, fall, shares in ((1.0, -1.0, [0.4, 0.6]), (0.2, -3.0, [0.42, 0.58])):
-        values = np.array([0.0, -0.5, rise, rise, 0.0, fall, 1.0, 0.0])
-        weighed = weigh_modes(PiecewiseLinearScore(knots, values, -1.0, -1.0), x)
-        assert weighed.shares.tolist() == shares
+def test_too_small_a_group_is_joined_to_the_nearer_side() -> None:
+    for place, shares in ((10.0, [0.43, 0.57]), (50.0, [0.4, 0.6])):
+        group = place + np.array([0.0, 0.1, 0.2])
+        x = np.concatenate([np.linspace(0, 1, 40), group, np.linspace(60, 61, 57)])
+        score = score_matching(x, 10.0, skip=True, inward_tails=True).score
+        assert weigh_modes(score, x).shares.tolist() == shares
+
+
+def test_a_gap_is_cut_where_the_density_has_no_minimum_too() -> None:
+    x = np.concatenate([np.linspace(0, 1, 30), np.linspace(5, 6, 30)])
+    for centre in (0.5, 3.0, 6.0):
+        gaussian = PiecewiseLinearScore(np.array([centre]), np.zeros(1), -0.5, -0.5)
+        weighed = weigh_modes(gaussian, x)
+        assert weighed.cuts[0] == {0.5: 4.0, 3.0: 2.0, 6.0: 2.0}[centre]
+        assert abs(float(weighed.density.cdf(weighed.cuts[0])) - 0.5) <= 1e-9  # rounding
+    valley = PiecewiseLinearScore(np.array([0.5, 1.0, 3.5, 5.5]), np.array([0.0, -1.0, 1.0, 0.0]), -1.0, -1.0)
+    assert weigh_modes(valley, x).cuts.tolist() == [2.25]  # where the score crosses zero
 
 
 def test_the_gap_is_compared_with_the_sparser_side() -> None:
@@ -180,15 +190,14 @@ def test_the_gap_is_compared_with_the_sparser_side() -> None:
 
 
 def test_gaps_of_chance_are_left() -> None:
-    """Evenly spread points: fewer than one sample in twenty is cut, though every gap could be a minimum."""
-    cut = 0
-    for seed in range(100):
-        x = np.sort(np.random.default_rng(seed).uniform(size=60))
-        middle = (x[1:] + x[:-1]) / 2
-        knots = np.sort(np.concatenate([x, middle]))
-        zigzag = PiecewiseLinearScore(knots, np.tile([-1.0, 1.0], 60)[: len(knots)] * 1e-3, -1.0, -1.0)
-        cut += len(weigh_modes(zigzag, x).cuts) > 0
-    assert cut <= 12  # 5 are expected at most; more than 12 come with probability below 0.001
+    """Evenly spread points, and points of one exponential tail: fewer than one sample in twenty is cut."""
+    line = PiecewiseLinearScore(np.zeros(1), np.zeros(1), -1.0, -1.0)
+    for spread in ("uniform", "normal", "exponential"):
+        cut = 0
+        for seed in range(300):
+            x = getattr(np.random.default_rng(seed), spread)(size=60)
+            cut += len(weigh_modes(line, x).cuts) > 0
+        assert cut <= 24, spread  # 15 are expected at most; more than 24 come with probability below 0.01
 
 
 def test_order_weights_unit_and_place_do_not_matter() -> None:
