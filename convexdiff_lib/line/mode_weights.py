@@ -5,8 +5,8 @@ No data lie in the gap, and the training loss looks at the score and its slope w
 gap, added to the score, changes neither at any point; its area shifts the log-density on one side against the
 other.  So no score-matching loss can tell what the weights of the modes are, and counting points can.
 
-`weigh_modes` adds a hat in every gap that is too wide for chance, so that each piece between such gaps gets its
-share of the points.  The outcome is a piecewise-linear score again, with the density, the distribution
+`weigh_modes` adds a hat in every gap that is too wide for chance, so that each piece between such gaps gets
+its share of the points.  The outcome is a piecewise-linear score again, with the density, the distribution
 function and the samples that belong to one.
 """
 
