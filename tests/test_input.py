@@ -488,6 +488,7 @@ MAY_BE_NONE = {
     "path weights",
     "selection's weights",
     "estimator's weights",
+    "weights of modes",
     "denoising weights",
 }
 
