@@ -14,6 +14,7 @@ from .line import (
     SmoothNetwork,
     SolutionPath,
     UnivariateScore,
+    WeighedModes,
     certified_gap,
     certify_denoising,
     certify_score_matching,
@@ -33,6 +34,7 @@ from .line import (
     score_matching_path,
     smallest_weight_decay,
     solution_path,
+    weigh_modes,
 )
 from .networks import TwoLayerNetwork
 from .objectives import denoising_loss, score_matching_loss
@@ -148,6 +150,7 @@ __all__ = [
     "Uniform",
     "UnivariateScore",
     "WedgeScore",
+    "WeighedModes",
     "annealed_langevin_dynamics",
     "annealed_laws",
     "averaged_law",
@@ -233,4 +236,5 @@ __all__ = [
     "wasserstein",
     "wedge_denoising",
     "wedge_directions",
+    "weigh_modes",
 ]

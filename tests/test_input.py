@@ -32,6 +32,7 @@ from convexdiff_lib.datasets import Cross, GaussianMixture, Spiral, Uniform, per
 from convexdiff_lib.line.closed_forms import large_weight_decay, large_weight_decay_threshold
 from convexdiff_lib.line.estimator import ScoreMatchingDensity
 from convexdiff_lib.line.kink_network import KinkNetwork
+from convexdiff_lib.line.mode_weights import weigh_modes
 from convexdiff_lib.line.network_certificates import certify_denoising, certify_score_matching, dual_violation
 from convexdiff_lib.line.path import denoising_path, solution_path
 from convexdiff_lib.line.piecewise_linear import PiecewiseLinearScore
@@ -243,6 +244,7 @@ VECTOR_DOORS: dict[str, tuple[str, Door]] = {
     "score_matching's weights": ("sample_weight", lambda w: score_matching(GOOD, 5.0, sample_weight=w)),
     "path weights": ("sample_weight", lambda w: score_matching_path(GOOD, [5.0], sample_weight=w)),
     "selection's weights": ("sample_weight", lambda w: choose(betas=(20.0,), sample_weight=w)),
+    "weights of modes": ("sample_weight", lambda w: weigh_modes(NORMAL, GOOD, sample_weight=w)),
     "estimator's weights": (
         "sample_weight",
         lambda w: ScoreMatchingDensity(1.0).fit(np.reshape(GOOD, (-1, 1)), sample_weight=w),
@@ -306,6 +308,7 @@ VECTOR_DOORS: dict[str, tuple[str, Door]] = {
     "denoising_path targets": ("targets", lambda x: denoising_path(GOOD, x, down_to=2.0)),
     "choose among": ("betas", lambda b: choose(betas=b)),
     "pointwise_loss": ("x", lambda x: pointwise_loss(NORMAL, x)),
+    "weigh_modes": ("x", lambda x: weigh_modes(NORMAL, x)),
     "interval": ("interval", lambda i: score_error(NORMAL, GaussianMixture(), i)),
     "knots": ("knots", lambda x: PiecewiseLinearScore(x, np.zeros(3), -1.0, -1.0)),
     "values": ("values", lambda x: PiecewiseLinearScore(np.arange(3.0), x, -1.0, -1.0)),
@@ -531,6 +534,7 @@ MAY_BE_NONE = {
     "path weights",
     "selection's weights",
     "estimator's weights",
+    "weights of modes",
     "denoising weights",
 }
 

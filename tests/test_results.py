@@ -24,6 +24,7 @@ from convexdiff_lib.datasets import Cross, GaussianMixture, Spiral, Uniform
 from convexdiff_lib.line.candidates import DualVariable
 from convexdiff_lib.line.closed_forms import large_weight_decay
 from convexdiff_lib.line.kink_network import KinkNetwork
+from convexdiff_lib.line.mode_weights import weigh_modes
 from convexdiff_lib.line.path import denoising_path, solution_path
 from convexdiff_lib.line.piecewise_linear import PiecewiseLinearScore
 from convexdiff_lib.line.quadratic import quadratic_score_matching
@@ -84,6 +85,7 @@ RESULTS: dict[str, Callable[[], Any]] = {
     "SolutionPath, denoising": lambda: denoising_path(X, TARGETS, down_to=0.5, skip=True),
     "Piece": lambda: solution_path(X, down_to=1.5).pieces[-1],
     "Selection": lambda: choose_weight_decay(X, [6.0, 8.0], folds=2, rng=rng()),
+    "WeighedModes": lambda: weigh_modes(score_matching(X, 2.0, inward_tails=True).score, X),
     "DensityError": lambda: DensityError(0.1, 0.2, 0.3),
     "PrintedProgram": lambda: score_matching_program(X, 2.0),
     "LassoProgram": lambda: solve_program(score_matching_program(X, 2.0)),

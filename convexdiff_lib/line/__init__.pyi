@@ -8,6 +8,7 @@ from . import (
     estimator,
     inward_tails,
     kink_network,
+    mode_weights,
     network_certificates,
     path,
     piecewise_linear,
@@ -26,6 +27,7 @@ from .closed_forms import LargeWeightDecay, large_weight_decay, large_weight_dec
 from .compiling import compile_loops
 from .estimator import ScoreMatchingDensity
 from .kink_network import KinkNetwork
+from .mode_weights import WeighedModes, weigh_modes
 from .network_certificates import certify_denoising, certify_score_matching, dual_violation
 from .path import Piece, SolutionPath, denoising_path, solution_path
 from .piecewise_linear import PiecewiseLinearScore
@@ -56,6 +58,7 @@ __all__ = [
     "SmoothNetwork",
     "SolutionPath",
     "UnivariateScore",
+    "WeighedModes",
     "active_set",
     "beam",
     "candidates",
@@ -76,6 +79,7 @@ __all__ = [
     "kink_network",
     "large_weight_decay",
     "large_weight_decay_threshold",
+    "mode_weights",
     "network_certificates",
     "path",
     "piecewise_linear",
@@ -97,4 +101,5 @@ __all__ = [
     "tails",
     "training",
     "univariate_score",
+    "weigh_modes",
 ]

@@ -9,8 +9,10 @@ from numpy.typing import ArrayLike
 
 from .._optional import needed
 from .._validation import Activation, FloatArray, as_count, as_flag, as_positive
+from .mode_weights import weigh_modes
+from .piecewise_linear import PiecewiseLinearScore
 from .sample import Sample
-from .selection import Selection, choose_weight_decay
+from .selection import Criterion, Selection, choose_weight_decay
 from .training import score_matching
 from .univariate_score import UnivariateScore
 
@@ -35,16 +37,21 @@ class ScoreMatchingDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]  
     with a density of its own: put a transformation that makes them so, such as PCA, before it in a pipeline.
 
     Score matching compares scores where data are, and none are between groups far apart: how much mass each
-    group has is then not seen, and can be far off.
+    group has is then not seen, and can be far off.  With ``mode_weights`` each of them has its share of the
+    points.
 
     Parameters
     ----------
     weight_decay : float or "cv"
         Weight decay per point: the ``beta`` of `score_matching` is this times the number of points, or the
-        sum of their weights.  With "cv" it is chosen by cross-validation on Hyvärinen's loss.
+        sum of their weights.  With "cv" it is chosen by cross-validation.
     activation : {"relu", "abs"}
     skip : bool
         Whether the network has a skip connection.  With one, much weight decay gives the fitted Gaussian.
+    criterion : {"likelihood", "score"}
+        For "cv": what fits are judged by, the held-out log-density or Hyvärinen's loss.
+    mode_weights : bool
+        Whether modes apart from each other get their share of the points, see `weigh_modes`.
     folds, candidates : int
         For "cv": the number of folds, at least 2, and of weight decays that are tried.
     random_state : int, RandomState or None
@@ -56,6 +63,8 @@ class ScoreMatchingDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]  
     ----------
     fits_ : list of UnivariateScore
         One for each feature, with its ``certificate``, ``cdf``, ``quantile`` and ``plot``.
+    densities_ : list of PiecewiseLinearScore
+        The scores whose densities are used: those of the fits, or with the modes weighed.
     weight_decay_ : list of float
         Weight decay per point, one for each feature.
     selections_ : list of Selection or None
@@ -79,6 +88,8 @@ class ScoreMatchingDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]  
         *,
         activation: Activation = "relu",
         skip: bool = True,
+        criterion: Criterion = "likelihood",
+        mode_weights: bool = False,
         folds: int = 5,
         candidates: int = 20,
         random_state: int | np.random.RandomState | None = None,
@@ -87,6 +98,8 @@ class ScoreMatchingDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]  
         self.weight_decay = weight_decay
         self.activation = activation
         self.skip = skip
+        self.criterion = criterion
+        self.mode_weights = mode_weights
         self.folds = folds
         self.candidates = candidates
         self.random_state = random_state
@@ -120,11 +133,13 @@ class ScoreMatchingDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]  
         points = validate_data(self, X, dtype=np.float64)
         rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
         names = getattr(self, "feature_names_in_", range(points.shape[1]))
+        samples = [Sample.of(column, None, sample_weight) for column in points.T]
         found = [
-            self._fitted(Sample.of(column, None, sample_weight), f"feature {name}", len(points), rng)
-            for name, column in zip(names, points.T, strict=True)
+            self._fitted(sample, f"feature {name}", len(points), rng)
+            for name, sample in zip(names, samples, strict=True)
         ]
         self.fits_ = [fit for fit, _, _ in found]
+        self.densities_ = [self._density(fit, one) for fit, one in zip(self.fits_, samples, strict=True)]
         self.weight_decay_ = [share for _, share, _ in found]
         self.selections_ = [selection for _, _, selection in found]
         return self
@@ -161,6 +176,12 @@ class ScoreMatchingDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]  
             )
         return fit, share, selection
 
+    def _density(self, fit: UnivariateScore, sample: Sample) -> PiecewiseLinearScore:
+        """Return the score whose density is used."""
+        if not as_flag(self.mode_weights, "mode_weights"):
+            return fit.score
+        return weigh_modes(fit.score, sample.points, sample_weight=sample.counts).density
+
     def _chosen(self, sample: Sample, rng: np.random.Generator) -> Selection:
         """Choose among weight decays from the least that every fold can take, evenly in their logarithms.
 
@@ -184,6 +205,8 @@ class ScoreMatchingDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]  
             folds=folds,
             sample_weight=sample.counts,
             inward_tails=True,
+            criterion=self.criterion,
+            mode_weights=self.mode_weights,
             rng=rng,
             progress=self.progress,
         )
@@ -197,7 +220,7 @@ class ScoreMatchingDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]  
         """
         check_is_fitted(self)
         points = validate_data(self, X, dtype=np.float64, reset=False)
-        logs = [fit.log_density(column) for fit, column in zip(self.fits_, points.T, strict=True)]
+        logs = [one.log_density(column) for one, column in zip(self.densities_, points.T, strict=True)]
         return np.sum(logs, axis=0)
 
     def score(self, X: ArrayLike, y: None = None) -> float:
@@ -227,4 +250,4 @@ class ScoreMatchingDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]  
         """
         check_is_fitted(self)
         rng = np.random.default_rng(check_random_state(random_state).randint(2**31))
-        return np.stack([fit.sample(n_samples, rng) for fit in self.fits_], axis=1)
+        return np.stack([one.sample(n_samples, rng) for one in self.densities_], axis=1)

@@ -4,7 +4,8 @@ Against a known law the error of a score is a number, `score_error`, and so is t
 `density_error`.  Without one there is Hyvärinen's identity: up to a constant, the expected
 :math:`\tfrac12 s^2 + s'` is half the squared error of :math:`s`.  So the mean of :math:`\tfrac12 s^2 + s'`
 over points that the fit has not seen, without the weight decay, estimates the error of the fit.
-`choose_weight_decay` computes it by cross-validation.
+`choose_weight_decay` computes it by cross-validation.  It can judge by the held-out likelihood of the density
+in its place, which is what counts for a density: one point near a steep piece decides much less.
 
 The derivative of a piecewise-linear score has two values at a kink.  Here, in `pointwise_loss`, it is their
 mean: the derivative of the score smeared out symmetrically, however little.  The training loss counts the
@@ -13,8 +14,8 @@ side that lowers it, which is what makes small weight decay fit kinks to single 
 
 from __future__ import annotations
 
-from dataclasses import field
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -32,6 +33,7 @@ from .._validation import (
     as_weight_decay,
 )
 from ..certificates import NotCertifiedError
+from .mode_weights import weigh_modes
 from .piecewise_linear import PiecewiseLinearScore
 from .sample import Sample, as_weights
 from .training import score_matching
@@ -45,6 +47,9 @@ __all__ = [
     "score_error",
 ]
 
+Criterion = Literal["score", "likelihood"]
+
+_CRITERIA = get_args(Criterion)
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
 _CELLS = 500
 _DOUBT = 1.5  # standard errors that one or two points cannot make; see Selection.cautious
@@ -92,7 +97,8 @@ class Selection:
     betas : array of shape (B,)
         The candidates, increasing, but for those refused.
     held_out : array of shape (B,)
-        Mean of :math:`\tfrac12 s^2 + s'` over the points, each under the fit that has not seen it.
+        Mean over the points of what they are judged by, each under the fit that has not seen it: of
+        :math:`\tfrac12 s^2 + s'`, or of minus the log-density.
     standard_error : array of shape (B,)
         Of that mean, from the spread of its n terms as if they were independent.
     best : float
@@ -103,7 +109,7 @@ class Selection:
         lowest mean can be the luck of one or two of them.  One such point alone makes a difference of one
         standard error, two make one of 1.41.
     refused : array
-        Candidates of which a fit did not pass its certificate.
+        Candidates of which a fit did not pass its certificate, or has no density and is judged by it.
 
     Examples
     --------
@@ -267,6 +273,8 @@ def choose_weight_decay(
     folds: int = 5,
     sample_weight: ArrayLike | None = None,
     inward_tails: bool = False,
+    criterion: Criterion = "score",
+    mode_weights: bool = False,
     rng: np.random.Generator,
     progress: bool = False,
 ) -> Selection:
@@ -274,6 +282,9 @@ def choose_weight_decay(
 
     The points are dealt into folds at random.  The fit on the others is judged on each fold by the mean of
     :math:`\tfrac12 s^2 + s'`: no weight decay, and the mean of the two slopes at a kink (`pointwise_loss`).
+    Where the density is what counts, ``criterion="likelihood"`` judges by the mean of minus its logarithm.
+    A score that rises at an outer end has no density, and is refused; ``inward_tails`` keeps that from
+    happening.
 
     The training loss is a sum over its points.  A fit on m of the n points therefore uses weight decay
     :math:`\beta\, m/n`, which keeps the price of a kink per point.
@@ -291,7 +302,13 @@ def choose_weight_decay(
     sample_weight : array of shape (n,), optional
         How often each point counts, in the fits and in what they are judged by.
     inward_tails : bool
-        Whether no outer slope of a score may be above zero, so that every fit has a density.
+        Whether no outer slope of a score may be above zero, so that every fit has a density, unless it is
+        level.
+    criterion : {"score", "likelihood"}
+        What fits are judged by.
+    mode_weights : bool
+        Whether modes apart from each other get their share of the points (`weigh_modes`) before a fit is
+        judged.
     rng : numpy.random.Generator
         Deals the points into folds.
     progress : bool
@@ -306,7 +323,8 @@ def choose_weight_decay(
     ValueError
         If an argument is malformed, or a candidate is below what the smallest fit can take.
     NotCertifiedError
-        If of every candidate a fit does not pass its certificate; those of some only are left out.
+        If of every candidate a fit does not pass its certificate; those of some only are left out.  Where
+        all are refused, some for want of a density, it is a ValueError.
 
     Examples
     --------
@@ -315,6 +333,10 @@ def choose_weight_decay(
     >>> chosen = choose_weight_decay(x, np.geomspace(2, 60, 6), rng=np.random.default_rng(0))
     >>> round(chosen.best, 1), round(chosen.cautious, 1)
     (15.4, 15.4)
+    >>> judged = {"criterion": "likelihood", "inward_tails": True}
+    >>> chosen = choose_weight_decay(x, np.geomspace(2, 60, 6), rng=np.random.default_rng(0), **judged)
+    >>> round(chosen.best, 1)
+    15.4
     """
     sample = as_sample(x)
     candidates = np.unique([as_weight_decay(beta) for beta in as_sample(betas, "betas")])
@@ -324,6 +346,7 @@ def choose_weight_decay(
     weights = np.ones(n) if sample_weight is None else as_weights(sample_weight, sample, "x")
     as_activation(activation)
     as_flag(skip, "skip")
+    judge = _Judge(_as_criterion(criterion), as_flag(mode_weights, "mode_weights"))
     owner = as_generator(rng).permutation(np.arange(n) % count)
     losses = np.empty((len(candidates), n))
     with Bar(progress, "choose_weight_decay", "fit", count * len(candidates)) as bar:
@@ -342,13 +365,14 @@ def choose_weight_decay(
                         sample_weight=None if sample_weight is None else weights[seen],
                         inward_tails=inward_tails,
                     )
-                except NotCertifiedError as error:
+                    row[mine] = judge(fit.score, sample[seen], weights[seen], sample[mine])
+                except (NotCertifiedError, _NoDensityError) as error:
                     refusal, row[:] = error, np.nan  # this candidate is out, the others go on
-                else:
-                    row[mine] = pointwise_loss(fit.score, sample[mine])
     refused = np.isnan(losses).any(axis=1)
     if refused.all():
-        raise NotCertifiedError(f"no candidate could be certified on all folds; the last: {refusal}")
+        if isinstance(refusal, NotCertifiedError):
+            raise NotCertifiedError(f"no candidate could be certified on all folds; the last: {refusal}")
+        raise ValueError(f"no candidate has a density on all folds; the last: {refusal}")
     left_out, candidates, losses = candidates[refused], candidates[~refused], losses[~refused]
     held_out = _mean(losses, weights)
     return Selection(
@@ -359,6 +383,35 @@ def choose_weight_decay(
         float(candidates[_cautious(losses, weights)]),
         left_out,
     )
+
+
+class _NoDensityError(Exception):
+    """A fit that is to be judged by its density has none."""
+
+
+@dataclass(frozen=True)
+class _Judge:
+    """Says how good a fit is at points that it has not seen: the lower, the better."""
+
+    criterion: Criterion
+    mode_weights: bool
+
+    def __call__(
+        self, score: PiecewiseLinearScore, seen: FloatArray, weights: FloatArray, unseen: FloatArray
+    ) -> FloatArray:
+        if self.criterion == "likelihood" or self.mode_weights:
+            if reason := score.why_not_normalisable():
+                raise _NoDensityError(f"{reason}; take less weight decay, inward_tails=True, or skip=True")
+            if self.mode_weights:
+                score = weigh_modes(score, seen, sample_weight=weights).density
+        return -score.log_density(unseen) if self.criterion == "likelihood" else pointwise_loss(score, unseen)
+
+
+def _as_criterion(criterion: str) -> Criterion:
+    if not isinstance(criterion, str) or criterion not in _CRITERIA:
+        allowed = " or ".join(repr(name) for name in _CRITERIA)
+        raise ValueError(f"criterion must be {allowed}; got {criterion!r:.80}")
+    return criterion  # type: ignore[return-value]
 
 
 def _mean(losses: FloatArray, weights: FloatArray) -> FloatArray:

@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from convexdiff_lib import ScoreMatchingDensity, score_matching
+from convexdiff_lib import ScoreMatchingDensity, choose_weight_decay, score_matching, weigh_modes
 
 X = np.random.default_rng(0).lognormal(size=120)[:, None]
 
@@ -26,6 +26,7 @@ X = np.random.default_rng(0).lognormal(size=120)[:, None]
         ScoreMatchingDensity(weight_decay=3.0),
         ScoreMatchingDensity(activation="abs", candidates=4),
         ScoreMatchingDensity(skip=False, candidates=4),
+        ScoreMatchingDensity(criterion="score", mode_weights=True, candidates=4),
     ]
 )
 def test_what_scikit_learn_asks(estimator: Any, check: Any) -> None:
@@ -73,6 +74,42 @@ def test_cross_validation_takes_the_shape_of_the_law() -> None:
     ours = ScoreMatchingDensity(random_state=0).fit(train).score_samples(test).mean()
     gaussian = GaussianMixture(1).fit(train).score_samples(test).mean()
     assert truth - ours < 0.5 * (truth - gaussian)
+
+
+def test_criterion_and_mode_weights() -> None:
+    rng = np.random.default_rng(2)
+    x = np.append(rng.normal(size=120), rng.normal(30.0, 1.0, 60))
+    fitted = {
+        (criterion, weights): ScoreMatchingDensity(
+            criterion=criterion, mode_weights=weights, random_state=0, candidates=8
+        ).fit(x[:, None])
+        for criterion in ("score", "likelihood")
+        for weights in (False, True)
+    }
+    for (criterion, weights), density in fitted.items():
+        fit, used = density.fits_[0], density.densities_[0]
+        assert used == (weigh_modes(fit.score, x).density if weights else fit.score)
+        np.testing.assert_array_equal(density.score_samples(x[:, None]), used.log_density(x))
+        if weights:
+            assert abs(used.cdf(15.0) - 2 / 3) <= 1e-3  # hardly any mass in the gap
+            assert (
+                abs(np.mean(density.sample(9000, random_state=0) < 15) - 2 / 3) <= 0.03
+            )  # six standard errors
+        chosen = density.selections_[0]
+        again = choose_weight_decay(
+            np.unique(x), chosen.betas, skip=True, criterion=criterion, mode_weights=weights,
+            inward_tails=True,
+            rng=np.random.default_rng(np.random.RandomState(0).randint(2**31)),
+        )  # fmt: skip
+        assert again.best == chosen.best
+    assert ScoreMatchingDensity().criterion == "likelihood"
+    with pytest.raises(ValueError, match="criterion must be 'score' or 'likelihood'; got 'best'"):
+        ScoreMatchingDensity(criterion="best").fit(X)
+    with pytest.raises(ValueError, match="mode_weights must be True or False; got 'yes'"):
+        ScoreMatchingDensity(mode_weights="yes").fit(X)
+    counts = rng.integers(1, 4, len(x))
+    weighed = ScoreMatchingDensity(0.1, mode_weights=True).fit(x[:, None], sample_weight=counts)
+    assert abs(weighed.densities_[0].cdf(15.0) - counts[:120].sum() / counts.sum()) <= 1e-3
 
 
 def test_ties_few_points_and_errors() -> None:

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import quad
 from strategies import checked, every_network, ugly
+from zoo import samples
 
-from convexdiff_lib import NotCertifiedError, UnivariateScore, score_matching
+from convexdiff_lib import NotCertifiedError, UnivariateScore, score_matching, weigh_modes
 from convexdiff_lib._validation import Activation, FloatArray
 from convexdiff_lib.datasets import GaussianMixture, Uniform, standard_normal
 from convexdiff_lib.line import selection
@@ -139,6 +140,78 @@ def test_cross_validation_against_its_definition(activation: Activation, skip: b
         assert chosen.cautious in betas
 
 
+@every_network
+def test_likelihood_against_its_definition(activation: Activation, skip: bool) -> None:
+    for seed, mode_weights in ((0, False), (1, True)):
+        rng = np.random.default_rng(seed)
+        x = np.append(rng.normal(size=45), rng.normal(25.0, 2.0, 35))
+        betas, folds = [6.0, 3.0, 12.0], 4
+        chosen = choose_weight_decay(
+            x, betas, activation=activation, skip=skip, folds=folds, rng=np.random.default_rng(seed),
+            criterion="likelihood", mode_weights=mode_weights, inward_tails=True,
+        )  # fmt: skip
+        owner = np.random.default_rng(seed).permutation(np.arange(80) % folds)
+        weighed = 0
+        for beta, mean in zip(chosen.betas, chosen.held_out, strict=True):
+            logs: list[float] = []
+            for fold in range(folds):
+                rest = x[owner != fold]
+                fit = score_matching(
+                    rest, beta * len(rest) / 80, activation=activation, skip=skip, inward_tails=True
+                )
+                cut = weigh_modes(fit.score, rest)
+                weighed += len(cut.cuts)
+                density = cut.density if mode_weights else fit
+                logs += density.log_density(x[owner == fold]).tolist()
+            assert abs(mean + np.mean(logs)) <= 1e-9 * (1 + abs(mean))  # rounding
+        assert weighed >= 4
+        assert chosen.best == chosen.betas[np.argmin(chosen.held_out)]
+
+
+def test_likelihood_refuses_what_has_no_density() -> None:
+    # Beyond a far group the free score rises; at the largest weight decay it is level.
+    x = [0.0, 0.1, 0.3, 0.4, 0.8, 0.9, 1.0, 10.0, 10.5, 10.6, 11.0, 11.1]
+    options: dict[str, Any] = {"folds": 3, "criterion": "likelihood"}
+    inward = choose_weight_decay(
+        x, [2.0, 3.0, 5.0, 12.0], rng=np.random.default_rng(0), inward_tails=True, **options
+    )
+    assert inward.refused.tolist() == [12.0]
+    assert inward.betas.tolist() == [2.0, 3.0, 5.0]
+    with pytest.raises(
+        ValueError, match=r"no candidate has a density on all folds; the last: the score does"
+    ):
+        choose_weight_decay(x, [12.0, 13.0], rng=np.random.default_rng(0), **options)
+    with pytest.raises(ValueError, match="criterion must be 'score' or 'likelihood'; got 'aic'"):
+        choose_weight_decay(x, [5.0], rng=np.random.default_rng(0), criterion="aic")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="mode_weights must be True or False"):
+        choose_weight_decay(x, [5.0], rng=np.random.default_rng(0), mode_weights="yes")  # type: ignore[arg-type]
+    # Judged by the score, with modes weighed, none is refused but the level one.
+    plain = choose_weight_decay(
+        x, [3.0, 12.0], folds=3, rng=np.random.default_rng(0), mode_weights=True, inward_tails=True
+    )
+    assert plain.refused.tolist() == [12.0]
+
+
+def test_likelihood_on_the_zoo() -> None:
+    """Ties, lattices, far offsets, tiny samples, each point left out once: against fits one by one."""
+    for name, x in samples(distinct=3):
+        beta = 2.0 * np.unique(x, return_counts=True)[1].max() + 1
+        chosen, weighted = (
+            choose_weight_decay(
+                x, [beta], skip=True, criterion="likelihood", inward_tails=True, folds=len(x),
+                mode_weights=True, sample_weight=weights, rng=np.random.default_rng(0),
+            )
+            for weights in (None, np.ones(len(x)))
+        )  # fmt: skip
+        losses = []
+        for i, point in enumerate(x):
+            rest = np.delete(x, i)
+            fit = score_matching(rest, beta * len(rest) / len(x), skip=True, inward_tails=True)
+            losses.append(-float(fit.log_density(point)))
+        assert abs(chosen.held_out[0] - np.mean(losses)) <= 1e-9 * np.abs(losses).max(), name  # rounding
+        assert abs(weighted.held_out[0] - chosen.held_out[0]) <= 1e-9 * np.abs(losses).max(), name
+
+
 def test_the_choice_does_not_depend_on_the_unit_of_length() -> None:
     x = standard_normal().sample(60, np.random.default_rng(5))
     betas = np.geomspace(2, 60, 6)
@@ -150,6 +223,19 @@ def test_the_choice_does_not_depend_on_the_unit_of_length() -> None:
     assert (
         np.max(change) <= 1e-6 * np.abs(plain.held_out).max()
     )  # the certificate's tolerance, and the offset
+
+
+def test_likelihood_and_the_unit_of_length() -> None:
+    x = standard_normal().sample(60, np.random.default_rng(5))
+    plain, moved = (
+        choose_weight_decay(
+            y, np.geomspace(2, 50, 6), rng=np.random.default_rng(0), criterion="likelihood", inward_tails=True
+        )
+        for y in (x, 1e3 * x + 2.0**20)
+    )
+    assert (plain.best, plain.cautious) == (moved.best, moved.cautious)
+    # The logarithm of the unit, and what the offset costs.
+    assert np.abs(moved.held_out - np.log(1e3) - plain.held_out).max() <= 1e-6
 
 
 def test_the_cautious_choice_by_hand() -> None:
