@@ -8,6 +8,7 @@ from . import (
     estimator,
     inward_tails,
     kink_network,
+    memorisation,
     network_certificates,
     path,
     piecewise_linear,
@@ -24,6 +25,7 @@ from .closed_forms import LargeWeightDecay, large_weight_decay, large_weight_dec
 from .compiling import compile_loops
 from .estimator import ScoreMatchingDensity
 from .kink_network import KinkNetwork
+from .memorisation import MemorisationLaw, memorisation_law
 from .network_certificates import certify_denoising, certify_score_matching, dual_violation
 from .path import Piece, SolutionPath, denoising_path, solution_path
 from .piecewise_linear import PiecewiseLinearScore
@@ -43,6 +45,7 @@ __all__ = [
     "DensityError",
     "KinkNetwork",
     "LargeWeightDecay",
+    "MemorisationLaw",
     "Piece",
     "PiecewiseLinearScore",
     "ScoreMatchingDensity",
@@ -68,6 +71,8 @@ __all__ = [
     "kink_network",
     "large_weight_decay",
     "large_weight_decay_threshold",
+    "memorisation",
+    "memorisation_law",
     "network_certificates",
     "path",
     "piecewise_linear",
