@@ -54,8 +54,8 @@ def stored_results(name: str) -> dict[str, Any]:
     Parameters
     ----------
     name : str
-        Of the script: of an experiment ("denoising", "memorisation", "score_matching", "spiral"), or of a benchmark
-        ("arrangements", "first_answer", "group_lasso", "sampling", "univariate").
+        Of the script: of an experiment ("denoising", "memorisation", "score_matching", "spiral"), or of a
+        benchmark ("arrangements", "first_answer", "group_lasso", "sampling", "univariate").
 
     Returns
     -------
