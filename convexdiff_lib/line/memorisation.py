@@ -177,7 +177,7 @@ class MemorisationLaw:
         return (spread + 16 * decay * share**2 / fewest) * (1 + spread)
 
     def noisy(self, sigma: float) -> tuple[FloatArray, FloatArray]:
-        r"""Return what to train on: :math:`a_i + \sigma\delta_{ik}`, with targets :math:`-\delta_{ik}/\sigma`.
+        r"""Return what to train on: :math:`a_i + \sigma\delta_{ik}`, and :math:`-\delta_{ik}/\sigma`.
 
         Parameters
         ----------

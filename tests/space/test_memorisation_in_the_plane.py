@@ -90,14 +90,14 @@ def test_zero_only_where_weight_decay_counts_all(evidence: Evidence) -> None:
         "the certificate's tolerance, against targets of size 1/sigma"
     )
     moves = evidence(
-        "ours-memorisation-hyperplanes", "not-zero-below", 0.999, what="part of the targets left"
-    ).because("2 % below the threshold the largest score is more than a thousandth of the targets")
+        "ours-memorisation-hyperplanes", "not-zero-below", 0.98, what="part of the targets left"
+    ).because("20 % below the threshold the largest score is more than a fiftieth of the targets")
     for seed in range(4):
         points = np.random.default_rng(seed).normal(size=(2 + seed, 2))
         for sigma in (0.03, 1.0):
             full = 5.0 * len(points)
             at = (points[:, None] + sigma * circle(5)).reshape(-1, 2)
-            fits = [trained(points, circle(5), share * full, sigma) for share in (1.001, 0.98)]
+            fits = [trained(points, circle(5), share * full, sigma) for share in (1.001, 0.8)]
             largest = [sigma * float(np.abs(fit(at)).max()) for fit in fits]
             zero.holds(largest[0])
             moves.holds(1 - largest[1])
