@@ -54,7 +54,7 @@ def stored_results(name: str) -> dict[str, Any]:
     Parameters
     ----------
     name : str
-        Of the script: of an experiment ("activations", "denoising", "score_matching", "spiral"), or of a
+        Of the script: of an experiment ("activations", "memorisation", "spiral" and others), or of a
         benchmark ("arrangements", "first_answer", "group_lasso", "sampling", "univariate").
 
     Returns

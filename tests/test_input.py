@@ -32,6 +32,7 @@ from convexdiff_lib.datasets import Cross, GaussianMixture, Spiral, Uniform, per
 from convexdiff_lib.line.closed_forms import large_weight_decay, large_weight_decay_threshold
 from convexdiff_lib.line.estimator import ScoreMatchingDensity
 from convexdiff_lib.line.kink_network import KinkNetwork
+from convexdiff_lib.line.memorisation import memorisation_law
 from convexdiff_lib.line.mode_weights import weigh_modes
 from convexdiff_lib.line.network_certificates import certify_denoising, certify_score_matching, dual_violation
 from convexdiff_lib.line.path import denoising_path, solution_path
@@ -104,6 +105,7 @@ PLANE = TwoLayerNetwork(np.ones((1, 2)), np.ones(1), np.ones((2, 1)), np.ones(2)
 KINK = KinkNetwork(np.zeros(1), np.ones(1), np.ones(1), np.zeros(1, dtype=bool))
 NORMAL = PiecewiseLinearScore(np.zeros(1), np.zeros(1), -1.0, -1.0)
 GOOD = [0.0, 1.0, 3.0]
+MEMORY = memorisation_law([0.0, 1.0], np.eye(2))
 
 
 def rng() -> np.random.Generator:
@@ -231,6 +233,7 @@ VECTOR_DOORS: dict[str, tuple[str, Door]] = {
     "large_weight_decay": ("x", lambda x: large_weight_decay(x, 3.0)),
     "large_weight_decay_threshold": ("x", large_weight_decay_threshold),
     "smallest_weight_decay": ("x", smallest_weight_decay),
+    "memorisation law": ("x", lambda x: memorisation_law(x, GOOD)),
     "smallest_weight_decay's weights": (
         "sample_weight",
         lambda w: smallest_weight_decay(GOOD, sample_weight=w),
@@ -331,6 +334,7 @@ MATRIX_DOORS: dict[str, tuple[str, Door]] = {
     "perturb": ("x", lambda x: perturb(x, 1.0, rng())),
     "denoising_loss x": ("x_noisy", lambda x: denoising_loss(PLANE, x, np.zeros((2, 2)), 1.0)),
     "denoising_loss targets": ("targets", lambda x: denoising_loss(PLANE, np.zeros((2, 2)), x, 1.0)),
+    "memorisation law's noise": ("noise", lambda d: memorisation_law([0.0, 1.0], d)),
     "arrangements": ("X", enumerate_arrangements),
     "chambers in blocks": ("X", lambda x: list(iterate_chambers(x))),
     "signs of chambers": ("X", chamber_signs),
@@ -717,6 +721,12 @@ POSITIVE_DOORS: dict[str, tuple[str, Door]] = {
     "score_matching": ("beta", lambda b: score_matching(GOOD, b)),
     "large_weight_decay": ("beta", lambda b: large_weight_decay(GOOD, b)),
     "denoising_score_matching": ("beta", lambda b: denoising_score_matching(GOOD, GOOD, b)),
+    "slopes of a memorisation law": ("beta", MEMORY.slopes),
+    "memorised points": ("beta", MEMORY.memorised),
+    "error bound of a memorisation law": ("beta", lambda b: MEMORY.error_bound(b, 0.1)),
+    "noise level of an error bound": ("sigma", lambda s: MEMORY.error_bound(1.0, s)),
+    "noise level of training data": ("sigma", MEMORY.noisy),
+    "noise level of measured slopes": ("sigma", lambda s: MEMORY.measured_slopes(np.negative, s)),
     "certify": ("beta", lambda b: certify(beta=b)),
     "certify denoising": ("beta", lambda b: certify_noisy(beta=b)),
     "solution_path": ("down_to", lambda b: solution_path(GOOD, down_to=b)),
@@ -848,6 +858,7 @@ ACTIVATION_DOORS: dict[str, Door] = {
     "smallest_weight_decay": lambda a: smallest_weight_decay(GOOD, activation=a),
     "large_weight_decay_threshold": lambda a: large_weight_decay_threshold(GOOD, activation=a),
     "denoising_score_matching": lambda a: denoising_score_matching(GOOD, GOOD, 2.0, activation=a),
+    "memorisation law": lambda a: memorisation_law(GOOD, GOOD, activation=a),
     "certify": lambda a: certify(activation=a),
     "certify denoising": lambda a: certify_noisy(activation=a),
     "dual_violation": lambda a: dual_violation(GOOD, GOOD, 2.0, activation=a),
@@ -873,6 +884,7 @@ FLAG_DOORS: dict[str, Door] = {
     "smallest_weight_decay": lambda s: smallest_weight_decay(GOOD, skip=s),
     "large_weight_decay_threshold": lambda s: large_weight_decay_threshold(GOOD, skip=s),
     "denoising_score_matching": lambda s: denoising_score_matching(GOOD, GOOD, 2.0, skip=s),
+    "memorisation law": lambda s: memorisation_law(GOOD, GOOD, skip=s),
     "certify": lambda s: certify(skip=s),
     "certify denoising": lambda s: certify_noisy(skip=s),
     "dual_violation": lambda s: dual_violation(GOOD, GOOD, 2.0, skip=s),

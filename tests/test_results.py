@@ -24,6 +24,7 @@ from convexdiff_lib.datasets import Cross, GaussianMixture, Spiral, Uniform
 from convexdiff_lib.line.candidates import DualVariable
 from convexdiff_lib.line.closed_forms import large_weight_decay
 from convexdiff_lib.line.kink_network import KinkNetwork
+from convexdiff_lib.line.memorisation import memorisation_law
 from convexdiff_lib.line.mode_weights import weigh_modes
 from convexdiff_lib.line.path import denoising_path, solution_path
 from convexdiff_lib.line.piecewise_linear import PiecewiseLinearScore
@@ -81,6 +82,7 @@ RESULTS: dict[str, Callable[[], Any]] = {
     "QuadraticProgram": lambda: quadratic_program(X, 2.0),
     "SmoothRuns": lambda: train_smooth(X, 2.0, width=3, n_trials=2, n_epochs=2, generator=torch.Generator()),
     "LargeWeightDecay": lambda: large_weight_decay(X, 5.0),
+    "MemorisationLaw": lambda: memorisation_law([0.0, 1.0, 3.0], ROWS),
     "SolutionPath": lambda: solution_path(X, down_to=1.5),
     "SolutionPath, denoising": lambda: denoising_path(X, TARGETS, down_to=0.5, skip=True),
     "Piece": lambda: solution_path(X, down_to=1.5).pieces[-1],

@@ -8,6 +8,7 @@ from . import (
     estimator,
     inward_tails,
     kink_network,
+    memorisation,
     mode_weights,
     network_certificates,
     path,
@@ -27,6 +28,7 @@ from .closed_forms import LargeWeightDecay, large_weight_decay, large_weight_dec
 from .compiling import compile_loops
 from .estimator import ScoreMatchingDensity
 from .kink_network import KinkNetwork
+from .memorisation import MemorisationLaw, memorisation_law
 from .mode_weights import WeighedModes, weigh_modes
 from .network_certificates import certify_denoising, certify_score_matching, dual_violation
 from .path import Piece, SolutionPath, denoising_path, solution_path
@@ -50,6 +52,7 @@ __all__ = [
     "DensityError",
     "KinkNetwork",
     "LargeWeightDecay",
+    "MemorisationLaw",
     "Piece",
     "PiecewiseLinearScore",
     "QuadraticScore",
@@ -79,6 +82,8 @@ __all__ = [
     "kink_network",
     "large_weight_decay",
     "large_weight_decay_threshold",
+    "memorisation",
+    "memorisation_law",
     "mode_weights",
     "network_certificates",
     "path",
