@@ -11,18 +11,18 @@ from experiments.memorisation import copies, distance, generated, truth
 
 def test_copies_go_and_the_distance_stays(evidence: Evidence) -> None:
     """Two seeds, 25 points; forgetting a quarter of a point, two points, and sixteen."""
-    gone = evidence("ours-forgetting-and-distance", "no-more-copies-than-by-chance", 0.1, what="share of copies").because(
-        "two points forgotten; less the share among fresh draws, with a sampling error of 0.02"
-    )
-    were = evidence("ours-forgetting-and-distance", "copies-where-points-are-memorised", 0.75, what="1 less the excess").because(
-        "a quarter of a point forgotten: at least a quarter of the samples are copies beyond chance"
-    )
-    same = evidence("ours-forgetting-and-distance", "distance-hardly-changes", 0.25, what="relative change").because(
-        "between a quarter of a point and two points forgotten, for the mean over the seeds"
-    )
-    more = evidence("ours-forgetting-and-distance", "distance-grows-beyond", 0.8, what="distance before / after").because(
-        "sixteen of 25 points forgotten, for the mean over the seeds"
-    )
+    gone = evidence(
+        "ours-forgetting-and-distance", "no-more-copies-than-by-chance", 0.1, what="share of copies"
+    ).because("two points forgotten; less the share among fresh draws, with a sampling error of 0.02")
+    were = evidence(
+        "ours-forgetting-and-distance", "copies-where-points-are-memorised", 0.75, what="1 less the excess"
+    ).because("a quarter of a point forgotten: at least a quarter of the samples are copies beyond chance")
+    same = evidence(
+        "ours-forgetting-and-distance", "distance-hardly-changes", 0.25, what="relative change"
+    ).because("between a quarter of a point and two points forgotten, for the mean over the seeds")
+    more = evidence(
+        "ours-forgetting-and-distance", "distance-grows-beyond", 0.8, what="distance before / after"
+    ).because("sixteen of 25 points forgotten, for the mean over the seeds")
     far = []
     for seed in (0, 1):
         points = truth(25, np.random.default_rng((seed, 25, 1)))
