@@ -389,7 +389,7 @@ class _NoDensityError(Exception):
     """A fit that is to be judged by its density has none."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Judge:
     """Says how good a fit is at points that it has not seen: the lower, the better."""
 
