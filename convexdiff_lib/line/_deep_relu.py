@@ -14,10 +14,12 @@ import numpy as np
 
 from .._memory import keep_freed_memory
 from .._validation import FloatArray
+from ._centred import Centred, at_data, bounds, levelled, sharpest
+from ._double_double import DoubleDouble
 from .beam import Tube, tube_of
 from .chains import ChainNetwork
 from .coarse_to_fine import Solution, solve_by_levels
-from .problem import LineProblem
+from .problem import LineProblem, SplineClaim
 
 __all__ = ["solve_deep_relu"]
 
@@ -25,25 +27,39 @@ _EPS = float(np.finfo(np.float64).eps)
 _MOST = 60
 
 
-def solve_deep_relu(problem: LineProblem) -> tuple[ChainNetwork, FloatArray]:
-    """Return the optimal chains, and the dual variable at the distinct points, of which there are two or more.
+def solve_deep_relu(problem: LineProblem) -> tuple[ChainNetwork, FloatArray, float]:
+    """Return the optimal chains, the dual variable at the distinct points, and a bound on the score's error.
 
     Examples
     --------
     >>> from convexdiff_lib.line.sample import Sample
     >>> problem = LineProblem(Sample.of([-1.0, 1.0]), 1.0, "relu", skip=False)
-    >>> chains, z = solve_deep_relu(problem)
-    >>> z.tolist(), chains.total_weight
-    ([-0.5, 0.5], 0.5)
+    >>> chains, z, error = solve_deep_relu(problem)
+    >>> z.tolist(), chains.total_weight, error
+    ([-0.5, 0.5], 0.5, 0.0)
     """
     keep_freed_memory()
     sliding = _Sliding.of(problem)
-    solution, centre = _best_centre(sliding)
-    spline = solution.spline
-    values = _levelled(sliding, solution, centre) * spline.tube.score_unit
-    chains = _chains(problem, spline.knots, values)
-    at_data = np.interp(problem.points, problem.points[spline.knots], values)
-    return chains, problem.aims - at_data
+    found, error = sharpest(problem, _centred(problem, sliding, *_best_centre(sliding)))
+    return _chains(problem, found.claim), problem.aims - at_data(problem, found.claim), error
+
+
+def _centred(problem: LineProblem, sliding: _Sliding, solution: Solution, centre: float) -> Centred:
+    """Say in the units of the data what was found, without rounding where that is an end of its interval."""
+    spline, tube = solution.spline, solution.spline.tube
+    unit = tube.unit * tube.score_unit if tube.has_targets else 1.0
+    low, high, left_low, left_high = bounds(problem)
+    right = DoubleDouble(centre * unit)
+    right = low if centre <= sliding.low else high if centre >= sliding.high else right
+    if problem.skip:
+        left = -right
+    elif spline.end.fixed:
+        left = left_low if spline.state == 0 else left_high
+    else:
+        left = DoubleDouble(solution.height * unit) - right
+    values, none = solution.values * tube.score_unit, np.zeros(len(spline.knots))
+    claim = SplineClaim(spline.knots, spline.sign, values, none, 0.0, 0.0, 0)
+    return levelled(problem, Centred(claim, right, left))
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,26 +148,14 @@ def _best_centre(sliding: _Sliding) -> tuple[Solution, float]:
     return solution, centre
 
 
-def _levelled(sliding: _Sliding, solution: Solution, centre: float) -> FloatArray:
-    """Outer pieces that are level but for rounding are made so."""
-    values = solution.values.copy()
-    if sliding.skip:
-        return values
-    if not solution.spline.end.fixed:
-        values[0] = values[1]
-    if sliding.low < centre < sliding.high:
-        values[-1] = values[-2]
-    return values
-
-
-def _chains(problem: LineProblem, knots: np.ndarray, values: FloatArray) -> ChainNetwork:
+def _chains(problem: LineProblem, claim: SplineClaim) -> ChainNetwork:
     """Slice the slopes of a spline into runs: as few as it has kinks, and of the least total weight.
 
     Runs of falling scores that reach an end of the data go on beyond it, where they push back towards the
     data; others stop, so that the outermost point does not count their slope.  With a skip connection that
     is the only way in which the outer slopes may differ.
     """
-    places = problem.points[knots]
+    places, values = problem.points[claim.knots], claim.values
     slopes = _without_rounding(places, values)
     base = float(min(slopes[0], slopes[-1])) if problem.skip else 0.0
     runs = [run for sign in (1.0, -1.0) for run in _slices(sign * (slopes - base), sign)]

@@ -1,4 +1,4 @@
-r"""Univariate three-layer networks as sums of narrow chains, which is what the convex programs of depth return.
+r"""Univariate three-layer networks as sums of narrow chains: what the convex programs of depth return.
 
 A chain has one neuron per layer.  With balanced weights, :math:`|z|^{1/3}` each, it is
 

@@ -182,8 +182,8 @@ def _threshold(sample: Sample, activation: Activation, skip: bool) -> float:
 
 def _trained(problem: LineProblem) -> DeepScore:
     """Solve, certify, and hand on."""
-    chains, z = _solved(problem)
-    certificate = certify_chains(problem, chains, z)
+    chains, z, error = _solved(problem)
+    certificate = certify_chains(problem, chains, z, error)
     if not certificate.holds:
         raise NotCertifiedError(
             f"the answer could not be certified for n = {len(problem.sample.x)}, beta = {problem.beta}, "
@@ -200,15 +200,15 @@ def _trained(problem: LineProblem) -> DeepScore:
     )
 
 
-def _solved(problem: LineProblem) -> tuple[ChainNetwork, FloatArray]:
-    """Return the optimal chains, and the dual variable at the distinct points."""
+def _solved(problem: LineProblem) -> tuple[ChainNetwork, FloatArray, float | None]:
+    """Return the optimal chains, the dual variable at the distinct points, and a bound on the score's error."""
     if len(problem.points) == 1:
         columns = 2 if problem.activation == "relu" else 3
         none = np.zeros((0, columns))
         mean = problem.sample.mean_target
         return ChainNetwork(
             none, none.astype(bool), np.zeros(0), float(problem.points[0]), mean, 0.0, problem.activation
-        ), np.zeros(1)
+        ), np.zeros(1), None
     if problem.activation == "relu":
         return solve_deep_relu(problem)
     raise NotImplementedError("three layers of absolute values")

@@ -18,11 +18,13 @@ that set, so that its lower bound needs no trust in z at all.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from .._validation import FloatArray, as_activation, as_flag, as_sample, as_weight_decay
-from ..certificates import SCORE_TOLERANCE_BY_LOSS, Certificate
+from ..certificates import SCORE_TOLERANCE, SCORE_TOLERANCE_BY_LOSS, Certificate
 from .chains import ChainNetwork
 from .network_certificates import sizes_of_scores
 from .problem import LineProblem
@@ -136,7 +138,9 @@ def _certified(sample: Sample, network: ChainNetwork, z: ArrayLike, beta: float,
     return certify_chains(problem, network, gathered)
 
 
-def certify_chains(problem: LineProblem, network: ChainNetwork, z: FloatArray) -> Certificate:
+def certify_chains(
+    problem: LineProblem, network: ChainNetwork, z: FloatArray, score_error: float | None = None
+) -> Certificate:
     """Certify chains for a problem that has been checked.
 
     Parameters
@@ -145,6 +149,8 @@ def certify_chains(problem: LineProblem, network: ChainNetwork, z: FloatArray) -
     network : ChainNetwork
     z : array of shape (m,)
         Dual candidate at the distinct points, in their order.
+    score_error : float, optional
+        A bound on the error of the score that is better than the one through the gap of the loss.
 
     Returns
     -------
@@ -157,7 +163,10 @@ def certify_chains(problem: LineProblem, network: ChainNetwork, z: FloatArray) -
     >>> certify_chains(problem, run.shifted(0.5), np.array([-0.5, 0.5])).holds
     True
     """
-    return (_score_matching if problem.targets is None else _denoising)(problem, network, z)
+    certificate = (_score_matching if problem.targets is None else _denoising)(problem, network, z)
+    if score_error is None or not score_error <= SCORE_TOLERANCE:
+        return certificate
+    return replace(certificate, score_error=score_error, score_tolerance=SCORE_TOLERANCE)
 
 
 def _score_matching(problem: LineProblem, network: ChainNetwork, z: FloatArray) -> Certificate:
