@@ -1,0 +1,195 @@
+r"""The price of every chain of absolute values: one sweep over all triples of kinks that can be best.
+
+A chain of width one is, up to its weight and a constant, :math:`||x - a| - c|`: a kink at the fold a and two
+at :math:`p = a - c` and :math:`q = a + c`.  Per unit of its weight it changes the loss by
+
+.. math:: T(p) - T(a) + T(q), \qquad
+          T(t) = \sum_i c_i r_i |x_i - t| + \sum_i c_i\, \mathrm{sign}(x_i - t),
+
+r the fitted values less the targets, c the multiplicities, the second sum in score matching alone.  T is
+linear between points, so that price is extreme where two of the three kinks are at points:
+
+* the fold and one outer kink, the other being its mirror image (reflections);
+* both outer kinks, the fold being half-way (midpoints);
+* c = 0, one kink at a point, the neuron of two layers.
+
+At a point the sign is that of the side on which the kink stands.  Sides are independent of each other, except
+where all three kinks are at points: p and q before theirs and a after its own contradict p + q = 2a, and so
+does the reverse.  Of all readings the largest and the smallest are priced.  Whether three kinks are at points
+is decided without rounding.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._compiled import compiled
+from .._validation import FloatArray
+from .problem import LineProblem
+
+__all__ = ["Prices", "chain_prices", "order_of", "steps_of"]
+
+
+@compiled
+def order_of(first: float, second: float, middle: float) -> int:
+    """The sign of first + second - 2 middle, without rounding."""
+    total = first + second
+    if total != 2.0 * middle:
+        return 1 if total > 2.0 * middle else -1
+    part = total - first
+    rest = (first - (total - part)) + (second - part)
+    return 1 if rest > 0 else (-1 if rest < 0 else 0)
+
+
+@compiled
+def _tables(
+    points: FloatArray, counts: FloatArray, steps: FloatArray, residuals: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """T at every point, where the point itself is on neither side, and the slope of T beyond it."""
+    m = len(points)
+    at, slope = np.empty(m), np.empty(m)
+    height = above = 0.0
+    for i in range(m):
+        height += counts[i] * residuals[i] * (points[i] - points[0])
+        above += steps[i]
+    below = running = 0.0
+    for i in range(m):
+        if i > 0:
+            height += 2.0 * running * (points[i] - points[i - 1])
+        running += counts[i] * residuals[i]
+        above -= steps[i]
+        at[i] = height + above - below
+        slope[i] = 2.0 * running
+        below += steps[i]
+    slope[m - 1] = 0.0
+    return at, slope
+
+
+@compiled
+def _singles(at: FloatArray, steps: FloatArray, best: FloatArray, where: NDArray[np.int64]) -> float:
+    """Price the chains with one kink; keep each."""
+    largest = 0.0
+    for i in range(len(at)):
+        price = abs(at[i]) + steps[i]
+        best[i], where[i] = price, i
+        largest = max(largest, price)
+    return largest
+
+
+@compiled
+def _value(at: FloatArray, slope: FloatArray, steps: FloatArray, below: int, beyond: float) -> float:
+    """T between points: ``beyond`` the last one at or below, -1 if there is none."""
+    if below < 0:
+        return at[0] + steps[0]
+    return at[below] - steps[below] + slope[below] * beyond
+
+
+@compiled
+def _lower(first: float, second: float, third: float) -> float:
+    """Three steps of which two can be taken up and one goes down, whichever is the smallest."""
+    return first + second + third - 2.0 * min(first, min(second, third))
+
+
+@compiled
+def _reflections(
+    points: FloatArray,
+    at: FloatArray,
+    slope: FloatArray,
+    steps: FloatArray,
+    best: FloatArray,
+    where: NDArray[np.int64],
+) -> float:
+    """Price the chains whose fold and one outer kink are at points; keep the best for each fold."""
+    m = len(points)
+    largest = 0.0
+    for i in range(m):
+        best[i], where[i] = -1.0, -1
+        k = i
+        for back in range(i):
+            j = i - 1 - back
+            while k + 1 < m and order_of(points[j], points[k + 1], points[i]) <= 0:
+                k += 1
+            if k > i and order_of(points[j], points[k], points[i]) == 0:
+                price = abs(at[j] - at[i] + at[k]) + _lower(steps[j], steps[i], steps[k])
+            else:
+                beyond = (points[i] - points[k]) + (points[i] - points[j])
+                mirror = _value(at, slope, steps, k, beyond)
+                price = abs(at[j] - at[i] + mirror) + steps[i] + steps[j]
+            if price > best[i]:
+                best[i], where[i] = price, j
+        k = i
+        for j in range(i + 1, m):
+            while k >= 0 and order_of(points[j], points[k], points[i]) > 0:
+                k -= 1
+            if k >= 0 and order_of(points[j], points[k], points[i]) == 0:
+                continue  # the mirror image of a chain that was priced
+            beyond = (points[i] - points[max(k, 0)]) - (points[j] - points[i])
+            mirror = _value(at, slope, steps, k, beyond)
+            price = abs(at[j] - at[i] + mirror) + steps[i] + steps[j]
+            if price > best[i]:
+                best[i], where[i] = price, j
+        largest = max(largest, best[i])
+    return largest
+
+
+@compiled
+def _midpoints(
+    points: FloatArray,
+    at: FloatArray,
+    slope: FloatArray,
+    steps: FloatArray,
+    best: FloatArray,
+    where: NDArray[np.int64],
+) -> float:
+    """Price the chains whose two outer kinks are at points; keep the best for each left one."""
+    m = len(points)
+    largest = 0.0
+    for i in range(m):
+        best[i], where[i] = -1.0, -1
+        k = i
+        for j in range(i + 1, m):
+            while order_of(points[i], points[j], points[k + 1]) >= 0:
+                k += 1
+            if order_of(points[i], points[j], points[k]) == 0:
+                continue  # a reflection
+            beyond = ((points[i] - points[k]) + (points[j] - points[k])) / 2
+            price = abs(at[i] + at[j] - _value(at, slope, steps, k, beyond)) + steps[i] + steps[j]
+            if price > best[i]:
+                best[i], where[i] = price, j
+        largest = max(largest, best[i])
+    return largest
+
+
+class Prices(NamedTuple):
+    """The dearest chains: of each kind one for every point, the other point, and the highest price of all."""
+
+    best: FloatArray  # (3, m): one kink, fold and outer kink, both outer kinks at points
+    where: NDArray[np.int64]
+    largest: float
+
+
+def chain_prices(problem: LineProblem, residuals: FloatArray) -> Prices:
+    r"""Price every chain at residuals that sum to zero: the largest :math:`|T(p) - T(a) + T(q)|` and where.
+
+    Examples
+    --------
+    >>> from convexdiff_lib.line.sample import Sample
+    >>> problem = LineProblem(Sample.of([0.0, 1.0, 3.0]), 3.0, "abs", skip=False)
+    >>> chain_prices(problem, np.array([1.0, -0.5, -0.5])).largest
+    3.0
+    """
+    x, steps = problem.points, steps_of(problem)
+    at, slope = _tables(x, problem.counts, steps, residuals)
+    best, where = np.empty((3, len(x))), np.empty((3, len(x)), dtype=np.int64)
+    largest = _singles(at, steps, best[0], where[0])
+    for kind, price in ((1, _reflections), (2, _midpoints)):
+        largest = max(largest, price(x, at, slope, steps, best[kind], where[kind]))
+    return Prices(best, where, largest)
+
+
+def steps_of(problem: LineProblem) -> FloatArray:
+    """Half of what the sum of slopes gains when a kink passes a point: nothing in denoising."""
+    return np.array(problem.counts) if problem.targets is None else np.zeros(len(problem.points))

@@ -1,0 +1,206 @@
+r"""Exact training of narrow three-layer networks of absolute values: a Lasso whose columns are priced in one sweep.
+
+`convexdiff_lib.line._chain_prices` says which chains can be in an optimal network: of n points some
+:math:`\tfrac32 n^2`, far too many to write down.  So the Lasso is solved over few of them; all are priced at
+its residuals; those that lower the loss come in; until none does.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .._validation import FloatArray
+from ._chain_prices import Prices, chain_prices, order_of, steps_of
+from ._face_descent import FaceDescent
+from .chains import ChainNetwork
+from .problem import LineProblem
+
+__all__ = ["Chain", "chain_at", "solve_deep_abs"]
+
+_ROUNDS = 500
+_MANY = 64  # chains that one sweep may propose
+_EXCESS = 1e-12  # of a price over beta that is only rounding
+
+
+class Chain(NamedTuple):
+    """A chain of weight ``sign``: its values at the points less their mean, its sum of slopes, its kinks."""
+
+    values: FloatArray
+    slopes: float
+    sign: float
+    kinks: tuple[float, ...]
+    after: tuple[bool, ...]
+
+
+def solve_deep_abs(problem: LineProblem) -> tuple[ChainNetwork, FloatArray]:
+    """Return the optimal chains, and the dual variable at the distinct points.
+
+    Parameters
+    ----------
+    problem : LineProblem
+        With at least two distinct points.
+
+    Returns
+    -------
+    (ChainNetwork, array of shape (m,))
+
+    Raises
+    ------
+    UnboundedError
+        If chains of ever larger weights lower the loss without end.
+
+    Examples
+    --------
+    >>> from convexdiff_lib.line.problem import line_problem
+    >>> problem = line_problem([0.0, 1.0, 3.0], 0.1, targets=[1.0, 0.0, 1.0], activation="abs")
+    >>> network, z = solve_deep_abs(problem)
+    >>> network.kinks.tolist()
+    [[1.0, 1.0, 1.0]]
+    """
+    descent = _start(problem)
+    for _ in range(_ROUNDS):
+        found = chain_prices(problem, _centred(problem, descent.residual))
+        if found.largest <= problem.beta * (1 + _EXCESS):
+            break
+        if not _improve(problem, descent, _proposals(problem, found)):
+            break
+    return _network(problem, descent), -_centred(problem, descent.residual)
+
+
+class UnboundedError(ValueError):
+    """The loss has no lower bound: beta is below the threshold."""
+
+
+def _start(problem: LineProblem) -> FaceDescent:
+    """The best constant, or line."""
+    weigh, columns, cost = np.sqrt(problem.counts), [np.ones(len(problem.points))], [0.0]
+    if problem.skip:
+        columns.append(_lever(problem))
+        cost.append(problem.level)
+    return FaceDescent(weigh * problem.aims, weigh[:, None] * np.column_stack(columns), np.array(cost))
+
+
+def _lever(problem: LineProblem) -> FloatArray:
+    """Distances from the mean, which loses no digits far from zero."""
+    near = problem.points - problem.points[0]
+    return near - (problem.counts @ near) / problem.counts.sum()
+
+
+def _centred(problem: LineProblem, residual: FloatArray) -> FloatArray:
+    """Fitted values less targets, whose sum is zero but for rounding."""
+    found = residual / np.sqrt(problem.counts)
+    return found - (problem.counts @ found) / problem.counts.sum()
+
+
+def _proposals(problem: LineProblem, found: Prices) -> list[Chain]:
+    """The dearest chains, each with the sign that pays."""
+    kinds, places = np.nonzero(found.best > problem.beta * (1 + _EXCESS))
+    order = np.argsort(-found.best[kinds, places], kind="stable")[:_MANY]
+    vertices = [(int(kinds[k]), int(places[k]), int(found.where[kinds[k], places[k]])) for k in order]
+    return [chain_at(problem, *vertex, sign) for vertex in vertices for sign in (1.0, -1.0)]
+
+
+def _improve(problem: LineProblem, descent: FaceDescent, chains: list[Chain]) -> bool:
+    """Solve the Lasso over the chains that are in and those that are proposed; False if nothing came in."""
+    weigh = np.sqrt(problem.counts)
+    values = weigh[:, None] * np.column_stack([chain.values for chain in chains])
+    costs = np.array([problem.beta + chain.slopes for chain in chains])
+    came = False
+    for _ in range(20 * len(chains)):
+        gains = -(descent.residual @ values) - costs
+        gains[[chain.kinks in _kinks_in(descent, chain.sign) for chain in chains]] = -np.inf
+        k = int(np.argmax(gains))
+        if gains[k] <= problem.beta * _EXCESS:
+            break
+        if not descent.admit(values[:, k], float(costs[k]), chains[k]):
+            raise UnboundedError(f"beta = {problem.beta} is below the threshold of these data")
+        came = True
+    return came
+
+
+def _kinks_in(descent: FaceDescent, sign: float) -> set[tuple[float, ...]]:
+    return {chain.kinks for chain in descent.names if isinstance(chain, Chain) and chain.sign == sign}
+
+
+def _network(problem: LineProblem, descent: FaceDescent) -> ChainNetwork:
+    """Collect the chains; the constant brings the mean of the fitted values to that of the targets."""
+    chains = [chain for chain in descent.names if isinstance(chain, Chain)]
+    weights = descent.weights * np.array([chain.sign for chain in chains])
+    slope = float(descent.free_weights[1]) if problem.skip else 0.0
+    network = ChainNetwork(
+        np.array([chain.kinks for chain in chains]).reshape(-1, 3),
+        np.array([chain.after for chain in chains], dtype=np.bool_).reshape(-1, 3),
+        weights,
+        float(problem.points[0]),
+        0.0,
+        slope,
+        "abs",
+    )
+    shift = problem.sample.mean_target + problem.aims - network(problem.points)
+    return network.shifted(float(problem.counts @ shift) / float(problem.counts.sum()))
+
+
+# --- One chain -----------------------------------------------------------------------------------------------
+
+
+def chain_at(problem: LineProblem, kind: int, i: int, j: int, sign: float) -> Chain:
+    """Build a chain of weight ``sign``, its kinks on those sides of the points at which it costs least.
+
+    Examples
+    --------
+    >>> from convexdiff_lib.line.problem import line_problem
+    >>> problem = line_problem([0.0, 1.0, 3.0], 3.0, activation="abs")
+    >>> chain = chain_at(problem, 1, 1, 2, 1.0)
+    >>> chain.kinks, chain.after, chain.slopes
+    ((-1.0, 1.0, 3.0), (True, False, True), -3.0)
+    """
+    points, steps = problem.points, steps_of(problem)
+    kinks, at = _kinks(points, kind, i, j)
+    after = _cheapest(at, steps, sign)
+    values, slopes = np.zeros(len(points)), 0.0
+    for place, here, late, turn in zip(kinks, at, after, (1.0, -1.0, 1.0), strict=True):
+        values += turn * np.abs(points - place)
+        signs = np.sign(points - place)
+        if here >= 0:
+            signs[here] = -1.0 if late else 1.0
+        slopes += turn * float(steps @ signs)
+    values -= (problem.counts @ values) / problem.counts.sum()
+    return Chain(sign * values, sign * slopes, sign, kinks, after)
+
+
+def _kinks(points: FloatArray, kind: int, i: int, j: int) -> tuple[tuple[float, ...], tuple[int, ...]]:
+    """The three kinks from left to right, and the points at which they are, -1 for none.
+
+    A kink that rounding alone has put on a point is moved off it by one unit in the last place.
+    """
+    x, y = float(points[i]), float(points[j])
+    if kind == 0:
+        return (x, x, x), (i, i, i)
+    place = 2 * x - y if kind == 1 else (x + y) / 2
+    k = int(np.searchsorted(points, place))
+    at = k if k < len(points) and points[k] == place else -1
+    if at >= 0:
+        side = -order_of(y, place, x) if kind == 1 else order_of(x, y, place)
+        if side:
+            place, at = float(np.nextafter(place, np.inf if side > 0 else -np.inf)), -1
+    if kind == 2:
+        return (x, place, y), (i, at, j)
+    return ((y, x, place), (j, i, at)) if y < x else ((place, x, y), (at, i, j))
+
+
+def _cheapest(at: tuple[int, ...], steps: FloatArray, sign: float) -> tuple[bool, ...]:
+    """Which kinks stand after their points, so that a chain of this sign costs least."""
+    up = sign > 0
+    if at[0] == at[2] and at[0] >= 0:
+        return up, up, up  # one kink
+    best = [up, not up, up]
+    if min(at) >= 0:
+        k = int(np.argmin(steps[list(at)]))
+        best[k] = not best[k]
+    elif at[1] < 0:
+        best[1] = up
+    else:
+        best[at.index(-1)] = not up
+    return tuple(best)

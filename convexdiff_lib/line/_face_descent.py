@@ -1,0 +1,130 @@
+r"""A least-squares problem with weights that are not negative, solved face by face as columns come in."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.linalg import solve_triangular
+
+from .._validation import FloatArray
+
+__all__ = ["FaceDescent"]
+
+_DEPENDENT = 1e-9  # what is left of a column of length one beside the others, if it is one of them
+_NOTHING = 1e-10  # of a weight, where columns of length one are combined
+
+
+class FaceDescent:
+    r"""Minimise over y, of which all but the first entries must not be negative,
+
+    .. math:: \tfrac12 |A y - t|^2 + q^T y .
+
+    Columns come in one by one; those whose weight becomes zero leave.  After every call y is the optimum over
+    the columns that are in, all their weights positive.  A column that is a combination of the others takes
+    the place of the one that it drives out.
+
+    Parameters
+    ----------
+    target : array of shape (n,)
+    columns : array of shape (n, k)
+        Of the entries that may have any sign.
+    cost : array of shape (k,)
+
+    Examples
+    --------
+    >>> descent = FaceDescent(np.array([2.0, 0.0]), np.zeros((2, 0)), np.zeros(0))
+    >>> descent.admit(np.array([1.0, 0.0]), 0.5, "one")
+    True
+    >>> descent.names, descent.weights.tolist()
+    (['one'], [1.5])
+    """
+
+    def __init__(self, target: FloatArray, columns: FloatArray, cost: FloatArray) -> None:
+        self.target, self.names = target, list[object]()
+        self.size = np.linalg.norm(columns, axis=0)
+        self.A, self.cost, self.free = columns / self.size, cost / self.size, len(cost)
+        self.y = np.zeros(self.free)
+        self._settle()
+
+    @property
+    def residual(self) -> FloatArray:
+        """What is fitted less the target."""
+        found: FloatArray = self.A @ self.y - self.target
+        return found
+
+    @property
+    def weights(self) -> FloatArray:
+        """Of the columns that came in, in the order of their names."""
+        found: FloatArray = (self.y / self.size)[self.free :]
+        return found
+
+    @property
+    def free_weights(self) -> FloatArray:
+        """Of the columns that may have any sign."""
+        found: FloatArray = (self.y / self.size)[: self.free]
+        return found
+
+    def admit(self, column: FloatArray, cost: float, name: object) -> bool:
+        """Let a column in that lowers the loss, and settle; False if it lowers the loss without end."""
+        length = float(np.linalg.norm(column))
+        new = column / length
+        along = self.Q.T @ new
+        rest = new - self.Q @ along
+        again = self.Q.T @ rest
+        rest, along = rest - self.Q @ again, along + again
+        left = float(np.linalg.norm(rest))
+        self.A, self.y = np.column_stack([self.A, new]), np.append(self.y, 0.0)
+        self.cost, self.size = np.append(self.cost, cost / length), np.append(self.size, length)
+        self.names.append(name)
+        if left > _DEPENDENT:
+            self.Q = np.column_stack([self.Q, rest / left])
+            self.R = np.block([[self.R, along[:, None]], [np.zeros((1, len(along))), np.array([[left]])]])
+            self._settle(factored=True)
+            return True
+        driven = self._exchange(np.append(-solve_triangular(self.R, along), 1.0))
+        self._settle()
+        return driven
+
+    def _exchange(self, direction: FloatArray) -> bool:
+        """Go where the fit stays as it is and the cost falls, until a weight is zero."""
+        falling = np.flatnonzero(direction < -_NOTHING)
+        falling = falling[falling >= self.free]
+        if not len(falling):
+            return False
+        steps = -self.y[falling] / direction[falling]
+        k = int(np.argmin(steps))
+        self.y = self.y + steps[k] * direction
+        self._drop(int(falling[k]))
+        return True
+
+    def _drop(self, k: int) -> None:
+        keep = np.arange(len(self.y)) != k
+        self.A, self.cost, self.size, self.y = self.A[:, keep], self.cost[keep], self.size[keep], self.y[keep]
+        del self.names[k - self.free]
+
+    def _settle(self, *, factored: bool = False) -> None:
+        """Go to the optimum of the face, and to smaller faces on the way where weights would be negative."""
+        while True:
+            if not factored:
+                self.Q, self.R = np.linalg.qr(self.A)
+            factored = False
+            aim = self._best()
+            bad = np.flatnonzero(aim[self.free :] < 0) + self.free
+            if not len(bad):
+                self.y = aim
+                return
+            steps = self.y[bad] / (self.y[bad] - aim[bad])
+            k = int(np.argmin(steps))
+            self.y = self.y + steps[k] * (aim - self.y)
+            self.y[self.free :] = np.maximum(self.y[self.free :], 0.0)
+            self._drop(int(bad[k]))
+
+    def _best(self) -> FloatArray:
+        """Solve for the optimum of the face, and refine it once."""
+        found = solve_triangular(self.R, self.Q.T @ self.target - self._back(self.cost))
+        wrong = self.A.T @ (self.target - self.A @ found) - self.cost
+        best: FloatArray = found + solve_triangular(self.R, self._back(wrong))
+        return best
+
+    def _back(self, values: FloatArray) -> FloatArray:
+        found: FloatArray = solve_triangular(self.R, values, trans="T")
+        return found
