@@ -24,14 +24,20 @@ _MANY = 64  # chains that one sweep may propose
 _EXCESS = 1e-12  # of a price over beta that is only rounding
 
 
-class Chain(NamedTuple):
-    """A chain of weight ``sign``: its values at the points less their mean, its sum of slopes, its kinks."""
+class Place(NamedTuple):
+    """Where the kinks of a chain are, on which side of the points there, and the sign of its weight."""
 
-    values: FloatArray
-    slopes: float
-    sign: float
     kinks: tuple[float, ...]
     after: tuple[bool, ...]
+    sign: float
+
+
+class Chain(NamedTuple):
+    """A chain of weight +1 or -1: where it is, its values at the points less their mean, its sum of slopes."""
+
+    place: Place
+    values: FloatArray
+    slopes: float
 
 
 def solve_deep_abs(problem: LineProblem) -> tuple[ChainNetwork, FloatArray]:
@@ -73,13 +79,13 @@ class UnboundedError(ValueError):
     """The loss has no lower bound: beta is below the threshold."""
 
 
-def _start(problem: LineProblem) -> FaceDescent:
+def _start(problem: LineProblem) -> FaceDescent[Place]:
     """The best constant, or line."""
     weigh, columns, cost = np.sqrt(problem.counts), [np.ones(len(problem.points))], [0.0]
     if problem.skip:
         columns.append(_lever(problem))
         cost.append(problem.level)
-    return FaceDescent(weigh * problem.aims, weigh[:, None] * np.column_stack(columns), np.array(cost))
+    return FaceDescent[Place](weigh * problem.aims, weigh[:, None] * np.column_stack(columns), np.array(cost))
 
 
 def _lever(problem: LineProblem) -> FloatArray:
@@ -95,47 +101,45 @@ def _centred(problem: LineProblem, residual: FloatArray) -> FloatArray:
 
 
 def _proposals(problem: LineProblem, found: Prices) -> list[Chain]:
-    """The dearest chains, each with the sign that pays."""
-    kinds, places = np.nonzero(found.best > problem.beta * (1 + _EXCESS))
+    """Chains that are dearer than their neighbours, each with the sign that pays."""
+    best = np.pad(found.best, ((0, 0), (1, 1)), constant_values=-np.inf)
+    peaks = (best[:, 1:-1] >= best[:, :-2]) & (best[:, 1:-1] > best[:, 2:])
+    kinds, places = np.nonzero(peaks & (found.best > problem.beta * (1 + _EXCESS)))
     order = np.argsort(-found.best[kinds, places], kind="stable")[:_MANY]
     vertices = [(int(kinds[k]), int(places[k]), int(found.where[kinds[k], places[k]])) for k in order]
     return [chain_at(problem, *vertex, sign) for vertex in vertices for sign in (1.0, -1.0)]
 
 
-def _improve(problem: LineProblem, descent: FaceDescent, chains: list[Chain]) -> bool:
+def _improve(problem: LineProblem, descent: FaceDescent[Place], chains: list[Chain]) -> bool:
     """Solve the Lasso over the chains that are in and those that are proposed; False if nothing came in."""
-    weigh = np.sqrt(problem.counts)
-    values = weigh[:, None] * np.column_stack([chain.values for chain in chains])
+    columns = np.sqrt(problem.counts)[:, None] * np.column_stack([chain.values for chain in chains])
+    lengths = np.linalg.norm(columns, axis=0)
     costs = np.array([problem.beta + chain.slopes for chain in chains])
     came = False
     for _ in range(20 * len(chains)):
-        gains = -(descent.residual @ values) - costs
-        gains[[chain.kinks in _kinks_in(descent, chain.sign) for chain in chains]] = -np.inf
-        k = int(np.argmax(gains))
-        if gains[k] <= problem.beta * _EXCESS:
+        gains = -(descent.residual @ columns) - costs
+        inside = set(descent.names)
+        gains[[chain.place in inside for chain in chains]] = -np.inf
+        gains[gains <= problem.beta * _EXCESS] = -np.inf
+        k = int(np.argmax(gains / lengths))
+        if gains[k] == -np.inf:
             break
-        if not descent.admit(values[:, k], float(costs[k]), chains[k]):
+        if not descent.admit(columns[:, k], float(costs[k]), chains[k].place):
             raise UnboundedError(f"beta = {problem.beta} is below the threshold of these data")
         came = True
     return came
 
 
-def _kinks_in(descent: FaceDescent, sign: float) -> set[tuple[float, ...]]:
-    return {chain.kinks for chain in descent.names if isinstance(chain, Chain) and chain.sign == sign}
-
-
-def _network(problem: LineProblem, descent: FaceDescent) -> ChainNetwork:
+def _network(problem: LineProblem, descent: FaceDescent[Place]) -> ChainNetwork:
     """Collect the chains; the constant brings the mean of the fitted values to that of the targets."""
-    chains = [chain for chain in descent.names if isinstance(chain, Chain)]
-    weights = descent.weights * np.array([chain.sign for chain in chains])
-    slope = float(descent.free_weights[1]) if problem.skip else 0.0
+    places = descent.names
     network = ChainNetwork(
-        np.array([chain.kinks for chain in chains]).reshape(-1, 3),
-        np.array([chain.after for chain in chains], dtype=np.bool_).reshape(-1, 3),
-        weights,
+        np.array([place.kinks for place in places]).reshape(-1, 3),
+        np.array([place.after for place in places], dtype=np.bool_).reshape(-1, 3),
+        descent.weights * np.array([place.sign for place in places]),
         float(problem.points[0]),
         0.0,
-        slope,
+        float(descent.free_weights[1]) if problem.skip else 0.0,
         "abs",
     )
     shift = problem.sample.mean_target + problem.aims - network(problem.points)
@@ -153,7 +157,7 @@ def chain_at(problem: LineProblem, kind: int, i: int, j: int, sign: float) -> Ch
     >>> from convexdiff_lib.line.problem import line_problem
     >>> problem = line_problem([0.0, 1.0, 3.0], 3.0, activation="abs")
     >>> chain = chain_at(problem, 1, 1, 2, 1.0)
-    >>> chain.kinks, chain.after, chain.slopes
+    >>> chain.place.kinks, chain.place.after, chain.slopes
     ((-1.0, 1.0, 3.0), (True, False, True), -3.0)
     """
     points, steps = problem.points, steps_of(problem)
@@ -167,7 +171,7 @@ def chain_at(problem: LineProblem, kind: int, i: int, j: int, sign: float) -> Ch
             signs[here] = -1.0 if late else 1.0
         slopes += turn * float(steps @ signs)
     values -= (problem.counts @ values) / problem.counts.sum()
-    return Chain(sign * values, sign * slopes, sign, kinks, after)
+    return Chain(Place(kinks, after, sign), sign * values, sign * slopes)
 
 
 def _kinks(points: FloatArray, kind: int, i: int, j: int) -> tuple[tuple[float, ...], tuple[int, ...]]:

@@ -2,18 +2,24 @@ r"""A least-squares problem with weights that are not negative, solved face by f
 
 from __future__ import annotations
 
+from typing import Generic, TypeVar
+
 import numpy as np
-from scipy.linalg import solve_triangular
+from scipy.linalg import qr_delete, solve_triangular
 
 from .._validation import FloatArray
 
 __all__ = ["FaceDescent"]
 
 _DEPENDENT = 1e-9  # what is left of a column of length one beside the others, if it is one of them
+_OFTEN = 50  # updates of the factors before they are made anew
 _NOTHING = 1e-10  # of a weight, where columns of length one are combined
 
 
-class FaceDescent:
+Name = TypeVar("Name")
+
+
+class FaceDescent(Generic[Name]):
     r"""Minimise over y, of which all but the first entries must not be negative,
 
     .. math:: \tfrac12 |A y - t|^2 + q^T y .
@@ -39,10 +45,11 @@ class FaceDescent:
     """
 
     def __init__(self, target: FloatArray, columns: FloatArray, cost: FloatArray) -> None:
-        self.target, self.names = target, list[object]()
+        self.target, self.names = target, list[Name]()
         self.size = np.linalg.norm(columns, axis=0)
         self.A, self.cost, self.free = columns / self.size, cost / self.size, len(cost)
         self.y = np.zeros(self.free)
+        self._factor()
         self._settle()
 
     @property
@@ -63,7 +70,7 @@ class FaceDescent:
         found: FloatArray = (self.y / self.size)[: self.free]
         return found
 
-    def admit(self, column: FloatArray, cost: float, name: object) -> bool:
+    def admit(self, column: FloatArray, cost: float, name: Name) -> bool:
         """Let a column in that lowers the loss, and settle; False if it lowers the loss without end."""
         length = float(np.linalg.norm(column))
         new = column / length
@@ -78,11 +85,9 @@ class FaceDescent:
         if left > _DEPENDENT:
             self.Q = np.column_stack([self.Q, rest / left])
             self.R = np.block([[self.R, along[:, None]], [np.zeros((1, len(along))), np.array([[left]])]])
-            self._settle(factored=True)
+            self._settle()
             return True
-        driven = self._exchange(np.append(-solve_triangular(self.R, along), 1.0))
-        self._settle()
-        return driven
+        return self._exchange(np.append(-solve_triangular(self.R, along), 1.0))
 
     def _exchange(self, direction: FloatArray) -> bool:
         """Go where the fit stays as it is and the cost falls, until a weight is zero."""
@@ -93,20 +98,32 @@ class FaceDescent:
         steps = -self.y[falling] / direction[falling]
         k = int(np.argmin(steps))
         self.y = self.y + steps[k] * direction
-        self._drop(int(falling[k]))
+        self._forget(int(falling[k]))
+        self._factor()
+        self._settle()
         return True
 
-    def _drop(self, k: int) -> None:
+    def _factor(self) -> None:
+        self.Q, self.R = np.linalg.qr(self.A)
+        self.updates = 0
+
+    def _forget(self, k: int) -> None:
         keep = np.arange(len(self.y)) != k
         self.A, self.cost, self.size, self.y = self.A[:, keep], self.cost[keep], self.size[keep], self.y[keep]
         del self.names[k - self.free]
 
-    def _settle(self, *, factored: bool = False) -> None:
+    def _drop(self, k: int) -> None:
+        """Let a column out, and update the factors."""
+        self._forget(k)
+        self.updates += 1
+        if self.updates > _OFTEN:
+            self._factor()
+        else:
+            self.Q, self.R = qr_delete(self.Q, self.R, k, which="col", check_finite=False)
+
+    def _settle(self) -> None:
         """Go to the optimum of the face, and to smaller faces on the way where weights would be negative."""
         while True:
-            if not factored:
-                self.Q, self.R = np.linalg.qr(self.A)
-            factored = False
             aim = self._best()
             bad = np.flatnonzero(aim[self.free :] < 0) + self.free
             if not len(bad):
@@ -120,11 +137,11 @@ class FaceDescent:
 
     def _best(self) -> FloatArray:
         """Solve for the optimum of the face, and refine it once."""
-        found = solve_triangular(self.R, self.Q.T @ self.target - self._back(self.cost))
+        found = solve_triangular(self.R, self.Q.T @ self.target - self._back(self.cost), check_finite=False)
         wrong = self.A.T @ (self.target - self.A @ found) - self.cost
-        best: FloatArray = found + solve_triangular(self.R, self._back(wrong))
+        best: FloatArray = found + solve_triangular(self.R, self._back(wrong), check_finite=False)
         return best
 
     def _back(self, values: FloatArray) -> FloatArray:
-        found: FloatArray = solve_triangular(self.R, values, trans="T")
+        found: FloatArray = solve_triangular(self.R, values, trans="T", check_finite=False)
         return found
