@@ -17,7 +17,7 @@ from ._face_descent import FaceDescent
 from .chains import ChainNetwork
 from .problem import LineProblem
 
-__all__ = ["Chain", "chain_at", "solve_deep_abs"]
+__all__ = ["Chain", "Place", "UnboundedError", "chain_at", "dear_chains", "solve_deep_abs"]
 
 _ROUNDS = 500
 _MANY = 64  # chains that one sweep may propose
@@ -65,12 +65,12 @@ def solve_deep_abs(problem: LineProblem) -> tuple[ChainNetwork, FloatArray]:
     >>> network.kinks.tolist()
     [[1.0, 1.0, 1.0]]
     """
-    descent = _start(problem)
+    descent, enough = _start(problem), problem.beta * (1 + _EXCESS)
     for _ in range(_ROUNDS):
         found = chain_prices(problem, _centred(problem, descent.residual))
-        if found.largest <= problem.beta * (1 + _EXCESS):
+        if found.largest <= enough:
             break
-        if not _improve(problem, descent, _proposals(problem, found)):
+        if not _improve(problem, descent, dear_chains(problem, found, enough)):
             break
     return _network(problem, descent), -_centred(problem, descent.residual)
 
@@ -100,11 +100,19 @@ def _centred(problem: LineProblem, residual: FloatArray) -> FloatArray:
     return found - (problem.counts @ found) / problem.counts.sum()
 
 
-def _proposals(problem: LineProblem, found: Prices) -> list[Chain]:
-    """Chains that are dearer than their neighbours, each with the sign that pays."""
+def dear_chains(problem: LineProblem, found: Prices, above: float) -> list[Chain]:
+    """Return chains whose price is above a bound and above that of their neighbours, with either sign.
+
+    Examples
+    --------
+    >>> from convexdiff_lib.line.problem import line_problem
+    >>> problem = line_problem([0.0, 1.0, 3.0], 3.0, activation="abs")
+    >>> len(dear_chains(problem, chain_prices(problem, np.zeros(3)), 3.0))
+    4
+    """
     best = np.pad(found.best, ((0, 0), (1, 1)), constant_values=-np.inf)
     peaks = (best[:, 1:-1] >= best[:, :-2]) & (best[:, 1:-1] > best[:, 2:])
-    kinds, places = np.nonzero(peaks & (found.best > problem.beta * (1 + _EXCESS)))
+    kinds, places = np.nonzero(peaks & (found.best > above))
     order = np.argsort(-found.best[kinds, places], kind="stable")[:_MANY]
     vertices = [(int(kinds[k]), int(places[k]), int(found.where[kinds[k], places[k]])) for k in order]
     return [chain_at(problem, *vertex, sign) for vertex in vertices for sign in (1.0, -1.0)]

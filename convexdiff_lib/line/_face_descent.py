@@ -119,7 +119,8 @@ class FaceDescent(Generic[Name]):
         if self.updates > _OFTEN:
             self._factor()
         else:
-            self.Q, self.R = qr_delete(self.Q, self.R, k, which="col", check_finite=False)
+            Q, R = qr_delete(self.Q, self.R, k, which="col", check_finite=False)
+            self.Q, self.R = Q[:, : len(self.y)], R[: len(self.y)]  # more, if Q was square
 
     def _settle(self) -> None:
         """Go to the optimum of the face, and to smaller faces on the way where weights would be negative."""

@@ -25,6 +25,7 @@ from numpy.typing import ArrayLike
 
 from .._validation import FloatArray, as_activation, as_flag, as_sample, as_weight_decay
 from ..certificates import SCORE_TOLERANCE, SCORE_TOLERANCE_BY_LOSS, Certificate
+from ._fold_response import fold_response
 from .chains import ChainNetwork
 from .network_certificates import sizes_of_scores
 from .problem import LineProblem
@@ -234,9 +235,8 @@ def largest_response(problem: LineProblem, z: FloatArray) -> float:
     >>> largest_response(problem, np.array([-0.5, 0.5])), largest_response(problem, np.zeros(2))
     (1.0, 2.0)
     """
-    if problem.activation == "relu":
-        return _swing(problem.points, problem.counts, z, 1.0 if problem.targets is None else 0.0)
-    raise NotImplementedError("three layers of absolute values")
+    response = _swing if problem.activation == "relu" else fold_response
+    return response(problem.points, problem.counts, z, 1.0 if problem.targets is None else 0.0)
 
 
 def _swing(points: FloatArray, counts: FloatArray, z: FloatArray, counted: float) -> float:
