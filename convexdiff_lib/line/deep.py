@@ -210,9 +210,13 @@ def _solved(problem: LineProblem) -> tuple[ChainNetwork, FloatArray, float | Non
         columns = 2 if problem.activation == "relu" else 3
         none = np.zeros((0, columns))
         mean = problem.sample.mean_target
-        return ChainNetwork(
-            none, none.astype(bool), np.zeros(0), float(problem.points[0]), mean, 0.0, problem.activation
-        ), np.zeros(1), None
+        return (
+            ChainNetwork(
+                none, none.astype(bool), np.zeros(0), float(problem.points[0]), mean, 0.0, problem.activation
+            ),
+            np.zeros(1),
+            None,
+        )
     if problem.activation == "relu":
         return solve_deep_relu(problem)
     return *solve_deep_abs(problem), None

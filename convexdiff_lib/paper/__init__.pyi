@@ -1,4 +1,5 @@
 from . import (
+    deep_programs,
     denoising_experiments,
     multivariate_programs,
     nonconvex,
@@ -6,6 +7,7 @@ from . import (
     spiral_experiment,
     univariate_programs,
 )
+from .deep_programs import deep_denoising_program, deep_score_matching_program, runs_of
 from .multivariate_programs import (
     blocks_of_network,
     descent_direction,
@@ -34,6 +36,9 @@ __all__ = [
     "LassoProgram",
     "PrintedProgram",
     "blocks_of_network",
+    "deep_denoising_program",
+    "deep_programs",
+    "deep_score_matching_program",
     "denoising_dual",
     "denoising_experiments",
     "denoising_network_from_program",
@@ -48,6 +53,7 @@ __all__ = [
     "printed_blocks",
     "printed_solution",
     "program_value",
+    "runs_of",
     "score_matching_dual",
     "score_matching_experiments",
     "score_matching_program",
