@@ -45,25 +45,57 @@ def order_of(first: float, second: float, middle: float) -> int:
 
 
 @compiled
+def _sum(high: float, low: float, more: float, rest: float) -> tuple[float, float]:
+    """Add two numbers of twice the digits (Knuth)."""
+    total = high + more
+    part = total - high
+    error = (high - (total - part)) + (more - part) + low + rest
+    tidy = total + error
+    return tidy, error - (tidy - total)
+
+
+@compiled
+def _product(high: float, low: float, more: float, rest: float) -> tuple[float, float]:
+    """Multiply two numbers of twice the digits (Dekker)."""
+    total = high * more
+    scaled, other = 134217729.0 * high, 134217729.0 * more
+    a, b = scaled - (scaled - high), other - (other - more)
+    error = ((a * b - total) + a * (more - b) + (high - a) * b) + (high - a) * (more - b)
+    error += high * rest + low * more
+    tidy = total + error
+    return tidy, error - (tidy - total)
+
+
+@compiled
 def _tables(
-    points: FloatArray, counts: FloatArray, steps: FloatArray, residuals: FloatArray
+    points: FloatArray, counts: FloatArray, steps: FloatArray, residuals: FloatArray, rests: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """T at every point, where the point itself is on neither side, and the slope of T beyond it."""
+    """T at every point, where the point itself is on neither side, and the slope of T beyond it.
+
+    Both are at most of the size of beta where residuals can be many times larger; so they are added up to
+    twice the digits.
+    """
     m = len(points)
     at, slope = np.empty(m), np.empty(m)
-    height = above = 0.0
+    high = low = total = beyond = 0.0
     for i in range(m):
-        height += counts[i] * residuals[i] * (points[i] - points[0])
-        above += steps[i]
-    below = running = 0.0
+        mass, rest = _product(residuals[i], rests[i], counts[i], 0.0)
+        length, more = _sum(points[i], 0.0, -points[0], 0.0)
+        moment, other = _product(mass, rest, length, more)
+        high, low = _sum(high, low, moment, other)
+        beyond += steps[i]
+    rest_of_total = 0.0
     for i in range(m):
         if i > 0:
-            height += 2.0 * running * (points[i] - points[i - 1])
-        running += counts[i] * residuals[i]
-        above -= steps[i]
-        at[i] = height + above - below
-        slope[i] = 2.0 * running
-        below += steps[i]
+            length, more = _sum(points[i], 0.0, -points[i - 1], 0.0)
+            moment, other = _product(2.0 * total, 2.0 * rest_of_total, length, more)
+            high, low = _sum(high, low, moment, other)
+            beyond -= steps[i - 1]
+        mass, rest = _product(residuals[i], rests[i], counts[i], 0.0)
+        total, rest_of_total = _sum(total, rest_of_total, mass, rest)
+        beyond -= steps[i]
+        at[i] = high + (low + beyond)
+        slope[i] = 2.0 * total
     slope[m - 1] = 0.0
     return at, slope
 
@@ -77,6 +109,15 @@ def _singles(at: FloatArray, steps: FloatArray, best: FloatArray, where: NDArray
         best[i], where[i] = price, i
         largest = max(largest, price)
     return largest
+
+
+@compiled
+def _twice_less(middle: float, first: float, second: float) -> float:
+    """2 middle - first - second, with no digits lost."""
+    one, rest = _sum(middle, 0.0, -first, 0.0)
+    other, more = _sum(middle, 0.0, -second, 0.0)
+    high, low = _sum(one, rest, other, more)
+    return high + low
 
 
 @compiled
@@ -115,7 +156,7 @@ def _reflections(
             if k > i and order_of(points[j], points[k], points[i]) == 0:
                 price = abs(at[j] - at[i] + at[k]) + _lower(steps[j], steps[i], steps[k])
             else:
-                beyond = (points[i] - points[k]) + (points[i] - points[j])
+                beyond = _twice_less(points[i], points[j], points[k])
                 mirror = _value(at, slope, steps, k, beyond)
                 price = abs(at[j] - at[i] + mirror) + steps[i] + steps[j]
             if price > best[i]:
@@ -126,7 +167,7 @@ def _reflections(
                 k -= 1
             if k >= 0 and order_of(points[j], points[k], points[i]) == 0:
                 continue  # the mirror image of a chain that was priced
-            beyond = (points[i] - points[max(k, 0)]) - (points[j] - points[i])
+            beyond = _twice_less(points[i], points[j], points[max(k, 0)])
             mirror = _value(at, slope, steps, k, beyond)
             price = abs(at[j] - at[i] + mirror) + steps[i] + steps[j]
             if price > best[i]:
@@ -155,7 +196,7 @@ def _midpoints(
                 k += 1
             if order_of(points[i], points[j], points[k]) == 0:
                 continue  # a reflection
-            beyond = ((points[i] - points[k]) + (points[j] - points[k])) / 2
+            beyond = -_twice_less(points[k], points[i], points[j]) / 2
             price = abs(at[i] + at[j] - _value(at, slope, steps, k, beyond)) + steps[i] + steps[j]
             if price > best[i]:
                 best[i], where[i] = price, j
@@ -171,8 +212,10 @@ class Prices(NamedTuple):
     largest: float
 
 
-def chain_prices(problem: LineProblem, residuals: FloatArray) -> Prices:
+def chain_prices(problem: LineProblem, residuals: FloatArray, rests: FloatArray | None = None) -> Prices:
     r"""Price every chain at residuals that sum to zero: the largest :math:`|T(p) - T(a) + T(q)|` and where.
+
+    Residuals may have twice the digits of a double: ``rests`` is what rounding has cut off from them.
 
     Examples
     --------
@@ -182,7 +225,7 @@ def chain_prices(problem: LineProblem, residuals: FloatArray) -> Prices:
     3.0
     """
     x, steps = problem.points, steps_of(problem)
-    at, slope = _tables(x, problem.counts, steps, residuals)
+    at, slope = _tables(x, problem.counts, steps, residuals, np.zeros(len(x)) if rests is None else rests)
     best, where = np.empty((3, len(x))), np.empty((3, len(x)), dtype=np.int64)
     largest = _singles(at, steps, best[0], where[0])
     for kind, price in ((1, _reflections), (2, _midpoints)):

@@ -7,12 +7,15 @@ its residuals; those that lower the loss come in; until none does.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from .._validation import FloatArray
 from ._chain_prices import Prices, chain_prices, order_of, steps_of
+from ._double_double import DoubleDouble
+from ._exact_chains import ExactFit, exact_values
 from ._face_descent import FaceDescent
 from .chains import ChainNetwork
 from .problem import LineProblem
@@ -20,28 +23,33 @@ from .problem import LineProblem
 __all__ = ["Chain", "Place", "UnboundedError", "chain_at", "dear_chains", "solve_deep_abs"]
 
 _ROUNDS = 500
+_REFINEMENTS = 4
 _MANY = 64  # chains that one sweep may propose
 _EXCESS = 1e-12  # of a price over beta that is only rounding
 
 
 class Place(NamedTuple):
-    """Where the kinks of a chain are, on which side of the points there, and the sign of its weight."""
+    """A chain of weight ``sign``: where its kinks are, on which side of the points there, its sum of slopes.
 
+    ``vertex`` says it without rounding, as `convexdiff_lib.line._exact_chains.exact_values` takes it.
+    """
+
+    vertex: tuple[int, int, int]
     kinks: tuple[float, ...]
     after: tuple[bool, ...]
     sign: float
-
-
-class Chain(NamedTuple):
-    """A chain of weight +1 or -1: where it is, its values at the points less their mean, its sum of slopes."""
-
-    place: Place
-    values: FloatArray
     slopes: float
 
 
-def solve_deep_abs(problem: LineProblem) -> tuple[ChainNetwork, FloatArray]:
-    """Return the optimal chains, and the dual variable at the distinct points.
+class Chain(NamedTuple):
+    """A chain of weight +1 or -1: what it is, and its values at the points less their mean."""
+
+    place: Place
+    values: FloatArray
+
+
+def solve_deep_abs(problem: LineProblem) -> tuple[ChainNetwork, FloatArray, float]:
+    """Return the optimal chains, the dual variable at the distinct points, and a bound on what the loss is too high.
 
     Parameters
     ----------
@@ -50,7 +58,7 @@ def solve_deep_abs(problem: LineProblem) -> tuple[ChainNetwork, FloatArray]:
 
     Returns
     -------
-    (ChainNetwork, array of shape (m,))
+    (ChainNetwork, array of shape (m,), float)
 
     Raises
     ------
@@ -61,18 +69,24 @@ def solve_deep_abs(problem: LineProblem) -> tuple[ChainNetwork, FloatArray]:
     --------
     >>> from convexdiff_lib.line.problem import line_problem
     >>> problem = line_problem([0.0, 1.0, 3.0], 0.1, targets=[1.0, 0.0, 1.0], activation="abs")
-    >>> network, z = solve_deep_abs(problem)
+    >>> network, z, slack = solve_deep_abs(problem)
     >>> network.kinks.tolist()
     [[1.0, 1.0, 1.0]]
     """
     descent, enough = _start(problem), problem.beta * (1 + _EXCESS)
+    residuals = DoubleDouble(_centred(problem, descent.residual))
+    fit: ExactFit | None = None
     for _ in range(_ROUNDS):
-        found = chain_prices(problem, _centred(problem, descent.residual))
-        if found.largest <= enough:
+        found = chain_prices(problem, residuals.high, residuals.low)
+        if found.largest > enough and _improve(problem, descent, dear_chains(problem, found, enough)):
+            residuals, fit = DoubleDouble(_centred(problem, descent.residual)), None
+        elif fit is None:
+            fit, residuals = _to_more_digits(problem, descent)
+        else:
             break
-        if not _improve(problem, descent, dear_chains(problem, found, enough)):
-            break
-    return _network(problem, descent), -_centred(problem, descent.residual)
+    assert fit is not None
+    network = _network(problem, descent.names, fit)
+    return network, -residuals.high, fit.slack()
 
 
 class UnboundedError(ValueError):
@@ -122,7 +136,7 @@ def _improve(problem: LineProblem, descent: FaceDescent[Place], chains: list[Cha
     """Solve the Lasso over the chains that are in and those that are proposed; False if nothing came in."""
     columns = np.sqrt(problem.counts)[:, None] * np.column_stack([chain.values for chain in chains])
     lengths = np.linalg.norm(columns, axis=0)
-    costs = np.array([problem.beta + chain.slopes for chain in chains])
+    costs = np.array([problem.beta + chain.place.slopes for chain in chains])
     came = False
     for _ in range(20 * len(chains)):
         gains = -(descent.residual @ columns) - costs
@@ -138,16 +152,36 @@ def _improve(problem: LineProblem, descent: FaceDescent[Place], chains: list[Cha
     return came
 
 
-def _network(problem: LineProblem, descent: FaceDescent[Place]) -> ChainNetwork:
-    """Collect the chains; the constant brings the mean of the fitted values to that of the targets."""
+def _to_more_digits(problem: LineProblem, descent: FaceDescent[Place]) -> tuple[ExactFit, DoubleDouble]:
+    """Find the weights with which each chain wins what it costs, by Newton's method with exact residuals."""
     places = descent.names
+    columns = [exact_values(problem.points, *place.vertex) for place in places]
+    signs = np.array([place.sign for place in places])
+    shape = (len(problem.points), len(places))
+    parts = [column.high for column in columns], [column.low for column in columns]
+    values = DoubleDouble(*(np.array(part).reshape(shape[::-1]).T * signs for part in parts))
+    slope = DoubleDouble(descent.free_weights[1] if problem.skip else 0.0)
+    slopes = np.array([place.slopes for place in places])
+    fit = ExactFit(problem, values, slopes, DoubleDouble(descent.weights), slope)
+    for _ in range(_REFINEMENTS):
+        residuals = fit.residuals
+        gradient = fit.missing(residuals).high
+        line = [fit.missing_line(residuals)] if problem.skip else []
+        change = descent.step(np.concatenate([[0.0], line, gradient]))
+        slope = fit.slope + (float(change[1]) if problem.skip else 0.0)
+        fit = replace(fit, weights=fit.weights + change[descent.free :], slope=slope)
+    return fit, fit.residuals
+
+
+def _network(problem: LineProblem, places: list[Place], fit: ExactFit) -> ChainNetwork:
+    """Collect the chains; the constant brings the mean of the fitted values to that of the targets."""
     network = ChainNetwork(
         np.array([place.kinks for place in places]).reshape(-1, 3),
         np.array([place.after for place in places], dtype=np.bool_).reshape(-1, 3),
-        descent.weights * np.array([place.sign for place in places]),
+        fit.weights.high * np.array([place.sign for place in places]),
         float(problem.points[0]),
         0.0,
-        float(descent.free_weights[1]) if problem.skip else 0.0,
+        float(fit.slope.high),
         "abs",
     )
     shift = problem.sample.mean_target + problem.aims - network(problem.points)
@@ -165,7 +199,7 @@ def chain_at(problem: LineProblem, kind: int, i: int, j: int, sign: float) -> Ch
     >>> from convexdiff_lib.line.problem import line_problem
     >>> problem = line_problem([0.0, 1.0, 3.0], 3.0, activation="abs")
     >>> chain = chain_at(problem, 1, 1, 2, 1.0)
-    >>> chain.place.kinks, chain.place.after, chain.slopes
+    >>> chain.place.kinks, chain.place.after, chain.place.slopes
     ((-1.0, 1.0, 3.0), (True, False, True), -3.0)
     """
     points, steps = problem.points, steps_of(problem)
@@ -179,7 +213,7 @@ def chain_at(problem: LineProblem, kind: int, i: int, j: int, sign: float) -> Ch
             signs[here] = -1.0 if late else 1.0
         slopes += turn * float(steps @ signs)
     values -= (problem.counts @ values) / problem.counts.sum()
-    return Chain(Place(kinks, after, sign), sign * values, sign * slopes)
+    return Chain(Place((kind, i, j), kinks, after, sign, sign * slopes), sign * values)
 
 
 def _kinks(points: FloatArray, kind: int, i: int, j: int) -> tuple[tuple[float, ...], tuple[int, ...]]:

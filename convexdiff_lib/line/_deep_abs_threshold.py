@@ -92,4 +92,4 @@ def _program(sample: Sample, skip: bool) -> float:
 
 def _row(problem: LineProblem, chain: Chain) -> _Row:
     """The price of a chain as a function of the residuals."""
-    return _Row(-problem.counts * chain.values, -chain.slopes)
+    return _Row(-problem.counts * chain.values, -chain.place.slopes)

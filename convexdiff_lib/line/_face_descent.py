@@ -70,6 +70,16 @@ class FaceDescent(Generic[Name]):
         found: FloatArray = (self.y / self.size)[: self.free]
         return found
 
+    def step(self, gradient: FloatArray) -> FloatArray:
+        """Return by how much the weights change where the gradient at them is this.
+
+        Both are of all columns, those of any sign first.
+        """
+        found = self._back(gradient / self.size)
+        found = solve_triangular(self.R, found, check_finite=False)
+        change: FloatArray = -found / self.size
+        return change
+
     def admit(self, column: FloatArray, cost: float, name: Name) -> bool:
         """Let a column in that lowers the loss, and settle; False if it lowers the loss without end."""
         length = float(np.linalg.norm(column))

@@ -14,6 +14,9 @@ This module knows no solver.
 
 from __future__ import annotations
 
+from fractions import Fraction
+from itertools import accumulate
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,7 +25,9 @@ from .._validation import FloatArray
 __all__ = ["fold_response"]
 
 
-def fold_response(points: FloatArray, counts: FloatArray, z: FloatArray, counted: float) -> float:
+def fold_response(
+    points: FloatArray, counts: FloatArray, z: FloatArray, counted: float, rests: FloatArray | None = None
+) -> float:
     """Return the largest left side of the dual constraint.
 
     Parameters
@@ -31,6 +36,8 @@ def fold_response(points: FloatArray, counts: FloatArray, z: FloatArray, counted
         Distinct points in order, how often each occurs, the dual candidate; its sum is zero.
     counted : float
         1 in score matching, where slopes count, 0 in denoising.
+    rests : array of shape (m,), optional
+        What rounding has cut off from z; with it sums are exact.
 
     Returns
     -------
@@ -44,21 +51,40 @@ def fold_response(points: FloatArray, counts: FloatArray, z: FloatArray, counted
     >>> fold_response(points, ones, np.array([-1.0, 0.5, 0.5]), 1.0)
     3.0
     """
-    sums = _Sums(points, counts * z, counted * counts)
+    parts = _rounded(points, counts * z) if rests is None else _exactly(points, counts, z, rests)
+    sums = _Sums(points, *parts, counted * counts)
     largest = float((np.abs(sums.at) + sums.step).max())
     for i in range(len(points)):
         largest = max(largest, _folded_at(sums, i), _half_way_from(sums, i))
     return largest
 
 
+def _rounded(points: FloatArray, mass: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The sums of z up to every point, and S there without what is counted."""
+    below = np.cumsum(mass)
+    gained = 2 * below[:-1] * np.diff(points)
+    return below, mass @ (points - points[0]) + np.concatenate([[0.0], np.cumsum(gained)])
+
+
+def _exactly(
+    points: FloatArray, counts: FloatArray, z: FloatArray, rests: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """The same in whole numbers, rounded at the end: the sums can be far smaller than what they add up."""
+    places = [Fraction(x) for x in points.tolist()]
+    parts = zip(counts.tolist(), z.tolist(), rests.tolist(), strict=True)
+    masses = [Fraction(c) * (Fraction(high) + Fraction(low)) for c, high, low in parts]
+    below = list(accumulate(masses))
+    data = [sum(((x - places[0]) * mass for x, mass in zip(places, masses, strict=True)), Fraction(0))]
+    for k in range(len(places) - 1):
+        data.append(data[-1] + 2 * below[k] * (places[k + 1] - places[k]))
+    return np.array([float(part) for part in below]), np.array([float(part) for part in data])
+
+
 class _Sums:
     """S at every point, with nothing counted there; its slope on the right; what is counted there."""
 
-    def __init__(self, points: FloatArray, mass: FloatArray, step: FloatArray) -> None:
+    def __init__(self, points: FloatArray, below: FloatArray, data: FloatArray, step: FloatArray) -> None:
         self.points, self.step = points, step
-        below = np.cumsum(mass)
-        gained = 2 * below[:-1] * np.diff(points)
-        data = mass @ (points - points[0]) + np.concatenate([[0.0], np.cumsum(gained)])
         passed = np.cumsum(step)
         self.at = data - (step.sum() - 2 * passed + step)
         self.slope = np.append(2 * below[:-1], 0.0)

@@ -16,7 +16,7 @@ from ._deep_abs import solve_deep_abs
 from ._deep_abs_threshold import abs_chain_threshold, is_surely_finite
 from ._deep_relu import solve_deep_relu
 from .chains import ChainNetwork
-from .deep_certificates import certify_chains
+from .deep_certificates import certify_chains, score_error_at_kinks
 from .deep_score import DeepScore
 from .problem import LineProblem
 from .sample import Sample, not_none
@@ -219,4 +219,5 @@ def _solved(problem: LineProblem) -> tuple[ChainNetwork, FloatArray, float | Non
         )
     if problem.activation == "relu":
         return solve_deep_relu(problem)
-    return *solve_deep_abs(problem), None
+    chains, z, slack = solve_deep_abs(problem)
+    return chains, z, score_error_at_kinks(problem, chains, chains(problem.points), slack)

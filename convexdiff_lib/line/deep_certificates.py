@@ -165,9 +165,10 @@ def certify_chains(
     True
     """
     certificate = (_score_matching if problem.targets is None else _denoising)(problem, network, z)
-    if score_error is None or not score_error <= SCORE_TOLERANCE:
+    if score_error is None or certificate.score_error is None or score_error >= certificate.score_error:
         return certificate
-    return replace(certificate, score_error=score_error, score_tolerance=SCORE_TOLERANCE)
+    tolerance = SCORE_TOLERANCE if score_error <= SCORE_TOLERANCE else SCORE_TOLERANCE_BY_LOSS
+    return replace(certificate, score_error=score_error, score_tolerance=tolerance)
 
 
 def _score_matching(problem: LineProblem, network: ChainNetwork, z: FloatArray) -> Certificate:
@@ -181,7 +182,7 @@ def _score_matching(problem: LineProblem, network: ChainNetwork, z: FloatArray) 
         excess.append(abs((counts * z) @ lever - n))
     violation = max(0.0, *map(float, excess)) + 0 * float(z.sum())
     scale = max(abs(primal), abs(dual), problem.sample.loss_of_simple_fit if len(points) > 1 else 0.0)
-    error = _score_error(problem, network, scores, abs(primal - dual) + violation * weight)
+    error = score_error_at_kinks(problem, network, scores, abs(primal - dual) + violation * weight)
     return Certificate(
         primal,
         dual,
@@ -206,7 +207,7 @@ def _denoising(problem: LineProblem, network: ChainNetwork, z: FloatArray) -> Ce
         dual,
         residue / float(np.sqrt(counts.sum() * scale)) if scale > 0 else 0.0,
         scale,
-        score_error=_score_error(problem, network, scores, abs(primal - dual)),
+        score_error=score_error_at_kinks(problem, network, scores, abs(primal - dual)),
         score_tolerance=SCORE_TOLERANCE_BY_LOSS,
     )
 
@@ -249,8 +250,16 @@ def _swing(points: FloatArray, counts: FloatArray, z: FloatArray, counted: float
     return float(max(without.max(), with_it.max()) - min(without.min(), with_it.min()))
 
 
-def _score_error(problem: LineProblem, network: ChainNetwork, scores: FloatArray, slack: float) -> float:
-    """What a gap of the loss says of the score at the data next to the kinks, see `Certificate`."""
+def score_error_at_kinks(problem: LineProblem, network: ChainNetwork, scores: FloatArray, slack: float) -> float:
+    """Return what a gap of the loss says of the score at the data next to the kinks, see `Certificate`.
+
+    Examples
+    --------
+    >>> problem = LineProblem(Sample.of([-1.0, 1.0]), 1.0, "relu", skip=False)
+    >>> run = ChainNetwork(np.array([[-1.0, 1.0]]), np.array([[False, True]]), np.array([-0.5]))
+    >>> score_error_at_kinks(problem, run.shifted(0.5), np.array([0.5, -0.5]), 0.0)
+    0.0
+    """
     points, distance = problem.points, float(np.sqrt(2 * slack))
     if distance == 0:
         return 0.0
