@@ -12,9 +12,11 @@ from numpy.typing import ArrayLike
 
 from .._validation import Activation, FloatArray, as_activation, as_flag, as_weight_decay
 from ..certificates import NotCertifiedError
+from ._deep_abs import solve_deep_abs
+from ._deep_abs_threshold import abs_chain_threshold, is_surely_finite
 from ._deep_relu import solve_deep_relu
 from .chains import ChainNetwork
-from .deep_certificates import certify_chains
+from .deep_certificates import certify_chains, score_error_at_kinks
 from .deep_score import DeepScore
 from .problem import LineProblem
 from .sample import Sample, not_none
@@ -162,6 +164,8 @@ def _problem(sample: Sample, beta: float, activation: Activation, skip: bool) ->
             "a skip connection needs at least two distinct points: with one, its slope lowers the loss "
             "without limit"
         )
+    if activation == "abs" and is_surely_finite(sample, problem.beta, skip=skip):
+        return problem
     threshold = _threshold(sample, activation, skip)
     if problem.beta < threshold:
         raise ValueError(
@@ -177,7 +181,7 @@ def _threshold(sample: Sample, activation: Activation, skip: bool) -> float:
     counts = sample.counts
     if activation == "relu":
         return float(max(counts.max(), counts[0] + counts[-1] if skip else 0.0))
-    raise NotImplementedError("three layers of absolute values")
+    return abs_chain_threshold(sample, skip=skip)
 
 
 def _trained(problem: LineProblem) -> DeepScore:
@@ -215,4 +219,5 @@ def _solved(problem: LineProblem) -> tuple[ChainNetwork, FloatArray, float | Non
         )
     if problem.activation == "relu":
         return solve_deep_relu(problem)
-    raise NotImplementedError("three layers of absolute values")
+    chains, z, slack = solve_deep_abs(problem)
+    return chains, z, score_error_at_kinks(problem, chains, chains(problem.points), slack)

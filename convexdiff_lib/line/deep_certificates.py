@@ -25,6 +25,7 @@ from numpy.typing import ArrayLike
 
 from .._validation import FloatArray, as_activation, as_flag, as_sample, as_weight_decay
 from ..certificates import SCORE_TOLERANCE, SCORE_TOLERANCE_BY_LOSS, Certificate
+from ._fold_response import fold_response
 from .chains import ChainNetwork
 from .network_certificates import sizes_of_scores
 from .problem import LineProblem
@@ -164,9 +165,10 @@ def certify_chains(
     True
     """
     certificate = (_score_matching if problem.targets is None else _denoising)(problem, network, z)
-    if score_error is None or not score_error <= SCORE_TOLERANCE:
+    if score_error is None or certificate.score_error is None or score_error >= certificate.score_error:
         return certificate
-    return replace(certificate, score_error=score_error, score_tolerance=SCORE_TOLERANCE)
+    tolerance = SCORE_TOLERANCE if score_error <= SCORE_TOLERANCE else SCORE_TOLERANCE_BY_LOSS
+    return replace(certificate, score_error=score_error, score_tolerance=tolerance)
 
 
 def _score_matching(problem: LineProblem, network: ChainNetwork, z: FloatArray) -> Certificate:
@@ -180,7 +182,7 @@ def _score_matching(problem: LineProblem, network: ChainNetwork, z: FloatArray) 
         excess.append(abs((counts * z) @ lever - n))
     violation = max(0.0, *map(float, excess)) + 0 * float(z.sum())
     scale = max(abs(primal), abs(dual), problem.sample.loss_of_simple_fit if len(points) > 1 else 0.0)
-    error = _score_error(problem, network, scores, abs(primal - dual) + violation * weight)
+    error = score_error_at_kinks(problem, network, scores, abs(primal - dual) + violation * weight)
     return Certificate(
         primal,
         dual,
@@ -205,7 +207,7 @@ def _denoising(problem: LineProblem, network: ChainNetwork, z: FloatArray) -> Ce
         dual,
         residue / float(np.sqrt(counts.sum() * scale)) if scale > 0 else 0.0,
         scale,
-        score_error=_score_error(problem, network, scores, abs(primal - dual)),
+        score_error=score_error_at_kinks(problem, network, scores, abs(primal - dual)),
         score_tolerance=SCORE_TOLERANCE_BY_LOSS,
     )
 
@@ -234,9 +236,8 @@ def largest_response(problem: LineProblem, z: FloatArray) -> float:
     >>> largest_response(problem, np.array([-0.5, 0.5])), largest_response(problem, np.zeros(2))
     (1.0, 2.0)
     """
-    if problem.activation == "relu":
-        return _swing(problem.points, problem.counts, z, 1.0 if problem.targets is None else 0.0)
-    raise NotImplementedError("three layers of absolute values")
+    response = _swing if problem.activation == "relu" else fold_response
+    return response(problem.points, problem.counts, z, 1.0 if problem.targets is None else 0.0)
 
 
 def _swing(points: FloatArray, counts: FloatArray, z: FloatArray, counted: float) -> float:
@@ -249,8 +250,16 @@ def _swing(points: FloatArray, counts: FloatArray, z: FloatArray, counted: float
     return float(max(without.max(), with_it.max()) - min(without.min(), with_it.min()))
 
 
-def _score_error(problem: LineProblem, network: ChainNetwork, scores: FloatArray, slack: float) -> float:
-    """What a gap of the loss says of the score at the data next to the kinks, see `Certificate`."""
+def score_error_at_kinks(problem: LineProblem, network: ChainNetwork, scores: FloatArray, slack: float) -> float:
+    """Return what a gap of the loss says of the score at the data next to the kinks, see `Certificate`.
+
+    Examples
+    --------
+    >>> problem = LineProblem(Sample.of([-1.0, 1.0]), 1.0, "relu", skip=False)
+    >>> run = ChainNetwork(np.array([[-1.0, 1.0]]), np.array([[False, True]]), np.array([-0.5]))
+    >>> score_error_at_kinks(problem, run.shifted(0.5), np.array([0.5, -0.5]), 0.0)
+    0.0
+    """
     points, distance = problem.points, float(np.sqrt(2 * slack))
     if distance == 0:
         return 0.0
