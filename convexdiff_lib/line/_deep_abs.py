@@ -22,7 +22,7 @@ from .problem import LineProblem
 
 __all__ = ["Chain", "Place", "UnboundedError", "chain_at", "dear_chains", "solve_deep_abs"]
 
-_ROUNDS = 500
+_ROUNDS, _LAST = 500, 40
 _EPS = float(np.finfo(np.float64).eps)
 _REFINEMENTS = 4
 _MANY = 64  # chains that one sweep may propose
@@ -82,12 +82,31 @@ def solve_deep_abs(problem: LineProblem) -> tuple[ChainNetwork, FloatArray, floa
             break
         residuals = DoubleDouble(_centred(problem, descent.residual))
     fit, residuals = _to_more_digits(problem, descent)
+    for _ in range(_LAST):
+        found = chain_prices(problem, residuals.high, residuals.low)
+        if not (found.largest > enough and _admit_one(problem, descent, residuals.high, found)):
+            break
+        fit, residuals = _to_more_digits(problem, descent)
     network = _network(problem, descent.names, fit)
     return network, -residuals.high, fit.slack()
 
 
 class UnboundedError(ValueError):
     """The loss has no lower bound: beta is below the threshold."""
+
+
+def _admit_one(
+    problem: LineProblem, descent: FaceDescent[Place], residuals: FloatArray, found: Prices
+) -> bool:
+    """Let in the chain that lowers the loss fastest, seen with residuals that have lost no digits."""
+    enough, inside = problem.beta * (1 + _EXCESS), set(descent.names)
+    chains = [c for c in dear_chains(problem, found, enough) if c.place not in inside]
+    gains = [-((problem.counts * residuals) @ c.values) - problem.beta - c.place.slopes for c in chains]
+    if not gains or max(gains) <= problem.beta * _EXCESS:
+        return False
+    best = chains[int(np.argmax(gains))]
+    cost = problem.beta + best.place.slopes
+    return descent.admit(np.sqrt(problem.counts) * best.values, cost, best.place)
 
 
 def _start(problem: LineProblem) -> FaceDescent[Place]:
