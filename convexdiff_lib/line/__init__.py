@@ -8,8 +8,8 @@ function.  What stands at the outermost data is told by ``tails``, and ``inward_
 keep the score from pointing outwards there.  Beside it stand the ``path`` in the weight decay, the
 ``selection`` of one, the ``estimator`` for scikit-learn, ``closed_forms`` where the weight decay is large,
 ``network_certificates`` for a network from anywhere, and ``compiling`` ahead of time.  ``deep`` trains three
-layers, whose ``deep_score`` keeps its network as ``chains``, with the weights of a ``deep_network`` on demand,
-and is judged by ``deep_certificates``.
+layers, whose ``deep_score`` keeps its network as ``chains`` and has a ``deep_network`` of literal weights on
+demand, judged by ``deep_certificates``.
 """
 
 import lazy_loader

@@ -205,7 +205,7 @@ def _trained(problem: LineProblem) -> DeepScore:
 
 
 def _solved(problem: LineProblem) -> tuple[ChainNetwork, FloatArray, float | None]:
-    """Return the optimal chains, the dual variable at the distinct points, and a bound on the score's error."""
+    """Return the optimal chains, the dual variable at the distinct points, and the error of the score."""
     if len(problem.points) == 1:
         columns = 2 if problem.activation == "relu" else 3
         none = np.zeros((0, columns))

@@ -1,4 +1,4 @@
-"""Three layers of ReLU: the exponent, the threshold, the norm, the sliding tube, and rivals that know no dual."""
+"""Three layers of ReLU: exponent, threshold, norm, sliding tube, and rivals that know no dual."""
 
 from __future__ import annotations
 
@@ -149,7 +149,8 @@ def test_many_points(skip: bool, evidence: Evidence) -> None:
         x = np.where(rng.random(n) < 0.5, -2.0, 2.0) + rng.normal(size=n)
         for beta in (2.0, 0.01 * n):
             fit = deep_score_matching(x, beta, skip=skip)
-            assert fit.certificate.holds and fit.certificate.score_error is not None
+            assert fit.certificate.holds
+            assert fit.certificate.score_error is not None
             seen.holds(fit.certificate.score_error)
 
 
@@ -164,18 +165,21 @@ def test_four_points_by_hand(evidence: Evidence) -> None:
         seen.holds(abs(fit.value - (beta - beta**2)))
         # The residuals, and from them the score: z is target minus score.
         seen.holds(float(np.abs(fit.z - [0.0, -beta, beta, 0.0]).max()))
-        heights = {
-            tuple(run): w for run, w in zip(fit.chains.kinks.tolist(), fit.chains.weights, strict=True)
-        }
-        assert set(heights) == {(1.0, 2.0), (0.0, 3.0)}
+        heights = dict.fromkeys([(1.0, 2.0), (0.0, 3.0)], 0.0)
+        for run, weight in zip(fit.chains.kinks.tolist(), fit.chains.weights, strict=True):
+            if abs(weight) > 1e-12:  # a slope that is repeated but for rounding may add a run of that size
+                heights[tuple(run)] += float(weight)
         seen.holds(abs(heights[1.0, 2.0] - (1 - 3 * beta)) + abs(heights[0.0, 3.0] - beta))
 
 
 def test_one_point() -> None:
     fit = deep_score_matching([3.0], 1.0)
-    assert fit.value == 0 and fit.certificate.holds and len(fit.chains.weights) == 0
+    assert fit.value == 0
+    assert fit.certificate.holds
+    assert len(fit.chains.weights) == 0
     noisy = deep_denoising_score_matching([3.0, 3.0], [1.0, 2.0], 1.0)
-    assert noisy.value == 0.25 and noisy(3.0) == 1.5
+    assert noisy.value == 0.25
+    assert noisy(3.0) == 1.5
 
 
 # --- The threshold ---------------------------------------------------------------------------------------
@@ -244,7 +248,7 @@ def test_below_the_threshold_a_network_falls(evidence: Evidence) -> None:
 
 
 def balanced(slope: float, at: float, depth: int) -> DeepNetwork:
-    """The chain -slope relu(x - at), all weights of one size: nothing at data on its left, nor at its kink."""
+    """The chain -slope relu(x - at), all weights of one size: nothing on the left of its kink."""
     w = slope ** (1 / depth)
     layers = [np.array([[w]])] * (depth - 1) + [np.array([[-w]])]
     biases = [np.array([-w * at])] + [np.zeros(1)] * (depth - 1)
@@ -624,8 +628,8 @@ def test_a_wrong_way_of_chains_is_refused() -> None:
         ChainNetwork(np.zeros((1, 2)), no, np.ones(1))
     with pytest.raises(ValueError, match="must be the middle"):
         ChainNetwork(np.array([[0.0, 1.0, 3.0]]), np.zeros((1, 3), bool), np.ones(1), activation="abs")
+    sides = np.array([[False, True, False]])
     with pytest.raises(ValueError, match="move to one side"):
-        sides = np.array([[False, True, False]])
         ChainNetwork(np.array([[0.0, 1.0, 2.0]]), sides, np.ones(1), activation="abs")
     with pytest.raises(ValueError, match="two matrices or more"):
         DeepNetwork((np.ones((1, 1)),), (np.zeros(1),))
