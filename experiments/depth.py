@@ -8,6 +8,7 @@ blurred points, denoising sees the noise as well, and both are judged by the sam
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -61,12 +62,17 @@ class Judge:
         self.line = np.linspace(column.min() - 2, column.max() + 2, 800)
         self.cdf = ndtr((self.line[:, None] - column[None, :]) / BLUR).mean(axis=1)
 
-    def __call__(self, fit: Any) -> tuple[float, float, float]:
-        error = float(np.sqrt(np.mean((fit(self.places) - self.score) ** 2)))
-        if fit.score.why_not_normalisable():
-            return error, np.nan, float(len(fit.knots))
-        away = np.abs(fit.cdf(self.line) - self.cdf)
-        return error, float(np.trapezoid(away, self.line)), float(len(fit.knots))
+    def error(self, fit: Any) -> float:
+        """Root mean square over the population."""
+        return float(np.sqrt(np.mean((fit(self.places) - self.score) ** 2)))
+
+    def all(self, fit: Any) -> list[float]:
+        """The error, the area between the distribution functions, and the number of kinks."""
+        away = np.array([np.nan])
+        with suppress(ValueError):  # an outer slope points outwards, or the score is too rough to integrate
+            away = np.abs(fit.cdf(self.line) - self.cdf)
+        area = float(away.mean() * (self.line[-1] - self.line[0]))
+        return [self.error(fit), area, float(len(fit.knots))]
 
 
 def fits(loss: str, activation: Activation, x: FloatArray, noise: FloatArray) -> Callable[[int, float], Any]:
@@ -85,16 +91,18 @@ def fits(loss: str, activation: Activation, x: FloatArray, noise: FloatArray) ->
 
 def compared(judge: Judge, fit: Callable[[int, float], Any], grid: FloatArray) -> dict[str, list[float]]:
     """Two layers and three at the best weight decay of each, and three at the best one of two."""
-    judged = {}
+    decays, best, chosen = grid.tolist(), {}, {}
     for depth in (2, 3):
-        for beta in grid:
-            found = fit(depth, float(beta))
-            judged[depth, float(beta)] = (np.inf, np.nan, np.nan) if found is None else judge(found)
-    best = {d: min(grid.tolist(), key=lambda beta: judged[d, beta][0]) for d in (2, 3)}
+        found = {beta: fit(depth, beta) for beta in decays}
+        errors = {beta: judge.error(found[beta]) for beta in decays if found[beta] is not None}
+        best[depth] = min(errors, key=errors.__getitem__)
+        chosen[depth] = [best[depth], *judge.all(found[best[depth]])]
+    same = fit(3, best[2])
+    unknown = [best[2], np.nan, np.nan, np.nan]
     return {
-        "two": [best[2], *judged[2, best[2]]],
-        "three": [best[3], *judged[3, best[3]]],
-        "three at the decay of two": [best[2], *judged[3, best[2]]],
+        "two": chosen[2],
+        "three": chosen[3],
+        "three at the decay of two": unknown if same is None else [best[2], *judge.all(same)],
     }
 
 
