@@ -22,7 +22,8 @@ from .problem import LineProblem
 
 __all__ = ["Chain", "Place", "UnboundedError", "chain_at", "dear_chains", "solve_deep_abs"]
 
-_ROUNDS = 500
+_ROUNDS, _LAST = 500, 40
+_EPS = float(np.finfo(np.float64).eps)
 _REFINEMENTS = 4
 _MANY = 64  # chains that one sweep may propose
 _EXCESS = 1e-12  # of a price over beta that is only rounding
@@ -49,7 +50,7 @@ class Chain(NamedTuple):
 
 
 def solve_deep_abs(problem: LineProblem) -> tuple[ChainNetwork, FloatArray, float]:
-    """Return the optimal chains, the dual variable at the distinct points, and a bound on what the loss is too high.
+    """Return the optimal chains, the dual variable at the distinct points, and by how much the loss may be too high.
 
     Parameters
     ----------
@@ -75,22 +76,37 @@ def solve_deep_abs(problem: LineProblem) -> tuple[ChainNetwork, FloatArray, floa
     """
     descent, enough = _start(problem), problem.beta * (1 + _EXCESS)
     residuals = DoubleDouble(_centred(problem, descent.residual))
-    fit: ExactFit | None = None
     for _ in range(_ROUNDS):
         found = chain_prices(problem, residuals.high, residuals.low)
-        if found.largest > enough and _improve(problem, descent, dear_chains(problem, found, enough)):
-            residuals, fit = DoubleDouble(_centred(problem, descent.residual)), None
-        elif fit is None:
-            fit, residuals = _to_more_digits(problem, descent)
-        else:
+        if not (found.largest > enough and _improve(problem, descent, dear_chains(problem, found, enough))):
             break
-    assert fit is not None
+        residuals = DoubleDouble(_centred(problem, descent.residual))
+    fit, residuals = _to_more_digits(problem, descent)
+    for _ in range(_LAST):
+        found = chain_prices(problem, residuals.high, residuals.low)
+        if not (found.largest > enough and _admit_one(problem, descent, residuals.high, found)):
+            break
+        fit, residuals = _to_more_digits(problem, descent)
     network = _network(problem, descent.names, fit)
     return network, -residuals.high, fit.slack()
 
 
 class UnboundedError(ValueError):
     """The loss has no lower bound: beta is below the threshold."""
+
+
+def _admit_one(
+    problem: LineProblem, descent: FaceDescent[Place], residuals: FloatArray, found: Prices
+) -> bool:
+    """Let in the chain that lowers the loss fastest, seen with residuals that have lost no digits."""
+    enough, inside = problem.beta * (1 + _EXCESS), set(descent.names)
+    chains = [c for c in dear_chains(problem, found, enough) if c.place not in inside]
+    gains = [-((problem.counts * residuals) @ c.values) - problem.beta - c.place.slopes for c in chains]
+    if not gains or max(gains) <= problem.beta * _EXCESS:
+        return False
+    best = chains[int(np.argmax(gains))]
+    cost = problem.beta + best.place.slopes
+    return descent.admit(np.sqrt(problem.counts) * best.values, cost, best.place)
 
 
 def _start(problem: LineProblem) -> FaceDescent[Place]:
@@ -137,12 +153,13 @@ def _improve(problem: LineProblem, descent: FaceDescent[Place], chains: list[Cha
     columns = np.sqrt(problem.counts)[:, None] * np.column_stack([chain.values for chain in chains])
     lengths = np.linalg.norm(columns, axis=0)
     costs = np.array([problem.beta + chain.place.slopes for chain in chains])
+    rounding = _EPS * (descent.rounding @ np.abs(columns)) + problem.beta * _EXCESS
     came = False
     for _ in range(20 * len(chains)):
         gains = -(descent.residual @ columns) - costs
         inside = set(descent.names)
         gains[[chain.place in inside for chain in chains]] = -np.inf
-        gains[gains <= problem.beta * _EXCESS] = -np.inf
+        gains[gains <= rounding] = -np.inf
         k = int(np.argmax(gains / lengths))
         if gains[k] == -np.inf:
             break

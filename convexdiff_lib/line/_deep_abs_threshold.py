@@ -70,7 +70,7 @@ def _program(sample: Sample, skip: bool) -> float:
         equations.append(counts * (near.points - counts @ near.points / counts.sum()))
         levels.append(-near.level)
     rows = [_row(problem, chain_at(problem, 0, i, i, s)) for i in range(len(counts)) for s in (1.0, -1.0)]
-    bound = np.inf
+    bound = reached = np.inf
     for _ in range(_ROUNDS):
         found = linprog(
             np.append(np.zeros(len(counts)), 1.0),
@@ -83,11 +83,12 @@ def _program(sample: Sample, skip: bool) -> float:
         )
         residuals, bound = found.x[:-1], float(found.x[-1])
         prices = chain_prices(problem, residuals - counts @ residuals / counts.sum())
+        reached = min(reached, prices.largest)
         if prices.largest <= bound + _ROUNDING * max(1.0, bound):
             break
         rows += [_row(problem, chain) for chain in dear_chains(problem, prices, bound)]
     whole = round(bound)
-    return float(whole) if abs(bound - whole) <= 10 * _ROUNDING * max(1.0, bound) else bound
+    return float(whole) if abs(bound - whole) <= 10 * _ROUNDING * max(1.0, bound) else max(bound, reached)
 
 
 def _row(problem: LineProblem, chain: Chain) -> _Row:

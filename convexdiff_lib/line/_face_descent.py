@@ -59,6 +59,12 @@ class FaceDescent(Generic[Name]):
         return found
 
     @property
+    def rounding(self) -> FloatArray:
+        """The size of what is added up in the residual."""
+        found: FloatArray = np.abs(self.A) @ np.abs(self.y) + np.abs(self.target)
+        return found
+
+    @property
     def weights(self) -> FloatArray:
         """Of the columns that came in, in the order of their names."""
         found: FloatArray = (self.y / self.size)[self.free :]
