@@ -59,7 +59,15 @@ def _centred(problem: LineProblem, sliding: _Sliding, solution: Solution, centre
         left = DoubleDouble(solution.height * unit) - right
     values, none = solution.values * tube.score_unit, np.zeros(len(spline.knots))
     claim = SplineClaim(spline.knots, spline.sign, values, none, 0.0, 0.0, 0)
-    return levelled(problem, Centred(claim, right, left))
+    return levelled(problem, Centred(_without_dust(problem, claim), right, left))
+
+
+def _without_dust(problem: LineProblem, claim: SplineClaim) -> SplineClaim:
+    """A score that is nothing but rounding is zero."""
+    size = 0.5 * float(problem.counts @ at_data(problem, claim) ** 2)
+    if problem.targets is not None or size > (8 * _EPS) ** 2 * problem.sample.loss_of_simple_fit:
+        return claim
+    return replace(claim, values=np.zeros(len(claim.knots)))
 
 
 @dataclass(frozen=True, eq=False)
