@@ -71,12 +71,15 @@ class ChainProgram:
 
 @result
 class SolvedChains:
-    """The optimum of a `ChainProgram` and the network that attains it.
+    """The optimum of a `ChainProgram`.
 
     Parameters
     ----------
     value : float
-    network : ChainNetwork
+    weights : array of shape (k,)
+        Of the chains.
+    constant, slope : float
+        The affine part, the slope being that of x less its first point.
 
     Examples
     --------
@@ -86,7 +89,26 @@ class SolvedChains:
     """
 
     value: float
-    network: ChainNetwork
+    weights: FloatArray
+    constant: float
+    slope: float
+
+    def network(self, program: ChainProgram) -> ChainNetwork:
+        """Return the network that attains it.
+
+        Raises
+        ------
+        ValueError
+            If the program has columns that are no chains.
+
+        Examples
+        --------
+        >>> program = chain_program([0.0, 1.0, 2.0], 0.25, targets=[1.0, 0.0, 1.0])
+        >>> solve_chain_program(program).network(program).activation
+        'abs'
+        """
+        affine = float(program.x[0]), self.constant, self.slope
+        return ChainNetwork(program.kinks, program.after, self.weights, *affine, "abs")
 
 
 class _Chain(NamedTuple):
@@ -242,14 +264,9 @@ def solve_chain_program(program: ChainProgram) -> SolvedChains:
     problem.solve(solver=cp.CLARABEL, **tolerances)
     if problem.status not in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE):
         raise ValueError(f"the program has no finite optimum: CVXPY reports {problem.status!r}")
-    weights = np.asarray(y.value) * size / unit
-    network = ChainNetwork(
-        program.kinks,
-        program.after,
-        weights,
-        float(x[0]),
-        float(size * constant.value),
-        float(size * slope.value / unit) if program.skip else 0.0,
-        "abs",
+    middle = float(np.mean(x - x[0]))
+    steep = float(size * slope.value / unit) if program.skip else 0.0
+    weights = np.asarray(y.value, dtype=np.float64) * size / unit
+    return SolvedChains(
+        float(problem.value) * size**2, weights, float(size * constant.value) - steep * middle, steep
     )
-    return SolvedChains(float(problem.value) * size**2, network)
