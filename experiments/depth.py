@@ -1,8 +1,8 @@
 """Does a third layer help? Two layers against three, on five populations, ten samples of each, paired.
 
-A population is a column of numbers blurred by normal noise, so that its score is known exactly, also where the
-column was measured and not invented. A sample is drawn from the column and blurred: score matching sees the
-blurred points, denoising sees the noise as well, and both are judged by the same score.
+A population is a column of numbers blurred by normal noise, so that its score is known exactly, also where
+the column was measured and not invented. A sample is drawn from the column and blurred: score matching sees
+the blurred points, denoising sees the noise as well, and both are judged by the same score.
 """
 
 from __future__ import annotations

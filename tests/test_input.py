@@ -43,6 +43,7 @@ from convexdiff_lib.line.piecewise_linear import PiecewiseLinearScore
 from convexdiff_lib.line.problem import line_problem
 from convexdiff_lib.line.sample import Sample, smallest_weight_decay
 from convexdiff_lib.line.selection import choose_weight_decay, pointwise_loss, score_error
+from convexdiff_lib.paper.deep_abs_programs import chain_program
 from convexdiff_lib.paper.deep_programs import deep_denoising_program, deep_score_matching_program, runs_of
 from convexdiff_lib.paper.multivariate_programs import (
     blocks_of_network,
@@ -268,6 +269,8 @@ VECTOR_DOORS: dict[str, tuple[str, Door]] = {
     "certify deep noisy x": ("x_noisy", lambda x: certify_deep_denoising(x, GOOD, RUN, GOOD, 2.0)),
     "certify deep noisy targets": ("targets", lambda t: certify_deep_denoising(GOOD, t, RUN, GOOD, 2.0)),
     "certify deep noisy z": ("z", lambda z: certify_deep_denoising(GOOD, GOOD, RUN, z, 2.0)),
+    "chain program x": ("x", lambda x: chain_program(x, 2.0)),
+    "chain program targets": ("targets", lambda t: chain_program(GOOD, 2.0, targets=t)),
     "runs": ("x", runs_of),
     "deep program": ("x", lambda x: deep_score_matching_program(x, 2.0)),
     "deep denoising program x": ("x_noisy", lambda x: deep_denoising_program(x, GOOD, 2.0)),

@@ -28,6 +28,7 @@ from convexdiff_lib.line.kink_network import KinkNetwork
 from convexdiff_lib.line.path import denoising_path, solution_path
 from convexdiff_lib.line.piecewise_linear import PiecewiseLinearScore
 from convexdiff_lib.line.selection import DensityError, choose_weight_decay
+from convexdiff_lib.paper.deep_abs_programs import chain_program, solve_chain_program
 from convexdiff_lib.paper.deep_programs import runs_of
 from convexdiff_lib.paper.denoising_experiments import DenoisingSetting, anneal
 from convexdiff_lib.paper.nonconvex import train_score_matching
@@ -70,6 +71,8 @@ RESULTS: dict[str, Callable[[], Any]] = {
     "DeepScore, denoising": lambda: deep_denoising_score_matching(X, TARGETS, 0.5, skip=True),
     "ChainNetwork": lambda: deep_score_matching(X, 2.0).chains,
     "DeepNetwork": lambda: deep_score_matching(X, 2.0).network(1e-3),
+    "ChainProgram": lambda: chain_program(X, 4.0),
+    "SolvedChains": lambda: solve_chain_program(chain_program(X, 4.0)),
     "Runs": lambda: runs_of(X),
     "PiecewiseLinearScore": lambda: score_matching(X, 2.0).score,
     "KinkNetwork": lambda: score_matching(X, 2.0).kink_network,

@@ -1,4 +1,4 @@
-r"""Exact training of narrow three-layer networks of absolute values: a Lasso whose columns are priced in one sweep.
+r"""Exact training of narrow three-layer networks of absolute values, by a Lasso priced in one sweep.
 
 `convexdiff_lib.line._chain_prices` says which chains can be in an optimal network: of n points some
 :math:`\tfrac32 n^2`, far too many to write down.  So the Lasso is solved over few of them; all are priced at
@@ -50,7 +50,7 @@ class Chain(NamedTuple):
 
 
 def solve_deep_abs(problem: LineProblem) -> tuple[ChainNetwork, FloatArray, float]:
-    """Return the optimal chains, the dual variable at the distinct points, and by how much the loss may be too high.
+    """Return the optimal chains, the dual variable at the points, and by how much the loss may be too high.
 
     Parameters
     ----------
@@ -205,7 +205,7 @@ def _network(problem: LineProblem, places: list[Place], fit: ExactFit) -> ChainN
     return network.shifted(float(problem.counts @ shift) / float(problem.counts.sum()))
 
 
-# --- One chain -----------------------------------------------------------------------------------------------
+# --- One chain ----------------------------------------------------------------------------------------------
 
 
 def chain_at(problem: LineProblem, kind: int, i: int, j: int, sign: float) -> Chain:

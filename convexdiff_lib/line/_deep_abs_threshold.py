@@ -1,9 +1,9 @@
-r"""The smallest penalty at which score matching with narrow three-layer networks of absolute values is finite.
+r"""The smallest penalty at which score matching with three layers of absolute values is finite.
 
-It is the smallest beta at which the dual has a feasible point: the least, over residuals r, of the price of the
-dearest chain.  For distinct points that is 3, with skip connection 4, and 2 for two points.  With ties there is
-no such rule; a linear program says it, over few chains, to which the dearest ones of its answer are added until
-none is dearer than the program says.
+It is the smallest beta at which the dual has a feasible point: the least, over residuals r, of the price of
+the dearest chain.  For distinct points that is 3, with skip connection 4, and 2 for two points.  With ties
+there is no such rule; a linear program says it, over few chains, to which the dearest ones of its answer are
+added until none is dearer than the program says.
 """
 
 from __future__ import annotations

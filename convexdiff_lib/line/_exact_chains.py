@@ -21,7 +21,9 @@ __all__ = ["ExactFit", "exact_values", "total"]
 
 
 def exact_values(points: FloatArray, kind: int, i: int, j: int) -> DoubleDouble:
-    """Return a chain at the points, up to a constant: one kink (kind 0), fold i and outer j (1), outer i, j (2).
+    """Return a chain at the points, up to a constant.
+
+    Of kind 0 with one kink, at point i; 1 with the fold at i and an outer kink at j; 2 with these at i and j.
 
     Examples
     --------

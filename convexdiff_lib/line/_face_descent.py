@@ -20,7 +20,9 @@ Name = TypeVar("Name")
 
 
 class FaceDescent(Generic[Name]):
-    r"""Minimise over y, of which all but the first entries must not be negative,
+    r"""A least-squares problem over y, of which all but the first entries must not be negative.
+
+    Minimised is
 
     .. math:: \tfrac12 |A y - t|^2 + q^T y .
 
@@ -49,7 +51,8 @@ class FaceDescent(Generic[Name]):
         self.size = np.linalg.norm(columns, axis=0)
         self.A, self.cost, self.free = columns / self.size, cost / self.size, len(cost)
         self.y = np.zeros(self.free)
-        self._factor()
+        self.Q, self.R = np.linalg.qr(self.A)
+        self.updates = 0
         self._settle()
 
     @property

@@ -6,8 +6,9 @@ A chain :math:`||x - a| - c|` has kinks at p = a - c, a and q = a + c.  With
 
 (the second sum in score matching alone; c the multiplicities) the dual asks that
 :math:`|S(p) - S(a) + S(q)| \le \beta` for all a and c, and for both signs at a point where a kink is.  S is a
-line between points, so that p, a and q move freely until two of them are at points: all such triples are tried,
-a row of them at a time.  Where all three are at points, p and q before and a after, or the reverse, can not be.
+line between points, so that p, a and q move freely until two of them are at points: all such triples are
+tried, a row of them at a time.  Where all three are at points, p and q before and a after, or the reverse,
+can not be.
 
 This module knows no solver.
 """

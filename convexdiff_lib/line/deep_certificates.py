@@ -250,7 +250,9 @@ def _swing(points: FloatArray, counts: FloatArray, z: FloatArray, counted: float
     return float(max(without.max(), with_it.max()) - min(without.min(), with_it.min()))
 
 
-def score_error_at_kinks(problem: LineProblem, network: ChainNetwork, scores: FloatArray, slack: float) -> float:
+def score_error_at_kinks(
+    problem: LineProblem, network: ChainNetwork, scores: FloatArray, slack: float
+) -> float:
     """Return what a gap of the loss says of the score at the data next to the kinks, see `Certificate`.
 
     Examples

@@ -1,4 +1,5 @@
 from . import (
+    deep_abs_programs,
     deep_programs,
     denoising_experiments,
     multivariate_programs,
@@ -7,6 +8,7 @@ from . import (
     spiral_experiment,
     univariate_programs,
 )
+from .deep_abs_programs import ChainProgram, SolvedChains, chain_program, solve_chain_program
 from .deep_programs import deep_denoising_program, deep_score_matching_program, runs_of
 from .multivariate_programs import (
     blocks_of_network,
@@ -33,9 +35,13 @@ from .univariate_programs import (
 
 __all__ = [
     "AdamRuns",
+    "ChainProgram",
     "LassoProgram",
     "PrintedProgram",
+    "SolvedChains",
     "blocks_of_network",
+    "chain_program",
+    "deep_abs_programs",
     "deep_denoising_program",
     "deep_programs",
     "deep_score_matching_program",
@@ -57,6 +63,7 @@ __all__ = [
     "score_matching_dual",
     "score_matching_experiments",
     "score_matching_program",
+    "solve_chain_program",
     "solve_program",
     "spiral_experiment",
     "train_denoising",

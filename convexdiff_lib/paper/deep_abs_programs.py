@@ -1,9 +1,9 @@
 r"""The dictionary of narrow three-layer networks of absolute values, written out and solved with CVXPY.
 
-The paper stops at two layers; this is its recipe for three.  A chain of width one is :math:`||x - a| - c|`, and
-the Lasso over all (a, c) is one over those at which two of its three kinks are at data points.  In score
-matching each is taken with every sum of slopes that chains nearby have: every kink at a point stands before it
-or after it.  Some :math:`\tfrac32 n^2` chains, up to eight times each: for sixty points at most.
+The paper stops at two layers; this is its recipe for three.  A chain of width one is :math:`||x - a| - c|`,
+and the Lasso over all (a, c) is one over those at which two of its three kinks are at data points.  In score
+matching each is taken with every sum of slopes that chains nearby have: every kink at a point stands before
+it or after it.  Some :math:`\tfrac32 n^2` chains, up to eight times each: for sixty points at most.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._results import result
-from .._validation import FloatArray, as_flag, as_noisy_sample, as_sample, as_weight_decay
+from .._validation import FloatArray, as_flag, as_sample, as_weight_decay, expect_one_shape
 from ..line.chains import ChainNetwork
 
 __all__ = ["ChainProgram", "SolvedChains", "chain_program", "solve_chain_program"]
@@ -158,7 +158,9 @@ def chain_program(
     >>> chain_program([0.0, 1.0], 0.5, targets=[1.0, 0.0]).kinks.tolist()
     [[0.0, 0.0, 0.0], [1.0, 1.0, 1.0], [-1.0, 0.0, 1.0], [0.0, 1.0, 2.0], [0.0, 0.5, 1.0]]
     """
-    points, labels = (as_sample(x), None) if targets is None else as_noisy_sample(x, targets)
+    points, labels = as_sample(x), None if targets is None else as_sample(targets, "targets")
+    if labels is not None:
+        expect_one_shape(x=points, targets=labels)
     if len(points) > _MOST:
         raise ValueError(f"the dictionary is written out for {_MOST} points at most; got {len(points)}")
     order = np.argsort(points, kind="stable")
@@ -257,9 +259,7 @@ def solve_chain_program(program: ChainProgram) -> SolvedChains:
     y, constant, slope = cp.Variable(len(program.b)), cp.Variable(), cp.Variable()
     fitted = (program.A / unit) @ y + constant + (slope * (lever / unit) if program.skip else 0.0)
     price = program.b @ y + program.beta * cp.norm1(y) + (program.counted * slope if program.skip else 0.0)
-    problem = cp.Problem(
-        cp.Minimize(0.5 * cp.sum_squares(fitted - labels / size) + price / (unit * size))
-    )
+    problem = cp.Problem(cp.Minimize(0.5 * cp.sum_squares(fitted - labels / size) + price / (unit * size)))
     tolerances = dict.fromkeys(("tol_gap_abs", "tol_gap_rel", "tol_feas"), _TOLERANCE)
     problem.solve(solver=cp.CLARABEL, **tolerances)
     if problem.status not in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE):

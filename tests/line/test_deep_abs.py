@@ -1,4 +1,4 @@
-"""Three layers of absolute values: the literal dictionary, the thresholds, what a certificate sees, the break."""
+"""Three layers of absolute values: the literal dictionary, thresholds, certificates, and the break."""
 
 from __future__ import annotations
 
