@@ -13,13 +13,16 @@ from fractions import Fraction
 from itertools import product
 from typing import NamedTuple
 
-import cvxpy as cp
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._optional import needed
 from .._results import result
 from .._validation import FloatArray, as_flag, as_sample, as_weight_decay, expect_one_shape
 from ..line.chains import ChainNetwork
+
+with needed("CVXPY", '"convexdiff-lib[programs]"'):
+    import cvxpy as cp
 
 __all__ = ["ChainProgram", "SolvedChains", "chain_program", "solve_chain_program"]
 
