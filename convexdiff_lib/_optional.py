@@ -18,6 +18,8 @@ __all__ = ["at_hand", "needed"]
 _NEEDS = {
     "line/estimator": ["sklearn"],
     "paper/activation_programs": ["cvxpy"],
+    "paper/deep_abs_programs": ["cvxpy"],
+    "paper/deep_programs": ["cvxpy"],
     "paper/denoising_experiments": ["torch"],
     "paper/multivariate_programs": ["cvxpy"],
     "paper/nonconvex": ["torch"],

@@ -44,7 +44,7 @@ def result(cls: type[T]) -> type[T]:
             member.func = _closed(member.func)
     made = dataclass(frozen=True, eq=False, repr=False)(cls)
     for name, method in _METHODS.items():
-        if name not in vars(made):
+        if all(name not in vars(base) for base in made.__mro__[:-1]):
             setattr(made, name, method)
     return made
 

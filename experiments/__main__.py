@@ -15,7 +15,16 @@ from typing import Any
 
 from tqdm import tqdm
 
-NAMES = ("score_matching", "denoising", "spiral", "activations", "memorisation", "real_data")
+NAMES = (
+    "score_matching",
+    "denoising",
+    "spiral",
+    "deep_training",
+    "depth",
+    "activations",
+    "memorisation",
+    "real_data",
+)
 STORED = Path(__file__).parents[1] / "convexdiff_lib" / "stored"  # for the book, and for whoever runs it
 
 

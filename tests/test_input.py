@@ -29,7 +29,14 @@ from convexdiff_lib import (
 )
 from convexdiff_lib.book import Panel
 from convexdiff_lib.datasets import Cross, GaussianMixture, Spiral, Uniform, perturb
+from convexdiff_lib.line.chains import ChainNetwork
 from convexdiff_lib.line.closed_forms import large_weight_decay, large_weight_decay_threshold
+from convexdiff_lib.line.deep import (
+    deep_denoising_score_matching,
+    deep_score_matching,
+    smallest_deep_penalty,
+)
+from convexdiff_lib.line.deep_certificates import certify_deep_denoising, certify_deep_score_matching
 from convexdiff_lib.line.estimator import ScoreMatchingDensity
 from convexdiff_lib.line.kink_network import KinkNetwork
 from convexdiff_lib.line.memorisation import memorisation_law
@@ -42,6 +49,8 @@ from convexdiff_lib.line.quadratic import quadratic_denoising, quadratic_score_m
 from convexdiff_lib.line.sample import Sample, smallest_weight_decay
 from convexdiff_lib.line.selection import choose_weight_decay, pointwise_loss, score_error
 from convexdiff_lib.paper.activation_programs import quadratic_program, smooth_program, smooth_threshold
+from convexdiff_lib.paper.deep_abs_programs import chain_program
+from convexdiff_lib.paper.deep_programs import deep_denoising_program, deep_score_matching_program, runs_of
 from convexdiff_lib.paper.multivariate_programs import (
     blocks_of_network,
     descent_direction,
@@ -103,6 +112,8 @@ Door = Callable[[Any], Any]
 LINE = TwoLayerNetwork.univariate([], [], [], v=-1.0)
 PLANE = TwoLayerNetwork(np.ones((1, 2)), np.ones(1), np.ones((2, 1)), np.ones(2), np.eye(2))
 KINK = KinkNetwork(np.zeros(1), np.ones(1), np.ones(1), np.zeros(1, dtype=bool))
+RUN = ChainNetwork(np.array([[0.0, 1.0]]), np.zeros((1, 2), dtype=bool), np.ones(1))
+RUNNING = RUN.three_layer(0.1)
 NORMAL = PiecewiseLinearScore(np.zeros(1), np.zeros(1), -1.0, -1.0)
 GOOD = [0.0, 1.0, 3.0]
 MEMORY = memorisation_law([0.0, 1.0], np.eye(2))
@@ -286,6 +297,26 @@ VECTOR_DOORS: dict[str, tuple[str, Door]] = {
     "certify z": ("z", lambda z: certify(z=z)),
     "dual_violation x": ("x", lambda x: dual_violation(x, [0.0] * 3, 2.0)),
     "dual_violation z": ("z", lambda z: dual_violation(GOOD, z, 2.0)),
+    "deep_score_matching": ("x", lambda x: deep_score_matching(x, 2.0)),
+    "smallest_deep_penalty": ("x", smallest_deep_penalty),
+    "deep denoising x": ("x_noisy", lambda x: deep_denoising_score_matching(x, GOOD, 2.0)),
+    "deep denoising targets": ("targets", lambda t: deep_denoising_score_matching(GOOD, t, 2.0)),
+    "certify deep x": ("x", lambda x: certify_deep_score_matching(x, RUN, GOOD, 2.0)),
+    "certify deep z": ("z", lambda z: certify_deep_score_matching(GOOD, RUN, z, 2.0)),
+    "certify deep noisy x": ("x_noisy", lambda x: certify_deep_denoising(x, GOOD, RUN, GOOD, 2.0)),
+    "certify deep noisy targets": ("targets", lambda t: certify_deep_denoising(GOOD, t, RUN, GOOD, 2.0)),
+    "certify deep noisy z": ("z", lambda z: certify_deep_denoising(GOOD, GOOD, RUN, z, 2.0)),
+    "chain program x": ("x", lambda x: chain_program(x, 2.0)),
+    "chain program targets": ("targets", lambda t: chain_program(GOOD, 2.0, targets=t)),
+    "runs": ("x", runs_of),
+    "deep program": ("x", lambda x: deep_score_matching_program(x, 2.0)),
+    "deep denoising program x": ("x_noisy", lambda x: deep_denoising_program(x, GOOD, 2.0)),
+    "deep denoising program targets": ("targets", lambda t: deep_denoising_program(GOOD, t, 2.0)),
+    "chains": ("x", RUN),
+    "chains' derivative": ("x", RUN.derivative),
+    "deep network": ("x", RUNNING),
+    "deep network's derivative": ("x", RUNNING.derivative),
+    "deep network's loss": ("x", RUNNING.score_matching_loss),
     "kink network": ("x", KINK),
     "kink network's derivative": ("x", KINK.derivative),
     "program": ("x", lambda x: score_matching_program(x, 2.0)),

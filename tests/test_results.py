@@ -23,6 +23,7 @@ from convexdiff_lib._results import result
 from convexdiff_lib.datasets import Cross, GaussianMixture, Spiral, Uniform
 from convexdiff_lib.line.candidates import DualVariable
 from convexdiff_lib.line.closed_forms import large_weight_decay
+from convexdiff_lib.line.deep import deep_denoising_score_matching, deep_score_matching
 from convexdiff_lib.line.kink_network import KinkNetwork
 from convexdiff_lib.line.memorisation import memorisation_law
 from convexdiff_lib.line.mode_weights import weigh_modes
@@ -32,6 +33,8 @@ from convexdiff_lib.line.quadratic import quadratic_score_matching
 from convexdiff_lib.line.selection import DensityError, choose_weight_decay
 from convexdiff_lib.line.smooth import SmoothNetwork, certified_gap
 from convexdiff_lib.paper.activation_programs import quadratic_program, smooth_program
+from convexdiff_lib.paper.deep_abs_programs import chain_program, solve_chain_program
+from convexdiff_lib.paper.deep_programs import runs_of
 from convexdiff_lib.paper.denoising_experiments import DenoisingSetting, anneal
 from convexdiff_lib.paper.nonconvex import train_score_matching
 from convexdiff_lib.paper.score_matching_experiments import SETTINGS, Experiment
@@ -70,6 +73,13 @@ def experiment() -> Experiment:
 RESULTS: dict[str, Callable[[], Any]] = {
     "UnivariateScore": lambda: score_matching(X, 2.0),
     "UnivariateScore, denoising": lambda: denoising_score_matching(X, TARGETS, 0.5, skip=True),
+    "DeepScore": lambda: deep_score_matching(X, 2.0),
+    "DeepScore, denoising": lambda: deep_denoising_score_matching(X, TARGETS, 0.5, skip=True),
+    "ChainNetwork": lambda: deep_score_matching(X, 2.0).chains,
+    "DeepNetwork": lambda: deep_score_matching(X, 2.0).network(1e-3),
+    "ChainProgram": lambda: chain_program(X, 4.0),
+    "SolvedChains": lambda: solve_chain_program(chain_program(X, 4.0)),
+    "Runs": lambda: runs_of(X),
     "PiecewiseLinearScore": lambda: score_matching(X, 2.0).score,
     "KinkNetwork": lambda: score_matching(X, 2.0).kink_network,
     "TwoLayerNetwork": lambda: score_matching(X, 2.0).network(),
@@ -272,7 +282,7 @@ class Cells(HTMLParser):
 def test_a_notebook_shows_what_print_shows(name: str) -> None:
     thing = RESULTS[name]()
     html = thing._repr_html_()
-    assert ("<svg" in html) == (type(thing).__name__ == "UnivariateScore")
+    assert ("<svg" in html) == (type(thing).__name__ in ("UnivariateScore", "DeepScore"))
     cells = Cells(re.sub("<div><svg.*?</svg></div>", "", html))
     assert not cells.open
     title, about, *rest = cells.texts

@@ -7,7 +7,9 @@ The way through: a ``sample`` becomes a ``problem``, which is a ``beam`` in a tu
 function.  What stands at the outermost data is told by ``tails``, and ``inward_tails`` finds the prices that
 keep the score from pointing outwards there.  Beside it stand the ``path`` in the weight decay, the
 ``selection`` of one, the ``estimator`` for scikit-learn, ``closed_forms`` where the weight decay is large,
-``network_certificates`` for a network from anywhere, and ``compiling`` ahead of time.
+``network_certificates`` for a network from anywhere, and ``compiling`` ahead of time.  ``deep`` trains three
+layers, whose ``deep_score`` keeps its network as ``chains`` and has a ``deep_network`` of literal weights on
+demand, judged by ``deep_certificates``.
 """
 
 import lazy_loader

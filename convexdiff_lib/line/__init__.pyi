@@ -2,9 +2,14 @@ from . import (
     active_set,
     beam,
     candidates,
+    chains,
     closed_forms,
     coarse_to_fine,
     compiling,
+    deep,
+    deep_certificates,
+    deep_network,
+    deep_score,
     estimator,
     inward_tails,
     kink_network,
@@ -24,8 +29,13 @@ from . import (
     training,
     univariate_score,
 )
+from .chains import ChainNetwork
 from .closed_forms import LargeWeightDecay, large_weight_decay, large_weight_decay_threshold
 from .compiling import compile_loops
+from .deep import deep_denoising_score_matching, deep_score_matching, smallest_deep_penalty
+from .deep_certificates import certify_deep_denoising, certify_deep_score_matching
+from .deep_network import DeepNetwork
+from .deep_score import DeepScore
 from .estimator import ScoreMatchingDensity
 from .kink_network import KinkNetwork
 from .memorisation import MemorisationLaw, memorisation_law
@@ -49,6 +59,9 @@ from .univariate_score import UnivariateScore
 
 __all__ = [
     "CertifiedGap",
+    "ChainNetwork",
+    "DeepNetwork",
+    "DeepScore",
     "DensityError",
     "KinkNetwork",
     "LargeWeightDecay",
@@ -66,13 +79,22 @@ __all__ = [
     "beam",
     "candidates",
     "certified_gap",
+    "certify_deep_denoising",
+    "certify_deep_score_matching",
     "certify_denoising",
     "certify_score_matching",
+    "chains",
     "choose_weight_decay",
     "closed_forms",
     "coarse_to_fine",
     "compile_loops",
     "compiling",
+    "deep",
+    "deep_certificates",
+    "deep_denoising_score_matching",
+    "deep_network",
+    "deep_score",
+    "deep_score_matching",
     "denoising_path",
     "denoising_score_matching",
     "density_error",
@@ -99,6 +121,7 @@ __all__ = [
     "score_matching_path",
     "selection",
     "sharpening",
+    "smallest_deep_penalty",
     "smallest_weight_decay",
     "smooth",
     "solution_path",

@@ -1,5 +1,7 @@
 from . import (
     activation_programs,
+    deep_abs_programs,
+    deep_programs,
     denoising_experiments,
     multivariate_programs,
     nonconvex,
@@ -15,6 +17,8 @@ from .activation_programs import (
     smooth_program,
     smooth_threshold,
 )
+from .deep_abs_programs import ChainProgram, SolvedChains, chain_program, solve_chain_program
+from .deep_programs import deep_denoising_program, deep_score_matching_program, runs_of
 from .multivariate_programs import (
     blocks_of_network,
     descent_direction,
@@ -41,13 +45,20 @@ from .univariate_programs import (
 
 __all__ = [
     "AdamRuns",
+    "ChainProgram",
     "LassoProgram",
     "PrintedProgram",
     "QuadraticProgram",
     "SmoothProgram",
     "SmoothRuns",
     "activation_programs",
+    "SolvedChains",
     "blocks_of_network",
+    "chain_program",
+    "deep_abs_programs",
+    "deep_denoising_program",
+    "deep_programs",
+    "deep_score_matching_program",
     "denoising_dual",
     "denoising_experiments",
     "denoising_network_from_program",
@@ -69,6 +80,11 @@ __all__ = [
     "smooth_program",
     "smooth_threshold",
     "smooth_training",
+    "runs_of",
+    "score_matching_dual",
+    "score_matching_experiments",
+    "score_matching_program",
+    "solve_chain_program",
     "solve_program",
     "spiral_experiment",
     "train_denoising",

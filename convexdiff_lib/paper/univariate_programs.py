@@ -51,6 +51,7 @@ __all__ = [
     "score_matching_dual",
     "score_matching_program",
     "solve_program",
+    "without_affine_part",
 ]
 
 _SOLVER_TOLERANCE = 1e-11
@@ -285,14 +286,52 @@ def denoising_program(
 
 
 def _program(task: _Task, beta: float) -> PrintedProgram:
-    A, b = task.neurons.values - task.neurons.values.mean(axis=0), task.neurons.slopes
-    labels, penalty = task.labels - task.labels.mean(), task.penalty(beta)
-    if not task.skip:
-        return PrintedProgram(A, b, labels, 0.0, penalty)
-    n, centred = task.slope_counts, task.centred
+    columns = (task.neurons.values, task.neurons.slopes, task.labels)
+    return without_affine_part(
+        *columns, task.penalty(beta), task.slope_counts, task.centred if task.skip else None
+    )
+
+
+def without_affine_part(
+    values: FloatArray,
+    slopes: FloatArray,
+    labels: FloatArray,
+    penalty: float,
+    slope_counts: int,
+    centred: FloatArray | None,
+) -> PrintedProgram:
+    """Take the best output bias out of a program, and the best skip connection if there is one.
+
+    Parameters
+    ----------
+    values : array of shape (n, k)
+        Neurons at the data.
+    slopes : array of shape (k,)
+        Sums of their slopes there.
+    labels : array of shape (n,)
+    penalty : float
+    slope_counts : int
+        How often the loss counts the slope of the skip connection: n times, or never.
+    centred : array of shape (n,), or None
+        The data less their mean, if there is a skip connection.
+
+    Returns
+    -------
+    PrintedProgram
+
+    Examples
+    --------
+    >>> line, none = np.array([[0.0], [2.0]]), np.zeros(1)
+    >>> without_affine_part(line, none, np.zeros(2), 1.0, 0, None).A.tolist()
+    [[-1.0], [1.0]]
+    """
+    A, apart = values - values.mean(axis=0), labels - labels.mean()
+    if centred is None:
+        return PrintedProgram(A, slopes, apart, 0.0, penalty)
     square = float(centred @ centred)
-    b = A.T @ (-n * centred / square) + b
-    return PrintedProgram(_off(centred, A), b, _off(centred, labels), -(n**2) / (2 * square), penalty)
+    b = A.T @ (-slope_counts * centred / square) + slopes
+    rest = -(slope_counts**2) / (2 * square)
+    return PrintedProgram(_off(centred, A), b, _off(centred, apart), rest, penalty)
 
 
 def _off(direction: FloatArray, array: FloatArray) -> FloatArray:
