@@ -111,9 +111,7 @@ def test_the_likelihood_chooses_better_densities(evidence: Evidence) -> None:
     seen = evidence("ours-likelihood-choice", "loss-by-the-likelihood", 0.01, what="nats lost").because(
         "an empirical bound on the mean held-out log-likelihood that is lost, on the column where it is"
     )
-    gains = {
-        name: float((held_out(name, "likelihood") - held_out(name, "score")).mean()) for name in COLUMNS
-    }
+    gains = {name: float((held_out(name, "likelihood") - held_out(name, "score")).mean()) for name in COLUMNS}
     for name, gain in gains.items():
         seen.holds(max(0.0, -gain), on=name)
     assert sum(gain > 0 for gain in gains.values()) == 19
