@@ -152,6 +152,9 @@ def test_no_piece_is_too_small_and_none_a_tie() -> None:
     assert pieces(groups(rng, 192, 8)) == [1.0]  # 4 %
     assert pieces(groups(rng, 192, 8), smallest=0.04) == [0.96, 0.04]
     assert pieces(groups(rng, 192, 8), smallest=1.0) == [1.0]
+    four = np.append(np.linspace(0, 1, 36), 20 + 0.01 * np.arange(4))
+    assert pieces(four) == [1.0]  # a tenth of the points, but four of them
+    assert pieces(np.append(four, 20.04)) == [round(36 / 41, 4), round(5 / 41, 4)]
     tie = np.append(groups(rng, 60), np.full(40, 20.0))
     assert pieces(tie, 1.1) == [1.0]
     assert pieces(np.append(groups(rng, 60), 20 + 0.1 * (np.arange(40) // 8)), 1.1) == [0.6, 0.4]
