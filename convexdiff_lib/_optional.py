@@ -17,6 +17,7 @@ __all__ = ["at_hand", "needed"]
 # Which modules need what, wing by wing.
 _NEEDS = {
     "line/estimator": ["sklearn"],
+    "paper/deep_abs_programs": ["cvxpy"],
     "paper/deep_programs": ["cvxpy"],
     "paper/denoising_experiments": ["torch"],
     "paper/multivariate_programs": ["cvxpy"],
