@@ -30,7 +30,7 @@ CASES = [
     ("denoising", 2000, 0.1),
     ("denoising", 2000, 1.0),
     ("score matching", 20, 4.0),
-    ("score matching", 60, 4.0),
+    ("score matching", 40, 4.0),
     ("score matching", 200, 10.0),
     ("score matching", 2000, 20.0),
     ("score matching", 2000, 200.0),

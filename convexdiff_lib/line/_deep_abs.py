@@ -69,10 +69,10 @@ def solve_deep_abs(problem: LineProblem) -> tuple[ChainNetwork, FloatArray, floa
     Examples
     --------
     >>> from convexdiff_lib.line.problem import line_problem
-    >>> problem = line_problem([0.0, 1.0, 3.0], 0.1, targets=[1.0, 0.0, 1.0], activation="abs")
+    >>> problem = line_problem([0.0, 1.0, 3.0], 0.1, targets=[1.0, 0.0, 2.0], activation="abs")
     >>> network, z, slack = solve_deep_abs(problem)
     >>> network.kinks.tolist()
-    [[1.0, 1.0, 1.0]]
+    [[1.0, 3.0, 5.0]]
     """
     descent, enough = _start(problem), problem.beta * (1 + _EXCESS)
     residuals = DoubleDouble(_centred(problem, descent.residual))
@@ -137,7 +137,7 @@ def dear_chains(problem: LineProblem, found: Prices, above: float) -> list[Chain
     --------
     >>> from convexdiff_lib.line.problem import line_problem
     >>> problem = line_problem([0.0, 1.0, 3.0], 3.0, activation="abs")
-    >>> len(dear_chains(problem, chain_prices(problem, np.zeros(3)), 3.0))
+    >>> len(dear_chains(problem, chain_prices(problem, np.array([2.0, -1.0, -1.0])), 3.0))
     4
     """
     best = np.pad(found.best, ((0, 0), (1, 1)), constant_values=-np.inf)
@@ -217,7 +217,7 @@ def chain_at(problem: LineProblem, kind: int, i: int, j: int, sign: float) -> Ch
     >>> problem = line_problem([0.0, 1.0, 3.0], 3.0, activation="abs")
     >>> chain = chain_at(problem, 1, 1, 2, 1.0)
     >>> chain.place.kinks, chain.place.after, chain.place.slopes
-    ((-1.0, 1.0, 3.0), (True, False, True), -3.0)
+    ((-1.0, 1.0, 3.0), (False, False, True), -1.0)
     """
     points, steps = problem.points, steps_of(problem)
     kinks, at = _kinks(points, kind, i, j)

@@ -47,7 +47,7 @@ def fold_response(
     Examples
     --------
     >>> points, ones = np.array([0.0, 1.0, 3.0]), np.ones(3)
-    >>> fold_response(points, ones, np.zeros(3), 1.0)
+    >>> fold_response(points, ones, np.array([-2.0, 1.0, 1.0]), 1.0)
     5.0
     >>> fold_response(points, ones, np.array([-1.0, 0.5, 0.5]), 1.0)
     3.0

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from .._compiled import compile_from_now_on
+from .deep import deep_denoising_score_matching
 from .network_certificates import certify_score_matching
 from .path import denoising_path, solution_path
 from .problem import SplineClaim, line_problem
@@ -52,6 +53,7 @@ def _call_all_loops() -> None:
     denoising_score_matching(x + noise, -noise, _MANY / 10)
     solution_path(x[:_FEW], down_to=2.0)
     denoising_path(x[:_FEW], noise[:_FEW], down_to=0.5, skip=True)
+    deep_denoising_score_matching(x[:_FEW], noise[:_FEW], 0.5, activation="abs")
     # A certificate of a network found by other means.
     fit = score_matching(x[:_FEW], 6.0)
     certify_score_matching(x[:_FEW], fit.kink_network, fit.z, 6.0)

@@ -8,6 +8,7 @@ it or after it.  Some :math:`\tfrac32 n^2` chains, up to eight times each: for s
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import product
@@ -171,14 +172,16 @@ def chain_program(
     counts = labels is None
     chains = _chains(points, as_flag(reflections, "reflections"), as_flag(midpoints, "midpoints"))
     wrong = as_flag(impossible, "impossible")
-    columns = [_column(points, chain, sides, counts) for chain, sides in _readings(chains, counts, wrong)]
+    places = [Fraction(point) for point in points.tolist()]
+    values = {chain: _values(points, chain) for chain in chains}
+    columns = list(_readings(chains, counts, wrong))
     return ChainProgram(
         points,
         np.zeros(len(points)) if labels is None else labels[order],
-        np.column_stack([column[0] for column in columns]),
-        np.array([column[1] for column in columns]),
-        np.array([column[2] for column in columns]),
-        np.array([column[3] for column in columns], dtype=np.bool_),
+        np.column_stack([values[chain] for chain, _ in columns]),
+        np.array([_slopes(places, chain, sides) if counts else 0.0 for chain, sides in columns]),
+        np.array([[float(kink) for kink in chain.kinks] for chain, _ in columns]),
+        np.array([_shown(chain, sides) for chain, sides in columns], dtype=np.bool_),
         as_weight_decay(beta),
         as_flag(skip, "skip"),
         len(points) if counts else 0,
@@ -213,23 +216,29 @@ def _readings(
                 yield chain, sides
 
 
-def _column(
-    points: FloatArray, chain: _Chain, sides: tuple[bool, ...], counts: bool
-) -> tuple[FloatArray, float, list[float], list[bool]]:
-    """Values and the sum of slopes, from the definition; kinks; sides, which matter at points alone."""
+def _values(points: FloatArray, chain: _Chain) -> FloatArray:
+    """The chain at the data, each value rounded once."""
     left, fold, right = chain.kinks
     half = (right - left) / 2
-    values = [float(abs(abs(Fraction(float(point)) - fold) - half)) for point in points]
-    slopes = 0
-    for point in points if counts else ():
-        for kink, after, turn in zip(chain.kinks, sides, (1, -1, 1), strict=True):
-            place = Fraction(float(point))
-            slopes += turn * (-1 if place < kink or (place == kink and after) else 1)
+    return np.array([float(abs(abs(Fraction(point) - fold) - half)) for point in points.tolist()])
+
+
+def _slopes(places: list[Fraction], chain: _Chain, sides: tuple[bool, ...]) -> float:
+    """The sum of slopes: at every kink, those above it less those below; those at it are on one side."""
+    found = 0
+    for kink, after, turn in zip(chain.kinks, sides, (1, -1, 1), strict=True):
+        below = (bisect_right if after else bisect_left)(places, kink)
+        found += turn * (len(places) - 2 * below)
+    return float(found)
+
+
+def _shown(chain: _Chain, sides: tuple[bool, ...]) -> list[bool]:
+    """Sides as a network takes them; a kink that is at no point gets one that fits the others."""
     shown = list(sides)
     for k in range(3):
-        if not chain.hits[k]:  # of these a chain sees no side; say one that fits the others
+        if not chain.hits[k]:
             shown[k] = shown[1] if k != 1 else shown[0]
-    return np.array(values), float(slopes), [float(kink) for kink in chain.kinks], shown
+    return shown
 
 
 def solve_chain_program(program: ChainProgram) -> SolvedChains:
