@@ -501,6 +501,7 @@ NO_NUMBERS: dict[str, Any] = {
 
 WALK_ON_TENSORS = {"langevin start", "annealed start"}
 MAY_BE_NONE = {
+    "chain program targets",
     "smallest_weight_decay's weights",
     "certify gated targets",
     "planar problem's targets",
