@@ -316,13 +316,17 @@ def test_the_exponent_that_holds(evidence: Evidence) -> None:
 
 
 def test_exponents_on_the_zoo(on_zoo: Evidence) -> None:
-    """Two falls by the exponent 2, none by the exponent 3, on structured data with ties."""
+    """With the exponent 2 the loss falls, with the exponent 3 it stays above the optimum."""
     bad = on_zoo(
         "ours-depth-weight-decay", "loss-falls-on-structured-data", at_least=1e6, form="ours"
     ).because("any bound is passed")
+    seen = on_zoo("ours-depth-weight-decay", "exponent-three-on-structured-data", 1e-9).because(ROUNDING)
     for name, x in samples():
         net = balanced(1e12, float(x.max()), 3)
         bad.fails(-(net.score_matching_loss(x) + 10.0 * net.weight_penalty(2.0)), on=name)
+        optimum = deep_score_matching(x, 10.0).certificate
+        loss = net.score_matching_loss(x) + 10.0 * net.weight_penalty(3.0)
+        seen.holds(max(0.0, optimum.dual - loss) / (optimum.scale + 1e12), on=name)
 
 
 def wide(M: int, m: int, size: float) -> DeepNetwork:
@@ -470,9 +474,6 @@ def test_training_never_goes_below_and_touches(evidence: Evidence) -> None:
     from experiments.deep_training import CLASSES, losses_of_training, task
 
     below = evidence("ours-depth-relu", "training-is-never-below", 1e-9).because(ROUNDING)
-    touch = evidence("ours-depth-relu", "training-touches", 2e-2).because(
-        "short runs of Adam; the best of all"
-    )
     x, targets = task(6)
     fit = deep_denoising_score_matching(x, targets, 0.1)
     lowest = []
@@ -480,7 +481,7 @@ def test_training_never_goes_below_and_touches(evidence: Evidence) -> None:
         found = losses_of_training(x, targets, 0.1, depth=depth, full=full, runs=12, steps=800)
         below.holds(max(0.0, 1 - float(found.min()) / fit.certificate.dual))
         lowest.append(float(found.min()))
-    touch.holds(max(0.0, min(lowest) / fit.value - 1))
+    assert min(lowest) <= 1.02 * fit.value  # short runs of Adam; the best of all
 
 
 def snapped(x: FloatArray, beta: float, rng: np.random.Generator, rounds: int = 60) -> float:
@@ -524,13 +525,12 @@ def test_snapping_search(evidence: Evidence) -> None:
     below = evidence("ours-depth-relu", "snapping-search-is-never-below", 1e-5).because(
         "ends of runs are 1e-6 off the data: relative to the loss"
     )
-    touch = evidence("ours-depth-relu", "snapping-search-touches", 2e-2).because("a random search")
     for seed, beta in ((0, 1.2), (1, 1.6), (2, 2.5)):
         x = np.random.default_rng(seed).normal(size=5)
         value = deep_score_matching(x, beta).value
         found = snapped(x, beta, np.random.default_rng(seed))
         below.holds(max(0.0, value - found) / abs(value))
-        touch.holds(max(0.0, found - value) / abs(value))
+        assert found - value <= 2e-2 * abs(value)  # a random search
 
 
 # --- What must go red ------------------------------------------------------------------------------------
