@@ -550,6 +550,7 @@ NO_NUMBERS: dict[str, Any] = {
 
 WALK_ON_TENSORS = {"langevin start", "annealed start"}
 MAY_BE_NONE = {
+    "chain program targets",
     "smallest_weight_decay's weights",
     "certified gap's targets",
     "loss of a smooth network, targets",
