@@ -96,7 +96,7 @@ class SmoothNetwork:
 
     @classmethod
     def from_torch(cls, module: torch.nn.Module) -> SmoothNetwork:
-        """Read a network of PyTorch: a `Sequential` of `Linear`, an activation, and `Linear`.
+        """Read a network of PyTorch: a ``Sequential`` of ``Linear``, an activation, and ``Linear``.
 
         Parameters
         ----------
@@ -272,7 +272,7 @@ class CertifiedGap:
 
     @property
     def gap(self) -> float:
-        """How much is left to gain at most: the loss less the bound."""
+        """How much is left to gain at most, the loss less the bound."""
         return self.loss - self.bound
 
     @property
