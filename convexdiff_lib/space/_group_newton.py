@@ -22,15 +22,16 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve, cholesky, solve_triangular
+from scipy.linalg import cho_solve, cholesky, solve_triangular
+from scipy.optimize import nnls
 
 from .._validation import FloatArray
 
 __all__ = ["GramProblem", "minimise_lengths"]
 
 _STEPS = 200
-_HALVINGS = 12
-_RIDGE = 1e-13  # of the largest diagonal entry of the Hessian: blocks may be copies of each other
+_HALVINGS = 5
+_RIDGE = 1e-11  # of the diagonal of the Hessian: blocks may be copies of each other
 _TINY = 1e-14  # lengths below this share of the largest one are zero
 
 
@@ -143,15 +144,27 @@ def _better(problem: GramProblem, at: _At) -> _At | None:
     """
     beta = problem.beta
     free = np.flatnonzero((at.eta > 0) | (at.responses > beta))
-    S, size = _curvature(problem, at, free), at.responses[free]
-    S[np.diag_indices_from(S)] += _RIDGE * max(float(np.diag(S).max()), 1e-300)
-    factor = cho_factor(S, check_finite=False)
-    for side in (size**2 * (size - beta), 0.5 * beta * (size**2 - beta**2)):
-        step = cho_solve(factor, side, check_finite=False)
+    if len(free) == 0:
+        return None
+    S, size, eta = _curvature(problem, at, free), at.responses[free], at.eta[free]
+    scale = 1 / np.sqrt(np.maximum(np.diag(S), 1e-300))
+    S = scale[:, None] * S * scale
+    S[np.diag_indices_from(S)] += _RIDGE
+    factor = cholesky(S, lower=True, check_finite=False)
+    sides = (size**2 * (size - beta), 0.5 * beta * (size**2 - beta**2))
+    for side in sides:
+        step = scale * cho_solve((factor, True), scale * side, check_finite=False)
         for halving in range(_HALVINGS):
             new = _moved(problem, at, free, step, 0.5**halving)
             if new.value < at.value or new.gap < 0.5 * at.gap:
                 return new
+    # Where lengths can be traded for each other, what they may not go below has to be seen beforehand.
+    aim = solve_triangular(factor, S @ (eta / scale) + scale * sides[1], lower=True, check_finite=False)
+    step = scale * nnls(factor.T, aim, maxiter=100 * len(free))[0] - eta
+    for halving in range(4 * _HALVINGS):
+        new = _moved(problem, at, free, step, 0.5**halving)
+        if new.value < at.value or new.gap < 0.5 * at.gap:
+            return new
     return None
 
 
