@@ -23,6 +23,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_solve, cholesky, solve_triangular
+from scipy.linalg.lapack import dpotrf
 from scipy.optimize import nnls
 
 from .._validation import FloatArray
@@ -31,7 +32,7 @@ __all__ = ["GramProblem", "minimise_lengths"]
 
 _STEPS = 200
 _HALVINGS = 5
-_RIDGE = 1e-11  # of the diagonal of the Hessian: blocks may be copies of each other
+_RIDGES = (1e-11, 1e-9, 1e-7, 1e-5)  # of the diagonal of the Hessian: blocks may be copies of each other
 _TINY = 1e-14  # lengths below this share of the largest one are zero
 
 
@@ -149,8 +150,7 @@ def _better(problem: GramProblem, at: _At) -> _At | None:
     S, size, eta = _curvature(problem, at, free), at.responses[free], at.eta[free]
     scale = 1 / np.sqrt(np.maximum(np.diag(S), 1e-300))
     S = scale[:, None] * S * scale
-    S[np.diag_indices_from(S)] += _RIDGE
-    factor = cholesky(S, lower=True, check_finite=False)
+    factor = _factor(S)
     sides = (size**2 * (size - beta), 0.5 * beta * (size**2 - beta**2))
     for side in sides:
         step = scale * cho_solve((factor, True), scale * side, check_finite=False)
@@ -168,6 +168,17 @@ def _better(problem: GramProblem, at: _At) -> _At | None:
     return None
 
 
+def _factor(S: FloatArray) -> FloatArray:
+    """Return the lower Cholesky factor of a matrix that is positive but for rounding, with ones on its diagonal."""
+    for ridge in _RIDGES:
+        raised = S.copy()
+        raised[np.diag_indices_from(raised)] += ridge
+        factor, failed = dpotrf(raised, lower=True, clean=True, overwrite_a=True)
+        if not failed:
+            return np.asarray(factor)
+    return np.eye(len(S))
+
+
 def minimise_lengths(
     problem: GramProblem, start: FloatArray | None = None, aim: float = 1e-10
 ) -> tuple[FloatArray, FloatArray]:
@@ -181,6 +192,8 @@ def minimise_lengths(
     aim : float
         Relative gap to stop at; where rounding allows no further step, the best so far is returned.
     """
+    if len(problem.sizes) == 0:
+        return np.zeros_like(problem.R), np.zeros(0)
     at = _at(problem, _first_guess(problem) if start is None else start)
     for _ in range(_STEPS):
         new = None if at.gap <= aim else _better(problem, at)
