@@ -15,7 +15,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-NAMES = ("score_matching", "denoising", "spiral")
+NAMES = ("score_matching", "denoising", "spiral", "digit_images")
 STORED = Path(__file__).parents[1] / "convexdiff_lib" / "stored"  # for the book, and for whoever runs it
 
 

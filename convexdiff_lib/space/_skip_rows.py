@@ -65,7 +65,7 @@ class SkipProblem(SpaceProblem):
             out += features(self.rows[piece]).T @ Q[piece]
         return out
 
-    def gram(self, features: Features, sizes: NDArray[np.intp], beta: float) -> GramProblem:
+    def gram(self, features: Features, sizes: NDArray[np.intp]) -> GramProblem:
         """Return the problem that is left when the affine map is minimised out."""
         width = int(sizes.sum())
         aim = self.without_affine(self.labels)
@@ -75,7 +75,7 @@ class SkipProblem(SpaceProblem):
             part = features(self.rows[piece]) - self.basis[piece] @ linear
             G += part.T @ part
             R += part.T @ aim[piece]
-        return GramProblem(G, R, float(np.sum(aim**2)), sizes, beta)
+        return GramProblem(G, R, float(np.sum(aim**2)), sizes, self.beta)
 
     def affine(self, values: FloatArray) -> FloatArray:
         """Return the affine map that fits values at the points best, shape (d + 1, c)."""

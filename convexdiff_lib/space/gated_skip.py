@@ -22,16 +22,20 @@ the blocks takes from five to ten steps.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .._progress import Bar
 from .._results import result
 from .._validation import FloatArray, as_count, as_generator, as_matrix, as_points
 from ..certificates import Certificate, NotCertifiedError
-from ._group_newton import minimise_lengths
+from ._group_newton import GramProblem, minimise_lengths
 from ._skip_rows import SkipProblem, skip_problem
 
-__all__ = ["GatedSkipScore", "bisecting_gates", "certify_gated_skip", "gated_skip_denoising"]
+__all__ = ["GatedSkipScore", "bisecting_gates", "certify_gated_skip", "gated_skip_denoising", "gated_skip_path"]
 
 _AIM = 1e-11  # relative gap, a thousandth of what the certificate forgives
 
@@ -163,12 +167,58 @@ def gated_skip_denoising(
     >>> fit.certificate.holds, round(fit.value, 4)
     (True, 0.18)
     """
-    problem, hyperplanes = skip_problem(X, targets, beta), as_matrix(gates, "gates")
-    features = _blocks_of(problem, hyperplanes)
+    return gated_skip_path(X, targets, gates, [beta])[0]
+
+
+def gated_skip_path(
+    X: ArrayLike, targets: ArrayLike, gates: ArrayLike, betas: Sequence[float], *, progress: bool = False
+) -> list[GatedSkipScore]:
+    r"""Train with several weight decays, each to certified global optimality; the Gram matrix serves them all.
+
+    Parameters
+    ----------
+    X, targets, gates : as `gated_skip_denoising` takes them
+    betas : sequence of float
+        Weight decays, positive; from large to small is fastest, because every answer starts the next.
+    progress : bool
+        Whether to show a bar that counts weight decays.
+
+    Returns
+    -------
+    list of GatedSkipScore
+        One for each weight decay.
+
+    Raises
+    ------
+    ValueError, NotCertifiedError
+        As by `gated_skip_denoising`.
+
+    Examples
+    --------
+    >>> X, L = [[-2.0], [-1.0], [1.0], [2.0]], [[2.0], [1.0], [1.0], [2.0]]
+    >>> [fit.n_active for fit in gated_skip_path(X, L, [[1.0, 0.0]], [1.0, 0.1])]
+    [0, 1]
+    """
+    problems = [skip_problem(X, targets, beta) for beta in betas]
+    hyperplanes = as_matrix(gates, "gates")
+    fits: list[GatedSkipScore] = []
+    gram: GramProblem | None = None
+    lengths: FloatArray | None = None
+    with Bar(progress, "gated_skip_path", "weight decay", len(problems)) as bar:
+        for problem in bar.over(problems):
+            features = _blocks_of(problem, hyperplanes)
+            sizes = np.full(len(hyperplanes), hyperplanes.shape[1], dtype=np.intp)
+            gram = problem.gram(features, sizes) if gram is None else gram
+            begin = lengths if lengths is not None and lengths.any() else None
+            weights, lengths = minimise_lengths(replace(gram, beta=problem.beta), begin, _AIM)
+            fits.append(_finished(problem, hyperplanes, weights))
+    return fits
+
+
+def _finished(problem: SkipProblem, hyperplanes: FloatArray, weights: FloatArray) -> GatedSkipScore:
+    """Return the score with its certificate."""
     P, D = hyperplanes.shape
-    gram = problem.gram(features, np.full(P, D, dtype=np.intp), problem.beta)
-    weights, _ = minimise_lengths(gram, aim=_AIM)
-    rest = problem.labels - problem.fitted(features, weights, np.zeros((D, weights.shape[1])))
+    rest = problem.labels - problem.fitted(_Blocks(hyperplanes), weights, np.zeros((D, weights.shape[1])))
     V, W = problem.affine(rest), weights.reshape(P, D, -1)
     certificate = _certificate(problem, hyperplanes, W, V, rest)
     if not certificate.holds:
