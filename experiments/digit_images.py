@@ -1,7 +1,7 @@
 """Handwritten digits of 8 by 8 pixels: certified convex training beside Adam, the Gaussian and the training set.
 
-Every unit of work is a line of ``build/digit_images/units.jsonl`` as soon as it is done, with what it trained beside
-it, so that a run that was stopped goes on where it was.
+Every unit of work is a line of ``build/digit_images/units.jsonl`` as soon as it is done, with what it trained
+beside it, so that a run that was stopped goes on where it was.
 """
 
 from __future__ import annotations
@@ -220,7 +220,7 @@ def train_grown(level: Level, _: dict[str, Record]) -> tuple[Record, dict[str, F
 def adam_run(
     level: Level, beta: float, seconds: float, torch_seed: int
 ) -> tuple[dict[str, FloatArray], list[list[float]]]:
-    """The same loss by Adam on minibatches, from the best affine map; its loss on the way, and CPU seconds."""
+    """The same loss by Adam on minibatches, from the best affine map; CPU seconds, and the loss then."""
     noisy, lacking = level.pairs()
     n, d = noisy.shape
     rows = np.column_stack([noisy, np.ones(n)])
@@ -330,9 +330,7 @@ def sampled(corrections: list[Denoiser], seed: int) -> FloatArray:
     """Annealed Langevin dynamics through all levels, and a last denoising."""
     rng = np.random.default_rng([11, seed])
     start = SIGMAS[0] * rng.normal(size=(N_SAMPLES, 64))
-    scores = [
-        lambda x, f=f, s=s: np.asarray(f(x)) / s**2 for f, s in zip(corrections, SIGMAS, strict=True)
-    ]
+    scores = [lambda x, f=f, s=s: np.asarray(f(x)) / s**2 for f, s in zip(corrections, SIGMAS, strict=True)]
     x = annealed_langevin_dynamics(
         scores, SIGMAS, start, step_size=STEP * SIGMAS[-1] ** 2, n_steps_each=STEPS, rng=rng
     )
@@ -472,7 +470,9 @@ def work(data: Data, judge: Judge, name: tuple[str, int, int | str], units: dict
     model, seed, index = name
     if isinstance(index, int):
         record, arrays = TRAININGS[model](Level(data, seed, index), units)
-        np.savez(SCRATCH / f"{model}_{seed}_{index}.npz", **{k: a.astype(np.float32) for k, a in arrays.items()})  # type: ignore[arg-type]
+        np.savez(
+            SCRATCH / f"{model}_{seed}_{index}.npz", **{k: a.astype(np.float32) for k, a in arrays.items()}
+        )  # type: ignore[arg-type]
         return record
     if model in EXACT:
         corrections = exact_corrections(data, model, bandwidth(data))

@@ -2,8 +2,8 @@ r"""Newton's method for a group Lasso whose Gram matrix fits into memory, howeve
 
 .. math:: \min_W \tfrac12 \|\Phi W - L\|_F^2 + \beta \sum_i \|W_i\|_F
 
-Because :math:`\|W_i\| = \min_{\eta_i \ge 0} \tfrac12 (\|W_i\|^2/\eta_i + \eta_i)`, the blocks can be minimised
-out, which leaves a smooth convex function of one number per block, the lengths of the optimal blocks:
+Because :math:`\|W_i\| = \min_{\eta_i \ge 0} \tfrac12 (\|W_i\|^2/\eta_i + \eta_i)`, the blocks can be
+minimised out, which leaves a smooth convex function of one number per block, the lengths of the optimal blocks:
 
 .. math:: f(\eta) = \tfrac12 \big\langle L, (I + \tfrac1\beta \Phi D_\eta \Phi^\top)^{-1} L \big\rangle
           + \tfrac\beta2 \sum_i \eta_i, \qquad
@@ -22,7 +22,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_solve, cholesky, solve_triangular
+from scipy.linalg import cho_solve, solve_triangular
 from scipy.linalg.lapack import dpotrf
 from scipy.optimize import nnls
 
@@ -32,7 +32,8 @@ __all__ = ["GramProblem", "minimise_lengths"]
 
 _STEPS = 200
 _HALVINGS = 5
-_RIDGES = (1e-11, 1e-9, 1e-7, 1e-5)  # of the diagonal of the Hessian: blocks may be copies of each other
+_RIDGES = (0.0, 1e-13, 1e-11, 1e-9, 1e-7, 1e-5)  # of the largest diagonal entry: blocks may be copies
+_ROUNDING = 1e-12  # relative change of f that says nothing
 _TINY = 1e-14  # lengths below this share of the largest one are zero
 
 
@@ -86,13 +87,25 @@ class _At:
     gap: float  # relative, as the Gram matrix sees it
 
 
+def _factor(S: FloatArray) -> FloatArray:
+    """Return the lower Cholesky factor of a matrix that is positive but for rounding."""
+    size = float(np.diag(S).max(initial=0.0))
+    for ridge in _RIDGES:
+        raised = S.copy()
+        raised[np.diag_indices_from(raised)] += ridge * size
+        factor, failed = dpotrf(raised, lower=True, clean=True, overwrite_a=True)
+        if not failed:
+            return np.asarray(factor)
+    return np.sqrt(size) * np.eye(len(S))
+
+
 def _at(problem: GramProblem, eta: FloatArray) -> _At:
     roots = np.sqrt(eta)[problem.block]
     used = np.flatnonzero(roots)
     root = roots[used][:, None]
     inner = root * problem.G[np.ix_(used, used)] * root.T
     inner[np.diag_indices_from(inner)] += problem.beta
-    factor = cholesky(inner, lower=True, overwrite_a=True, check_finite=False)
+    factor = _factor(inner)
     W = root * cho_solve((factor, True), root * problem.R[used], check_finite=False)
     C = problem.R - problem.G[:, used] @ W
     whole = np.zeros_like(problem.R)
@@ -138,11 +151,13 @@ def _moved(problem: GramProblem, at: _At, free: NDArray[np.intp], step: FloatArr
     return _at(problem, eta)
 
 
-def _better(problem: GramProblem, at: _At) -> _At | None:
-    """Return where a step leads, for the reciprocals or else for the gradient; None where rounding decides.
+def _is_better(new: _At, old: _At) -> bool:
+    """Whether f is lower; where rounding hides that, whether the gap is."""
+    return new.value < old.value or (new.value <= old.value * (1 + _ROUNDING) and new.gap < 0.5 * old.gap)
 
-    Close to the optimum the gap still shows what is better when f does not.
-    """
+
+def _better(problem: GramProblem, at: _At) -> _At | None:
+    """Return where a step leads, for the reciprocals or else the gradient; None where rounding decides."""
     beta = problem.beta
     free = np.flatnonzero((at.eta > 0) | (at.responses > beta))
     if len(free) == 0:
@@ -156,27 +171,16 @@ def _better(problem: GramProblem, at: _At) -> _At | None:
         step = scale * cho_solve((factor, True), scale * side, check_finite=False)
         for halving in range(_HALVINGS):
             new = _moved(problem, at, free, step, 0.5**halving)
-            if new.value < at.value or new.gap < 0.5 * at.gap:
+            if _is_better(new, at):
                 return new
     # Where lengths can be traded for each other, what they may not go below has to be seen beforehand.
     aim = solve_triangular(factor, S @ (eta / scale) + scale * sides[1], lower=True, check_finite=False)
     step = scale * nnls(factor.T, aim, maxiter=100 * len(free))[0] - eta
     for halving in range(4 * _HALVINGS):
         new = _moved(problem, at, free, step, 0.5**halving)
-        if new.value < at.value or new.gap < 0.5 * at.gap:
+        if _is_better(new, at):
             return new
     return None
-
-
-def _factor(S: FloatArray) -> FloatArray:
-    """Return the lower Cholesky factor of a matrix that is positive but for rounding, with ones on its diagonal."""
-    for ridge in _RIDGES:
-        raised = S.copy()
-        raised[np.diag_indices_from(raised)] += ridge
-        factor, failed = dpotrf(raised, lower=True, clean=True, overwrite_a=True)
-        if not failed:
-            return np.asarray(factor)
-    return np.eye(len(S))
 
 
 def minimise_lengths(

@@ -12,12 +12,12 @@ with one Frobenius norm for each gate and no penalty on V.  The dual is
           \text{s.t. } & \tilde X^\top Q = 0, \quad \|\tilde X^\top D_i Q\|_F \le \beta \text{ for all } i .
 
 A neuron :math:`\alpha\,(u^\top \tilde x)_+` whose hyperplane is that of gate i is the block
-:math:`u\alpha^\top`, with :math:`\|u\|\|\alpha\|` for its norm and its weight decay.  So the optimum is a lower
-bound on the loss of every ReLU network, with a free affine map, whose neurons split the data as these gates
-do; of other networks it says nothing.
+:math:`u\alpha^\top`, with :math:`\|u\|\|\alpha\|` for its norm and its weight decay.  So the optimum is a
+lower bound on the loss of every ReLU network, with a free affine map, whose neurons split the data as these
+gates do; of other networks it says nothing.
 
-V is eliminated, which leaves one Gram matrix whatever the number of points; Newton's method for the lengths of
-the blocks takes from five to ten steps.
+V is eliminated, which leaves one Gram matrix whatever the number of points; Newton's method for the lengths
+of the blocks takes from five to ten steps.
 """
 
 from __future__ import annotations
@@ -30,12 +30,18 @@ from numpy.typing import ArrayLike
 
 from .._progress import Bar
 from .._results import result
-from .._validation import FloatArray, as_count, as_generator, as_matrix, as_points
+from .._validation import FloatArray, as_count, as_data, as_generator, as_matrix, as_points
 from ..certificates import Certificate, NotCertifiedError
 from ._group_newton import GramProblem, minimise_lengths
 from ._skip_rows import SkipProblem, skip_problem
 
-__all__ = ["GatedSkipScore", "bisecting_gates", "certify_gated_skip", "gated_skip_denoising", "gated_skip_path"]
+__all__ = [
+    "GatedSkipScore",
+    "bisecting_gates",
+    "certify_gated_skip",
+    "gated_skip_denoising",
+    "gated_skip_path",
+]
 
 _AIM = 1e-11  # relative gap, a thousandth of what the certificate forgives
 
@@ -115,7 +121,7 @@ def bisecting_gates(points: ArrayLike, count: int, rng: np.random.Generator) -> 
     >>> bisecting_gates([[0.0], [2.0]], 1, np.random.default_rng(0)).round(6).tolist()
     [[0.707107, -0.707107]]
     """
-    data, wanted = as_matrix(points, "points"), as_count(count, "count", minimum=1)
+    data, wanted = as_data(points, "points"), as_count(count, "count", minimum=1)
     different = np.unique(data, axis=0)
     if len(different) < 2:
         raise ValueError("points must hold two that differ; all are the same")
@@ -129,13 +135,11 @@ def bisecting_gates(points: ArrayLike, count: int, rng: np.random.Generator) -> 
     return np.asarray(gates / np.linalg.norm(gates, axis=1, keepdims=True))
 
 
-def gated_skip_denoising(
-    X: ArrayLike, targets: ArrayLike, gates: ArrayLike, beta: float
-) -> GatedSkipScore:
+def gated_skip_denoising(X: ArrayLike, targets: ArrayLike, gates: ArrayLike, beta: float) -> GatedSkipScore:
     r"""Train a gated network with a free affine map to certified global optimality.
 
-    Time and memory grow with :math:`n (Pd)^2` and :math:`(Pd)^2`: 24 gates on 14 000 images of 64 pixels take a
-    few seconds.
+    Time and memory grow with :math:`n (Pd)^2` and :math:`(Pd)^2`: 24 gates on 14 000 images of 64 pixels
+    take a few seconds.
 
     Parameters
     ----------
@@ -173,7 +177,7 @@ def gated_skip_denoising(
 def gated_skip_path(
     X: ArrayLike, targets: ArrayLike, gates: ArrayLike, betas: Sequence[float], *, progress: bool = False
 ) -> list[GatedSkipScore]:
-    r"""Train with several weight decays, each to certified global optimality; the Gram matrix serves them all.
+    r"""Train with several weight decays, each to certified global optimality, from one Gram matrix.
 
     Parameters
     ----------
@@ -181,7 +185,7 @@ def gated_skip_path(
     betas : sequence of float
         Weight decays, positive; from large to small is fastest, because every answer starts the next.
     progress : bool
-        Whether to show a bar that counts weight decays.
+        Whether to show a bar that counts fits.
 
     Returns
     -------
@@ -200,11 +204,11 @@ def gated_skip_path(
     [0, 1]
     """
     problems = [skip_problem(X, targets, beta) for beta in betas]
-    hyperplanes = as_matrix(gates, "gates")
+    hyperplanes = as_data(gates, "gates")
     fits: list[GatedSkipScore] = []
     gram: GramProblem | None = None
     lengths: FloatArray | None = None
-    with Bar(progress, "gated_skip_path", "weight decay", len(problems)) as bar:
+    with Bar(progress, "gated_skip_path", "fit", len(problems)) as bar:
         for problem in bar.over(problems):
             features = _blocks_of(problem, hyperplanes)
             sizes = np.full(len(hyperplanes), hyperplanes.shape[1], dtype=np.intp)
@@ -270,7 +274,7 @@ def certify_gated_skip(
     certificate holds: primal 0, dual 0
     relative gap <= 1e-12, infeasibility <= 1e-12, score error <= 1e-02
     """
-    problem, hyperplanes = skip_problem(X, targets, beta), as_matrix(gates, "gates")
+    problem, hyperplanes = skip_problem(X, targets, beta), as_data(gates, "gates")
     _blocks_of(problem, hyperplanes)
     given = {"W": as_points(W, "W"), "V": as_points(V, "V"), "Q": as_points(Q, "Q")}
     (P, D), c = hyperplanes.shape, problem.labels.shape[1]

@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike
 
 from .._progress import Bar
 from .._results import result
-from .._validation import FloatArray, as_count, as_generator, as_matrix
+from .._validation import FloatArray, as_count, as_data, as_generator, as_matrix
 from ..certificates import Certificate, NotCertifiedError
 from ..networks import TwoLayerNetwork
 from ._group_newton import GramProblem, minimise_lengths
@@ -185,7 +185,7 @@ def grown_denoising(
     count, times = as_count(newcomers, "newcomers", minimum=1), as_count(rounds, "rounds")
     growing = _Growing(skip_problem(X, targets, beta))
     if start is not None:
-        growing.add(_unit(growing.problem, start))
+        growing.add(_unit(growing.problem, start, "start"))
         growing.solve(_ROUGH)
     largest = 0.0
     with Bar(progress, "grown_denoising", "round", times) as bar:
@@ -251,13 +251,13 @@ def certify_neurons(
     return _certificate(problem, first, given["weights"], given["V"], given["Q"])
 
 
-def _unit(problem: SkipProblem, neurons: ArrayLike) -> FloatArray:
-    given, wanted = as_matrix(neurons, "neurons"), problem.rows.shape[1]
+def _unit(problem: SkipProblem, neurons: ArrayLike, name: str = "neurons") -> FloatArray:
+    given, wanted = as_data(neurons, name), problem.rows.shape[1]
     if given.shape[1] != wanted:
-        raise ValueError(f"neurons must have shape (m, d + 1) with d + 1 = {wanted}; got {given.shape}")
+        raise ValueError(f"{name} must have shape (m, d + 1) with d + 1 = {wanted}; got {given.shape}")
     lengths = np.linalg.norm(given, axis=1, keepdims=True)
     if not lengths.all():
-        raise ValueError(f"neurons must not be zero; number {int(np.argmin(lengths))} is")
+        raise ValueError(f"{name} must not hold a neuron that is zero; number {int(np.argmin(lengths))} is")
     return np.asarray(given / lengths)
 
 

@@ -55,7 +55,7 @@ def test_it_equals_the_literal_program(share: float) -> None:
 
 
 def test_blocks_of_one_feature_equal_the_certified_group_lasso() -> None:
-    """The same Newton's method with blocks of one row each is a group Lasso, which has a solver of its own."""
+    """With blocks of one row each it is a group Lasso, which has a solver of its own."""
     rng = np.random.default_rng(0)
     for n, m, c in ((30, 10, 1), (20, 40, 3), (15, 60, 2)):
         K, L = rng.normal(size=(n, m)), rng.normal(size=(n, c))
@@ -66,7 +66,9 @@ def test_blocks_of_one_feature_equal_the_certified_group_lasso() -> None:
             other = solve_group_lasso(K, L, lam)
             value = 0.5 * np.sum((K @ Z - L) ** 2) + lam * np.linalg.norm(Z, axis=1).sum()
             assert abs(value - other.certificate.primal) <= 1e-7 * np.sum(L**2)  # tolerance of the other
-            assert np.abs(lengths - np.linalg.norm(Z, axis=1)).max() <= 1e-4 * lengths.max()  # root of the gap
+            assert (
+                np.abs(lengths - np.linalg.norm(Z, axis=1)).max() <= 1e-4 * lengths.max()
+            )  # root of the gap
 
 
 def test_one_gate_by_hand() -> None:
@@ -95,14 +97,16 @@ def test_the_certificate_needs_no_trust_in_its_dual_point() -> None:
 
 
 def test_the_gap_bounds_the_error_of_the_score() -> None:
-    """Half the sum of the squared errors is at most the gap, because the loss is strongly convex in the fit."""
+    """Half the sum of the squared errors is at most the gap: the loss is strongly convex in the fit."""
     X, L, gates = drawn(4, 40, 2, 2, 5)
     beta, rng = 0.1 * largest_decay(X, L, gates), np.random.default_rng(0)
     fit = gated_skip_denoising(X, L, gates, beta)
     for size in (1e-1, 1e-3):
         W, V = (a + size * rng.normal(size=a.shape) for a in (fit.W, fit.V))
         moved = certify_gated_skip(X, L, gates, W, V, L - fit(X), beta)
-        fitted = sum((with_ones(X) @ g >= 0)[:, None] * (with_ones(X) @ w) for g, w in zip(gates, W, strict=True))
+        fitted = sum(
+            (with_ones(X) @ g >= 0)[:, None] * (with_ones(X) @ w) for g, w in zip(gates, W, strict=True)
+        )
         error = fitted + with_ones(X) @ V - fit(X)
         assert 0.5 * np.sum(error**2) <= moved.gap * (1 + 1e-6)  # gap of fit, by comparison
 
@@ -132,7 +136,10 @@ def test_it_does_not_depend_on_the_order_of_points_or_gates() -> None:
     X, L, gates = drawn(6, 40, 3, 3, 7)
     beta, rng = 0.1 * largest_decay(X, L, gates), np.random.default_rng(0)
     rows, columns = rng.permutation(40), rng.permutation(7)
-    one, other = gated_skip_denoising(X, L, gates, beta), gated_skip_denoising(X[rows], L[rows], gates[columns], beta)
+    one, other = (
+        gated_skip_denoising(X, L, gates, beta),
+        gated_skip_denoising(X[rows], L[rows], gates[columns], beta),
+    )
     assert abs(one.value - other.value) <= 1e-8 * one.certificate.scale
     assert np.abs(one(X) - other(X)).max() <= 1e-3  # the root of both gaps, ten times
 
