@@ -1,4 +1,4 @@
-"""Handwritten digits of 8 by 8 pixels: certified convex training beside Adam, the Gaussian and the training set.
+"""Handwritten digits of 8 by 8 pixels: certified convex training beside Adam and simple models.
 
 Every unit of work is a line of ``build/digit_images/units.jsonl`` as soon as it is done, with what it trained
 beside it, so that a run that was stopped goes on where it was.

@@ -536,6 +536,7 @@ WALK_ON_TENSORS = {"langevin start", "annealed start"}
 MAY_BE_NONE = {
     "smallest_weight_decay's weights",
     "certify gated targets",
+    "grown start",
     "planar problem's targets",
     "gated problem's targets",
     "targets of a multivariate program",

@@ -3,7 +3,7 @@ r"""Newton's method for a group Lasso whose Gram matrix fits into memory, howeve
 .. math:: \min_W \tfrac12 \|\Phi W - L\|_F^2 + \beta \sum_i \|W_i\|_F
 
 Because :math:`\|W_i\| = \min_{\eta_i \ge 0} \tfrac12 (\|W_i\|^2/\eta_i + \eta_i)`, the blocks can be
-minimised out, which leaves a smooth convex function of one number per block, the lengths of the optimal blocks:
+minimised out, which leaves a smooth convex function of one number per block, the length of the optimal one:
 
 .. math:: f(\eta) = \tfrac12 \big\langle L, (I + \tfrac1\beta \Phi D_\eta \Phi^\top)^{-1} L \big\rangle
           + \tfrac\beta2 \sum_i \eta_i, \qquad

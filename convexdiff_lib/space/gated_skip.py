@@ -241,8 +241,8 @@ def certify_gated_skip(
 ) -> Certificate:
     r"""Certify a gated network with a free affine map from the data alone.
 
-    Q is made orthogonal to all affine maps of the data, then shrunk until no gate responds above beta, so that
-    the lower bound needs no trust in it.
+    Q is made orthogonal to all affine maps of the data, then shrunk until no gate responds above beta, so
+    that the lower bound needs no trust in it.
 
     Parameters
     ----------

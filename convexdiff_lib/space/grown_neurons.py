@@ -11,9 +11,9 @@ layers but not the affine map.  If the neurons are free, too, a network is optim
 .. math:: \|Q^\top (\tilde X u)_+\| \le \beta \quad \text{for all unit vectors } u,
 
 where Q is what the fit leaves over.  `grown_denoising` looks for neurons that respond more by climbing from
-hyperplanes half-way between points, and adds them.  In many dimensions climbing finds some maximum, perhaps not
-the highest.  So what is certified is an optimum **among the neurons that were chosen**; the largest response that
-was found is a lower bound on the largest there is.
+hyperplanes half-way between points, and adds them.  In many dimensions climbing finds some maximum, perhaps
+not the highest.  So what is certified is an optimum **among the neurons that were chosen**; the largest response
+that was found is a lower bound on the largest there is.
 """
 
 from __future__ import annotations
@@ -210,8 +210,8 @@ def certify_neurons(
 ) -> Certificate:
     r"""Certify the second layer of a network with a free affine map from the data alone.
 
-    Q is made orthogonal to all affine maps of the data, then shrunk until none of these neurons responds above
-    beta, so that the lower bound needs no trust in it.
+    Q is made orthogonal to all affine maps of the data, then shrunk until none of these neurons responds
+    above beta, so that the lower bound needs no trust in it.
 
     Parameters
     ----------
