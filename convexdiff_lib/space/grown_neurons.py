@@ -12,7 +12,7 @@ layers but not the affine map.  If the neurons are free, too, a network is optim
 
 where Q is what the fit leaves over.  `grown_denoising` looks for neurons that respond more by climbing from
 hyperplanes half-way between points, and adds them.  In many dimensions climbing finds some maximum, perhaps
-not the highest.  So what is certified is an optimum **among the neurons that were chosen**; the largest response
+not the highest.  What is certified is an optimum **among the neurons that were chosen**; the largest response
 that was found is a lower bound on the largest there is.
 """
 
