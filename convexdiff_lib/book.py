@@ -54,7 +54,8 @@ def stored_results(name: str) -> dict[str, Any]:
     Parameters
     ----------
     name : str
-        Of the script: of an experiment ("denoising", "score_matching", "spiral"), or of a benchmark
+        Of the script: of an experiment ("denoising", "digit_images",
+        "score_matching", "spiral"), or of a benchmark
         ("arrangements", "first_answer", "group_lasso", "sampling", "univariate").
 
     Returns

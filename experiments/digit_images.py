@@ -40,7 +40,7 @@ ADAM_SHARES, ADAM_SECONDS, LONG_SECONDS = (0.6, 0.3, 0.1, 0.05, 0.025, 0.0125), 
 BANDWIDTHS = (0.1, 0.2, 0.3, 0.4, 0.5)
 N_SAMPLES, STEPS, STEP = 500, 30, 0.15  # the step is a share of the variance of the noise
 SHOWN = 10
-CURVE = 3  # the level whose loss curves are stored
+LONG_LEVELS = (2, 3, 4)  # where Adam goes on for longer, too
 TRAINED = ("gated", "grown", "adam", "polished")
 EXACT = ("gaussian", "training set", "kernel density")
 
@@ -443,8 +443,9 @@ def order() -> Iterator[tuple[str, int, int | str]]:
                 yield model, seed, index
         for model in (*(EXACT if seed == SEEDS[0] else ()), *TRAINED):
             yield model, seed, "samples"
-    for index in range(len(SIGMAS)):
-        yield "long", SEEDS[0], index
+        if seed == SEEDS[0]:
+            for index in LONG_LEVELS:
+                yield "long", seed, index
 
 
 def exact_corrections(data: Data, model: str, width: float) -> list[Denoiser]:
@@ -516,8 +517,14 @@ def content(data: Data, judge: Judge, units: dict[str, Record]) -> Record:
         },
         "exact": exact,
         "floor": floor,
-        "units": [{"unit": name, **record} for name, record in units.items()],
+        "units": [{"unit": name, **stored(name, record)} for name, record in units.items()],
     }
+
+
+def stored(name: str, record: Record) -> Record:
+    """One unit without the images of all but the first seed."""
+    first = name.split("/")[1] == str(SEEDS[0])
+    return record if first else {what: value for what, value in record.items() if what != "images"}
 
 
 def run(report: Report) -> Record:

@@ -32,7 +32,7 @@ from .gated_skip import bisecting_gates
 
 __all__ = ["GrownNetwork", "certify_neurons", "grown_denoising", "neurons_denoising"]
 
-_AIM = 1e-11  # relative gap of the last round, a thousandth of what the certificate forgives
+_AIM = 1e-9  # relative gap of the last round, a tenth of what the certificate forgives
 _ROUGH = 1e-6  # of the other ones
 _SEEN = 5000  # rows on which neurons are sought; what they respond is worked out on all of them
 _CLIMBS = 12
