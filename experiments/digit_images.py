@@ -40,6 +40,7 @@ ADAM_SHARES, ADAM_SECONDS, LONG_SECONDS = (0.6, 0.3, 0.1, 0.05, 0.025, 0.0125), 
 BANDWIDTHS = (0.1, 0.2, 0.3, 0.4, 0.5)
 N_SAMPLES, STEPS, STEP = 500, 30, 0.15  # the step is a share of the variance of the noise
 SHOWN = 10
+FAR = 3.0  # a pixel of this size has nothing to do with images between -1 and 1
 LONG_LEVELS = (2, 3, 4)  # where Adam goes on for longer, too
 TRAINED = ("gated", "grown", "adam", "polished")
 EXACT = ("gaussian", "training set", "kernel density")
@@ -381,9 +382,12 @@ class Judge:
         return float(np.mean(distances[:, 0] < distances[:, 1] / 3)), float(np.median(distances[:, 0]))
 
     def verdict(self, x: FloatArray) -> Record:
-        """All of them."""
+        """All of them, without samples that are far outside the range of images, and how many those are."""
+        far = np.abs(x).max(axis=1) > FAR
+        lost, x = float(far.mean()), x[~far]
         copies, nearest = self.copies(x)
         return {
+            "lost": digits(lost),
             "frechet": digits(self.frechet(x)),
             "sliced": digits(self.sliced(x)),
             "energy": digits(self.energy(x)),
