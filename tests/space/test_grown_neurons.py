@@ -10,7 +10,7 @@ from zoo import POINTS
 from convexdiff_lib import NotCertifiedError
 from convexdiff_lib._validation import FloatArray
 from convexdiff_lib.objectives import denoising_loss
-from convexdiff_lib.space import _group_newton
+from convexdiff_lib.space import _group_newton, grown_neurons
 from convexdiff_lib.space.gated_skip import gated_skip_denoising
 from convexdiff_lib.space.grown_neurons import certify_neurons, grown_denoising, neurons_denoising
 
@@ -140,3 +140,14 @@ def test_what_is_wrong_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_group_newton, "_STEPS", 1)
     with pytest.raises(NotCertifiedError, match="12 neurons"):
         neurons_denoising(X, L, neurons, 0.01)
+
+
+def test_on_some_of_the_rows_no_affine_map_is_sought(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is left over is orthogonal to affine maps on all rows, not on some of them."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(900, 10))
+    L = np.abs(X[:, :3]) + rng.normal(size=(900, 3))
+    monkeypatch.setattr(grown_neurons, "_SEEN", 150)
+    largest = grown_denoising(X, L, 1e6, rng=np.random.default_rng(1), rounds=1, newcomers=30).largest
+    fit = grown_denoising(X, L, 0.3 * largest, rng=np.random.default_rng(1), rounds=2, newcomers=30)
+    assert len(fit.neurons) >= 40  # most of those that were sought respond
