@@ -71,7 +71,7 @@ class RunFile:
         os.fsync(self._file.fileno())
 
     def _lock(self) -> None:
-        """Refuse a second writer, whose lines would be taken for torn ones; the lock ends with the process."""
+        """Refuse a second writer, whose lines might look torn; the lock ends with the process."""
         if sys.platform == "win32":
             return
         try:

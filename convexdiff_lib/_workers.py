@@ -12,7 +12,7 @@ import logging
 import pickle
 import socket
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import BrokenExecutor
 from contextlib import ExitStack, suppress
 from functools import cache, lru_cache
@@ -23,12 +23,13 @@ from ._compiled import compile_from_now_on
 from ._optional import needed
 from ._plain import plain
 
-__all__ = ["Function", "Outcome", "cores", "on_dask", "on_loky", "pickled", "serially"]
+__all__ = ["Function", "Outcomes", "cores", "on_dask", "on_loky", "pickled", "serially"]
 
 _PACKAGE = __name__.rpartition(".")[0]
 _DIED = "A worker process died before this task was done: out of memory, killed, or crashed in compiled code."
 
 Function = Callable[..., object]
+Outcomes = Generator["Outcome", None, None]
 
 
 class Outcome(NamedTuple):
@@ -112,7 +113,7 @@ def cores() -> int:
     return int(cpu_count())
 
 
-def serially(function: Function, tasks: list[str], compiled: bool) -> Iterator[Outcome]:
+def serially(function: Function, tasks: list[str], compiled: bool) -> Outcomes:
     """Do one task after the other in this process."""
     with _one_thread():
         if compiled:
@@ -121,7 +122,7 @@ def serially(function: Function, tasks: list[str], compiled: bool) -> Iterator[O
             yield attempt(function, task)
 
 
-def on_loky(function: bytes, tasks: list[str], compiled: bool, n_jobs: int) -> Iterator[Outcome]:
+def on_loky(function: bytes, tasks: list[str], compiled: bool, n_jobs: int) -> Outcomes:
     """Do tasks in processes on this machine, each as soon as one is free."""
     from joblib import Parallel, delayed, parallel_config
 
@@ -140,8 +141,8 @@ def on_loky(function: bytes, tasks: list[str], compiled: bool, n_jobs: int) -> I
 
 def on_dask(
     function: bytes, tasks: list[str], compiled: bool, client: Any = None, n_jobs: int | None = None
-) -> Iterator[Outcome]:
-    """Do tasks where a client's workers are; without a client on a cluster on this machine, closed at the end."""
+) -> Outcomes:
+    """Do tasks where a client's workers are; without a client, on a cluster here, closed at the end."""
     with needed("Dask", "'convexdiff-lib[dask]'"):
         from distributed import Client, LocalCluster, as_completed
     with ExitStack() as stack:
@@ -158,11 +159,12 @@ def on_dask(
         )
         stack.callback(client.cancel, futures)
         names = dict(zip((future.key for future in futures), tasks, strict=True))
-        for future in as_completed(futures):
+        for future in as_completed(futures, loop=client.loop):
             error = future.exception()
             task = names[future.key]
-            yield future.result() if error is None else Outcome(task, False, f"{_DIED}\n{error}")
-            future.release()
+            yield (
+                future.result() if error is None else Outcome(task, False, f"{type(error).__name__}: {error}")
+            )
 
 
 def _compile_on_every_machine(client: Any) -> None:

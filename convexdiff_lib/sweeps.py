@@ -10,7 +10,7 @@ import hashlib
 import inspect
 import json
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from itertools import product
@@ -23,7 +23,7 @@ from ._plain import canonical, plain
 from ._progress import Bar
 from ._run_file import RunFile
 from ._validation import as_count, as_flag
-from ._workers import Outcome, cores, on_dask, on_loky, pickled, serially
+from ._workers import Function, Outcomes, cores, on_dask, on_loky, pickled, serially
 
 __all__ = ["TasksFailedError", "grid", "sweep"]
 
@@ -89,7 +89,7 @@ def grid(**axes: Iterable[Any]) -> list[Task]:
 
 
 def sweep(
-    function: Callable[..., object],
+    function: Function,
     tasks: Sequence[Mapping[str, Any]],
     *,
     store: str | PathLike[str] | None = None,
@@ -175,6 +175,7 @@ def sweep(
     _check_call(function, [json.loads(name) for name in names])
     _check_options(backend, n_jobs, client)
     as_flag(compiled, "compiled")
+    sent = b"" if backend == "serial" else pickled(function)
     failures: dict[str, str] = {}
     with (
         RunFile(_as_store(store), _code_version(function, version)) as file,
@@ -182,7 +183,7 @@ def sweep(
     ):
         left = [name for name in dict.fromkeys(names) if name not in file.results]
         bar.done(len(set(names)) - len(left))
-        with closing(_outcomes(function, left, backend, n_jobs, client, compiled)) as outcomes:
+        with closing(_outcomes(function, sent, left, backend, n_jobs, client, compiled)) as outcomes:
             for task, done, text in outcomes:
                 if done:
                     file.keep(task, text)
@@ -195,24 +196,21 @@ def sweep(
 
 
 def _outcomes(
-    function: Callable[..., object],
+    function: Function,
+    sent: bytes,
     tasks: list[str],
     backend: str,
     n_jobs: int | None,
     client: Any,
     compiled: bool,
-) -> Iterator[Outcome]:
+) -> Outcomes:
     """Do the tasks on the backend; yield what becomes of each as soon as it is known."""
-    if backend == "serial":
-        yield from serially(function, tasks, compiled)
-        return
-    sent = pickled(function)  # what cannot be sent is refused although everything may be in the file
     if not tasks:
         return
     if client is not None:
         yield from on_dask(sent, tasks, compiled, client)
         return
-    n_jobs = min(cores() if n_jobs is None else n_jobs, len(tasks))
+    n_jobs = 1 if backend == "serial" else min(n_jobs or cores(), len(tasks))
     if backend == "dask":
         yield from on_dask(sent, tasks, compiled, n_jobs=n_jobs)
     elif n_jobs == 1:
@@ -270,7 +268,7 @@ def _as_tasks(tasks: Sequence[Mapping[str, Any]]) -> list[Task]:
     return found
 
 
-def _check_call(function: Callable[..., object], tasks: list[Task]) -> None:
+def _check_call(function: Function, tasks: list[Task]) -> None:
     """Refuse what cannot be called, or not with these parameters, before anything is done."""
     if not callable(function):
         raise ValueError(f"function must be something to call; got {function!r:.80}")
@@ -302,7 +300,7 @@ def _check_options(backend: str, n_jobs: int | None, client: Any) -> None:
         from distributed import Client
     if not isinstance(client, Client) or client.asynchronous or client.status != "running":
         raise ValueError(
-            f"client must be a distributed.Client, connected and not asynchronous; got {client!r:.80}"
+            f"client must be a connected distributed.Client, not asynchronous; got {client!r:.80}"
         )
 
 
@@ -323,7 +321,7 @@ def _as_store(store: str | PathLike[str] | None) -> Path | None:
 # --- What tells versions apart ---------------------------------------------------------------------------
 
 
-def _code_version(function: Callable[..., object], version: str) -> str:
+def _code_version(function: Function, version: str) -> str:
     """Return a short hash of a function's source, of what it holds, and of what the user says."""
     if not isinstance(version, str):
         raise ValueError(f"version must be a string; got {version!r:.80}")
@@ -331,23 +329,25 @@ def _code_version(function: Callable[..., object], version: str) -> str:
     return hashlib.sha256(text.encode("ascii")).hexdigest()[:16]
 
 
-def _code_of(function: Callable[..., object], *, strict: bool) -> list[Any]:
+def _code_of(function: Function, *, strict: bool) -> list[Any]:
     """What a function is: its name, source, defaults, and what it closes over or is given beforehand."""
     if isinstance(function, partial):
         held = {"args": list(function.args), "keywords": function.keywords}
         return [*_code_of(function.func, strict=strict), _held(held, strict)]
+    function = inspect.unwrap(function)
     try:
         source = textwrap.dedent(inspect.getsource(function))
     except (OSError, TypeError):
         if strict:
             raise ValueError(
-                f"the source of {function!r:.80} cannot be read, which tells versions apart: say version='...'"
+                f"function must have a source, which tells versions apart, or say version='...'; got {function!r:.80}"
             ) from None
         source = ""
     name = getattr(function, "__qualname__", type(function).__qualname__)
-    held = inspect.getclosurevars(function).nonlocals if inspect.isfunction(function) else {}
+    closure = dict(inspect.getclosurevars(function).nonlocals) if inspect.isfunction(function) else {}
     defaults = [getattr(function, "__defaults__", None), getattr(function, "__kwdefaults__", None)]
-    return [name, source, _held({"closure": dict(held), "defaults": defaults}, strict)]
+    owner = getattr(function, "__self__", None)  # of a method
+    return [name, source, _held({"closure": closure, "defaults": defaults, "owner": owner}, strict)]
 
 
 def _held(values: dict[str, Any], strict: bool) -> Any:
@@ -356,7 +356,5 @@ def _held(values: dict[str, Any], strict: bool) -> Any:
         return plain(values, "function")
     except ValueError as error:
         if strict:
-            raise ValueError(
-                f"versions of function cannot be told apart ({error}): say version='...'"
-            ) from None
+            raise ValueError(f"say version='...', as versions cannot be told apart: {error}") from None
         return None
