@@ -210,13 +210,13 @@ def _outcomes(
     if client is not None:
         yield from on_dask(sent, tasks, compiled, client)
         return
-    n_jobs = 1 if backend == "serial" else min(n_jobs or cores(), len(tasks))
+    n_jobs = 1 if backend == "serial" else n_jobs or cores()
     if backend == "dask":
-        yield from on_dask(sent, tasks, compiled, n_jobs=n_jobs)
+        yield from on_dask(sent, tasks, compiled, n_jobs=min(n_jobs, len(tasks)))
     elif n_jobs == 1:
         yield from serially(function, tasks, compiled)  # as joblib would, too
     else:
-        yield from on_loky(sent, tasks, compiled, n_jobs)
+        yield from on_loky(sent, tasks, compiled, max(2, min(n_jobs, len(tasks))))
 
 
 def _failed(names: list[str], failures: dict[str, str], results: dict[str, Any]) -> TasksFailedError:
@@ -340,7 +340,7 @@ def _code_of(function: Function, *, strict: bool) -> list[Any]:
     except (OSError, TypeError):
         if strict:
             raise ValueError(
-                f"function must have a source, which tells versions apart, or say version='...'; got {function!r:.80}"
+                f"say version='...', as there is no source that tells versions of function apart: {function!r:.80}"
             ) from None
         source = ""
     name = getattr(function, "__qualname__", type(function).__qualname__)
