@@ -86,9 +86,7 @@ class RunFile:
         for number, line in enumerate(self._file, start=1):
             whole, torn = _parsed(line), not line.endswith(b"\n")
             if whole is None and not (torn and _BEGINNING.startswith(line[: len(_BEGINNING)])):
-                raise ValueError(
-                    f"line {number} of the store {self.path} is no result of a sweep: {line!r:.80}"
-                )
+                raise ValueError(f"line {number} of store is no result of a sweep: {line!r:.80}; {self.path}")
             if whole is None:
                 self._drop(begin)
             elif whole["version"] == self.version:

@@ -340,7 +340,7 @@ def _code_of(function: Function, *, strict: bool) -> list[Any]:
     except (OSError, TypeError):
         if strict:
             raise ValueError(
-                f"say version='...', as there is no source that tells versions of function apart: {function!r:.80}"
+                f"say version='...', as function has no source that tells versions apart: {function!r:.80}"
             ) from None
         source = ""
     name = getattr(function, "__qualname__", type(function).__qualname__)

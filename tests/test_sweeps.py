@@ -45,6 +45,14 @@ def setting(seed: int) -> dict[str, Any]:
     return {"threads": max(threads), "native": _compiled._tiers.native, "process": os.getpid()}
 
 
+CALLED: list[int] = []
+
+
+def counted(seed: int) -> int:
+    CALLED.append(seed)
+    return -seed
+
+
 def fails(seed: int) -> int:
     if seed % 2:
         raise ZeroDivisionError(f"seed {seed} is odd")
@@ -188,21 +196,16 @@ def test_one_worker_of_every_machine_compiles() -> None:
 
 
 def test_only_what_is_missing_is_computed(tmp_path: Path) -> None:
-    calls: list[int] = []
-
-    def counted(seed: int) -> int:
-        calls.append(seed)
-        return -seed
-
+    CALLED.clear()
     run = partial(plainly, counted, store=tmp_path / "runs.jsonl", version="1")
     assert run(grid(seed=[2, 0, 2])) == [-2, 0, -2]
     assert run(grid(seed=range(4))) == [0, -1, -2, -3]
-    assert calls == [2, 0, 1, 3]
+    assert CALLED == [2, 0, 1, 3]
     first = lines(tmp_path / "runs.jsonl")
     assert [json.loads(line)["task"] for line in first] == grid(seed=[2, 0, 1, 3])
     assert run(grid(seed=[0]), version="2") == [0]
     assert run(grid(seed=[0])) == [0]
-    assert calls == [2, 0, 1, 3, 0]
+    assert CALLED == [2, 0, 1, 3, 0]
     assert lines(tmp_path / "runs.jsonl")[:4] == first
 
 
@@ -578,7 +581,7 @@ import sys
 sys.modules[{package!r}] = None
 from convexdiff_lib import grid, sweep
 try:
-    sweep(abs, grid(x=[1, 2]), version="1", backend={backend!r})
+    sweep(dict, grid(x=[1, 2]), version="1", backend={backend!r})
 except ImportError as error:
     print(error, error.name)
 """
