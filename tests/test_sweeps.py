@@ -69,7 +69,7 @@ def dies(seed: int) -> int:
 def client() -> Iterator[Any]:
     """Two workers on this machine."""
     distributed = pytest.importorskip("distributed", reason="needs Dask: distributed")
-    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
     with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
         yield client
 
