@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,9 +38,10 @@ class Report:
         self.bar.set_postfix_str(what)
 
     def sweep(self, function: Callable[..., Any], tasks: Sequence[dict[str, Any]]) -> list[Any]:
-        """Return the results in the order of the tasks."""
+        """Return the results in the order of the tasks; those of another version of the file do not count."""
+        version = Path(inspect.getfile(function)).read_text("utf-8")
         many: dict[str, Any] = {"backend": "loky", "n_jobs": self.n_jobs} if self.n_jobs > 1 else {}
-        return sweep(function, tasks, store=self.store, progress=True, **many)
+        return sweep(function, tasks, store=self.store, version=version, progress=True, **many)
 
 
 def digits(values: Any, count: int = 4) -> Any:
