@@ -27,6 +27,8 @@ __all__ = ["Function", "Outcomes", "cores", "on_dask", "on_loky", "pickled", "se
 
 _PACKAGE = __name__.rpartition(".")[0]
 _DIED = "A worker process died before this task was done: out of memory, killed, or crashed in compiled code."
+# A cluster whose workers have all died, and have not come back, would wait for ever.
+_PATIENCE = {"distributed.scheduler.no-workers-timeout": "5 minutes"}
 
 Function = Callable[..., object]
 Outcomes = Generator["Outcome", None, None]
@@ -144,9 +146,11 @@ def on_dask(
 ) -> Outcomes:
     """Do tasks where a client's workers are; without a client, on a cluster here, closed at the end."""
     with needed("Dask", "'convexdiff-lib[dask]'"):
+        import dask
         from distributed import Client, LocalCluster, as_completed
     with ExitStack() as stack:
         if client is None:
+            stack.enter_context(dask.config.set(_PATIENCE))
             cluster = LocalCluster(
                 n_workers=n_jobs,
                 threads_per_worker=1,

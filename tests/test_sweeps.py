@@ -48,7 +48,7 @@ def setting(seed: int) -> dict[str, Any]:
 CALLED: list[int] = []
 
 
-def counted(seed: int) -> int:
+def counted(seed: int, more: int = 0) -> int:
     CALLED.append(seed)
     return -seed
 
@@ -249,6 +249,14 @@ def test_of_two_results_of_one_task_the_last_counts(tmp_path: Path) -> None:
     assert plainly(quick, grid(seed=[0, 1])) == [record["result"], json.loads(second)["result"]]
     assert plainly(quick, grid(seed=[0, 1]), store=store) == [7, json.loads(second)["result"]]
     assert store.read_bytes() == before
+
+
+def test_the_order_of_parameters_does_not_count(tmp_path: Path) -> None:
+    run = partial(plainly, counted, version="1", store=tmp_path / "runs.jsonl")
+    CALLED.clear()
+    assert run([{"seed": 1, "more": 2}, {"more": 2, "seed": 1}]) == [-1, -1]
+    assert run([{"more": 2, "seed": 1}]) == [-1]
+    assert CALLED == [1]
 
 
 @pytest.mark.parametrize(
