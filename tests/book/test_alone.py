@@ -155,7 +155,7 @@ def test_outside_of_jupyter_a_value_is_printed(capsys: pytest.CaptureFixture[str
 
 def test_results_that_are_not_stored_are_refused_by_name() -> None:
     for bad in ("spirals", "../certificates", "", None):
-        with pytest.raises(ValueError, match=r"^name must be one of 'arrangements', .*'univariate'; got "):
+        with pytest.raises(ValueError, match=r"^name must be one of 'activations', .*'univariate'; got "):
             stored_results(bad)  # type: ignore[arg-type]
     names = {file.stem for file in (ROOT / "convexdiff_lib" / "stored").iterdir()}
     assert all(stored_results(name) for name in names)
