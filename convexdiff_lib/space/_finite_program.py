@@ -14,7 +14,6 @@ __all__ = ["ROUGHLY", "SHARPLY", "least_radius", "solve_finite"]
 
 ROUGHLY = 1e-8  # where Newton's method takes over
 SHARPLY = 1e-10  # where nothing does
-_IMPOSSIBLE = 1e-12  # what is thin must not be taken for what can not be
 _UNLIKE = 1e3  # neurons whose values or slopes differ so much are given one size
 
 
@@ -51,7 +50,7 @@ def solve_finite(
     k, c = slopes.shape
     bounds = np.full(k, decay)
     sizes = np.maximum.reduce([np.linalg.norm(features, axis=1), np.linalg.norm(slopes, axis=1), bounds])
-    if sizes.max(initial=0.0) > _UNLIKE * sizes.min(initial=np.inf):
+    if slopes.any() and sizes.max(initial=0.0) > _UNLIKE * sizes.min(initial=np.inf):
         features, slopes, bounds = features / sizes[:, None], slopes / sizes[:, None], bounds / sizes
     else:
         sizes = np.ones(k)
@@ -140,6 +139,5 @@ def _solved(
     settings = clarabel.DefaultSettings()
     settings.verbose = False
     settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = tolerance
-    settings.tol_infeas_abs = settings.tol_infeas_rel = _IMPOSSIBLE
     cones = [clarabel.SecondOrderConeT(bounds.shape[1])] * len(bounds)
     return clarabel.DefaultSolver(quadratic, linear, rows, bounds.ravel(), cones, settings).solve()
