@@ -1,8 +1,8 @@
 """The directive ``live``: an instrument of the page, computed by the scripts in ``_static/live``.
 
-Its argument names the module; what stands in it, says what to try, and is read where no script runs, too. With
+Its argument names the module; what stands in it says what to try, and is read where no script runs, too. With
 the option ``instead`` the picture of the next cell is for those readers alone: an instrument that has started
-takes its place.
+takes its place. The option ``begin`` says how the controls stand at first, as ``activation=abs beta=6``.
 """
 
 from __future__ import annotations
@@ -29,7 +29,10 @@ class Live(SphinxDirective):
 
     required_arguments = 1
     has_content = True
-    option_spec: ClassVar[dict[str, Any]] = {"instead": directives.flag}
+    option_spec: ClassVar[dict[str, Any]] = {
+        "instead": directives.flag,
+        "begin": directives.unchanged,
+    }
 
     def run(self) -> list[nodes.Node]:
         """Return the words between the two ends of a division that the scripts find."""
@@ -37,8 +40,9 @@ class Live(SphinxDirective):
         if not (MODULES / f"{name}.mjs").is_file():
             raise self.error(f"no instrument is called {name!r}")
         look = "live live-instead" if "instead" in self.options else "live"
+        named = f'data-live="{escape(name)}" data-begin="{escape(self.options.get("begin", ""))}"'
         words = self.parse_content_to_nodes()
-        opened = f'<div class="{look}" data-live="{escape(name)}"><p class="live-off">{OFF}</p>'
+        opened = f'<div class="{look}" {named}><p class="live-off">{OFF}</p>'
         return [nodes.raw("", opened, format="html"), *words, nodes.raw("", "</div>", format="html")]
 
 

@@ -28,9 +28,10 @@ export {numbers} from "./controls.mjs";
 const QUIET = 700; // milliseconds without a change, after which the numbers are read out
 
 export class Stage {
-  /** @param {HTMLElement} root - where the instrument goes; its attributes `data-*` are the instrument's options */
+  /** @param {HTMLElement} root - where the instrument goes; `data-begin="name=value …"` becomes `begin` */
   constructor(root) {
     this.root = root;
+    this.begin = Object.fromEntries((root.dataset.begin ?? "").split(" ").map((pair) => pair.split("=")));
     this.all = [];
     this.row = element("div", {class: "live-panels"});
     this.line = element("p", {class: "live-readout"});
@@ -146,10 +147,32 @@ export function grid(low, high, count) {
   return Array.from({length: count}, (_, k) => low + ((high - low) * k) / (count - 1));
 }
 
+/**
+ * An axis from −a to a or from 0 to a that holds a number and does not jump: it grows when it must, and shrinks
+ * only when less than a third of it is used.
+ * @returns {number} the new end a
+ */
+export function steady(end, needed) {
+  if (needed <= end && needed >= end / 3) return end;
+  const power = 10 ** Math.floor(Math.log10(Math.max(needed, 1e-9) * 1.2));
+  return [1, 1.5, 2, 3, 5, 7, 10].map((part) => part * power).find((round) => round >= needed * 1.1) ?? 20 * power;
+}
+
 /** A pleasant interval around numbers, with a part of its length as margin on both sides. */
 export function around(values, margin = 0.1, least = 1) {
   const [low, high] = [Math.min(...values), Math.max(...values)];
   const spare = Math.max(margin * (high - low), (least - (high - low)) / 2);
   const step = 10 ** Math.floor(Math.log10(high - low + 2 * spare)) / 2;
   return [Math.floor((low - spare) / step) * step, Math.ceil((high + spare) / step) * step];
+}
+
+/** Shares of numbers between edges at equal distances, over the distance: a density. */
+export function histogram(samples, edges) {
+  const [low, wide] = [edges[0], edges[1] - edges[0]];
+  const counts = new Float64Array(edges.length - 1);
+  for (const t of samples) {
+    const k = Math.floor((t - low) / wide);
+    if (k >= 0 && k < counts.length) counts[k] += 1;
+  }
+  return counts.map((count) => count / (samples.length * wide));
 }

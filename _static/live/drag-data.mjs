@@ -1,0 +1,118 @@
+/** Drag the data: the optimal score of a few points, its density and exact samples, while the points move. */
+
+import {criticalWeightDecay, densityOf, fitScore, randomGenerator, samplesOf, scoreAt} from "./solver.mjs";
+import {around, element, grid, histogram, steady, written} from "./stage.mjs";
+
+const DATA = {
+  two: [-3.6, -3.1, -2.7, -2.5, -2.1, -1.6, 1.4, 1.9, 2.3, 2.6, 3, 3.7],
+  one: [-2.2, -1.5, -1.1, -0.7, -0.4, -0.1, 0.2, 0.4, 0.8, 1.1, 1.6, 2.3],
+  outlier: [-1.9, -1.4, -1, -0.6, -0.3, 0.1, 0.3, 0.7, 1, 1.5, 4.6],
+  repeated: [-2, -1, -1, 0, 0.5, 0.5, 0.5, 1.5, 2.5],
+};
+const WORDS = {two: "two groups", one: "one group", outlier: "an outlier", repeated: "repeated points"};
+const SAMPLES = 4000;
+const BINS = 60;
+
+export default function dragTheData(stage) {
+  const {begin} = stage;
+  const beta = stage.slider({
+    label: "weight decay β", min: 0.5, max: 30, value: Number(begin.beta ?? 2.5), log: true,
+  });
+  const activation = stage.choice({
+    label: "neurons:", options: {relu: "ReLU", abs: "absolute value"}, value: begin.activation ?? "relu",
+  });
+  const skip = stage.toggle({label: "skip connection"});
+  const start = stage.select({
+    label: "points", options: WORDS, value: "two", changed: () => put(DATA[start.value]),
+  });
+  const score = stage.chart({title: "the optimal score", x: [-6, 6], y: [-3, 3], xlabel: "x", ylabel: "s(x)"});
+  const density = stage.chart({title: "density and samples", x: [-6, 6], y: [0, 0.5], xlabel: "x", ylabel: "p(x)"});
+  const points = stage.points({chart: score, values: DATA.two, least: 1});
+  const list = stage.numbers({label: "all points", entered: put});
+  const draws = randomGenerator(1);
+  const uniforms = Array.from({length: SAMPLES}, (_, k) => (k + draws()) / SAMPLES); // one in each part of [0, 1]
+  let ends = {score: 3, density: 0.5};
+
+  function put(values) {
+    if (values.length < 1 || values.length > points.most) {
+      throw new Error(`One to ${points.most} points, please; these are ${values.length}.`);
+    }
+    points.values = values;
+    const [low, high] = around(values, 0.35, 2);
+    const x = [Math.min(low, -6), Math.max(high, 6)];
+    for (const chart of [score, density]) stage.show(chart, {x});
+    points.step = x[1] - x[0] > 40 ? (x[1] - x[0]) / 1000 : 0.01;
+  }
+
+  function drawScore(fit) {
+    const x = withCorners(score.x, fit.knots);
+    const s = scoreAt(fit, x);
+    const between = x.map((t, k) => Math.abs(s[k])).filter((_, k) => inside(x[k], points.values));
+    ends.score = steady(ends.score, Math.max(0.5, ...between));
+    stage.show(score, {y: [-ends.score, ends.score]});
+    score.line("score", x, s, {label: "optimal network"});
+    score.dots("kinks", fit.knots, scoreAt(fit, fit.knots), {label: "its kinks"});
+  }
+
+  function drawDensity(fit) {
+    const x = withCorners(density.x, fit.knots);
+    const p = densityOf(fit, x);
+    const edges = grid(...density.x, BINS + 1);
+    ends.density = steady(ends.density, Math.max(...p));
+    stage.show(density, {y: [0, ends.density]});
+    density.bars("samples", edges, histogram(samplesOf(fit, uniforms), edges), {role: "learned", label: "4000 exact samples"});
+    density.line("density", x, p, {label: "density"});
+  }
+
+  stage.draw(() => {
+    const x = points.values;
+    const problem = {x, beta: beta.value, activation: activation.value, skip: skip.value};
+    list.write(x);
+    density.rug("data", x, {label: "points"});
+    try {
+      const fit = fitScore(problem);
+      if (fit.finite) {
+        drawScore(fit);
+        attempt(() => drawDensity(fit), () => { density.clear("samples"); density.clear("density"); });
+        stage.say(certified(stage, fit));
+      } else {
+        [[score, "score"], [score, "kinks"], [density, "samples"], [density, "density"]].forEach(([c, n]) => c.clear(n));
+        stage.say(unbounded(stage, problem));
+      }
+    } catch (error) {
+      stage.say([element("span", {class: "live-warns"}, error.message)]);
+    }
+    points.draw();
+  });
+}
+
+function certified(stage, fit) {
+  return ["The smallest loss is ", stage.number("value", fit.value, 6), ", certified in this page: a lower bound from the dual lies ",
+    stage.number("gap", fit.gap, 2), " below it. Kinks: ", stage.number("kinks", fit.knots.length), ". There is an optimum from β = ",
+    stage.number("critical", fit.criticalWeightDecay), " on."];
+}
+
+function unbounded(stage, problem) {
+  const critical = criticalWeightDecay(problem);
+  const most = Math.max(...problem.x.map((t) => problem.x.filter((u) => u === t).length));
+  const ties = most > 1 ? ` Up to ${most} points lie on one place, where one kink earns from all of them.` : "";
+  return [element("span", {class: "live-warns"}, "No network is optimal: "), `β = ${written(problem.beta)} is below `,
+    stage.number("critical", critical), ", the critical weight decay of these points. A neuron with its kink on a data point is paid "
+    + "more for its slope than weight decay takes, so the loss falls without end as it grows.", ties];
+}
+
+function withCorners([low, high], knots) {
+  return [...grid(low, high, 301), ...knots.filter((t) => t > low && t < high)].sort((a, b) => a - b);
+}
+
+function inside(t, x) {
+  return t >= Math.min(...x) - 0.5 && t <= Math.max(...x) + 0.5;
+}
+
+function attempt(act, otherwise) {
+  try {
+    act();
+  } catch {
+    otherwise();
+  }
+}
