@@ -60,7 +60,7 @@ export default function beamInATube(stage) {
     const spare = 0.15 * n;
     stage.show(beam, {y: around([Math.min(low, -0.2 * n), Math.max(high, n)].map((v) => Math.round(v)), 0, n).map((v, k) => v + (k ? spare : -spare))});
     beam.band("tube", position, lower, upper, {label: "tube"});
-    beam.line("rank", position, ranks(points.values, position), {role: "bound", label: "rank line"});
+    beam.line("rank", position, ranks(points.values, position), {role: "plain", label: "rank line"});
     beam.line("beam", position, height, {label: "beam"});
     const pushes = kinks(fit).filter(({at}) => at >= position[0] && at <= position.at(-1));
     const feet = pushes.map(({at}) => height[nearest(position, at)]);

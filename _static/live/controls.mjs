@@ -2,7 +2,7 @@
 
 import {element, written} from "./chart.mjs";
 
-const STEPS = 400; // of a slider from end to end
+const STEPS = 384; // of a slider from end to end: 64 for each doubling from 1/2 to 32
 
 let count = 0;
 

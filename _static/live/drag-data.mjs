@@ -16,7 +16,7 @@ const BINS = 60;
 export default function dragTheData(stage) {
   const {begin} = stage;
   const beta = stage.slider({
-    label: "weight decay β", min: 0.5, max: 30, value: Number(begin.beta ?? 2.5), log: true,
+    label: "weight decay β", min: 0.5, max: 32, value: Number(begin.beta ?? 2.5), log: true,
   });
   const activation = stage.choice({
     label: "neurons:", options: {relu: "ReLU", abs: "absolute value"}, value: begin.activation ?? "relu",
@@ -50,8 +50,17 @@ export default function dragTheData(stage) {
     const between = x.map((t, k) => Math.abs(s[k])).filter((_, k) => inside(x[k], points.values));
     ends.score = steady(ends.score, Math.max(0.5, ...between));
     stage.show(score, {y: [-ends.score, ends.score]});
+    if (begin.responses) drawResponses();
     score.line("score", x, s, {label: "optimal network"});
     score.dots("kinks", fit.knots, scoreAt(fit, fit.knots), {label: "its kinks"});
+  }
+
+  /** The numbers 1/h to the right minus 1/h to the left, of which the score is the Lasso fit. */
+  function drawResponses() {
+    const x = points.values.sort((a, b) => a - b);
+    const ofGap = (k) => (k < 0 || k > x.length - 2 ? 0 : 1 / (x[k + 1] - x[k]));
+    const r = x.map((_, k) => ofGap(k) - ofGap(k - 1));
+    score.dots("responses", x, r, {role: "trained", size: 6, label: "responses"});
   }
 
   function drawDensity(fit) {
