@@ -1,7 +1,7 @@
 /** Beam in a tube: the dual of score matching for the reader's points, while they and the weight decay change. */
 
 import {fitScore, scoreAt} from "./solver.mjs";
-import {around, element, grid, steady, written} from "./stage.mjs";
+import {around, asPython, element, grid, steady, written} from "./stage.mjs";
 
 // Forty points of two Gaussians at −2 and 2.
 const START = [
@@ -37,6 +37,7 @@ export default function beamInATube(stage) {
   });
   const points = stage.points({chart: beam, values: START, most: MOST});
   const list = stage.numbers({label: "all points", entered: put});
+  const python = stage.copy({label: "The same in Python"});
   const walk = new Walk(stage);
   let top = 5;
   path.onDrag((x) => {
@@ -85,6 +86,7 @@ export default function beamInATube(stage) {
   stage.draw(() => {
     const problem = {x: points.values, activation: activation.value, skip: skip.value};
     list.write(problem.x);
+    python.write(() => asPython({...problem, beta: beta.value}));
     points.draw();
     try {
       const fit = fitScore({...problem, beta: beta.value});

@@ -178,6 +178,24 @@ export function numbers(text) {
   return found;
 }
 
+/** Folded text to copy, as the lines of Python that do the same. */
+export class Copy {
+  constructor({label}) {
+    this.area = element("textarea", {readonly: true, rows: 5, spellcheck: "false", "aria-label": label});
+    this.node = element("details", {class: "live-copy", ontoggle: () => this.fill()}, element("summary", {}, label), this.area);
+  }
+
+  /** Give a function that writes the text; it is asked only while the text is unfolded. */
+  write(text) {
+    this.text = text;
+    this.fill();
+  }
+
+  fill() {
+    if (this.node.open) this.area.value = this.text();
+  }
+}
+
 /**
  * A button that plays, and one that goes a single step. `step()` does one step and returns whether there is
  * another. Who prefers reduced motion gets two steps in a second instead of a film.

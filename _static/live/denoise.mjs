@@ -1,7 +1,7 @@
 /** Denoise and sample: a score from noisy points, and samples that follow the scores from much noise to little. */
 
 import {fitScore, randomGenerator, scoreAt} from "./solver.mjs";
-import {grid, histogram, steady} from "./stage.mjs";
+import {asPython, grid, histogram, steady} from "./stage.mjs";
 
 const LAWS = {one: {centres: [0], scale: 1}, two: {centres: [-2, 2], scale: 0.5}};
 const POINTS = 150;
@@ -24,6 +24,7 @@ export default function denoiseAndSample(stage) {
   const player = stage.player({label: "annealed samples", perSecond: 12, step: go});
   const left = stage.chart({title: "noisy points, targets, score", x: SHOWN, y: [-6, 6], xlabel: "noisy x", ylabel: "target, s(x)"});
   const right = stage.chart({title: "samples", x: SHOWN, y: [0, 0.6], xlabel: "x", ylabel: "density"});
+  const python = stage.copy({label: "The same in Python"});
   let seed = 1;
   let chains = null; // positions, level and step, or null before the first step
   let top = 6;
@@ -84,6 +85,7 @@ export default function denoiseAndSample(stage) {
     left.line("score", x, scoreAt(fit, x), {label: "optimal network"});
     left.dots("kinks", fit.knots, scoreAt(fit, fit.knots), {label: "its kinks"});
     drawSamples(law);
+    python.write(() => asPython({...data, beta: beta.value}));
     stage.say(told(fit, data));
   });
 

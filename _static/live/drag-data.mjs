@@ -1,7 +1,7 @@
 /** Drag the data: the optimal score of a few points, its density and exact samples, while the points move. */
 
 import {criticalWeightDecay, densityOf, fitScore, randomGenerator, samplesOf, scoreAt} from "./solver.mjs";
-import {around, element, grid, histogram, steady, written} from "./stage.mjs";
+import {around, asPython, element, grid, histogram, steady, written} from "./stage.mjs";
 
 const DATA = {
   two: [-3.6, -3.1, -2.7, -2.5, -2.1, -1.6, 1.4, 1.9, 2.3, 2.6, 3, 3.7],
@@ -29,6 +29,7 @@ export default function dragTheData(stage) {
   const density = stage.chart({title: "density and samples", x: [-6, 6], y: [0, 0.5], xlabel: "x", ylabel: "p(x)"});
   const points = stage.points({chart: score, values: DATA.two, least: 1});
   const list = stage.numbers({label: "all points", entered: put});
+  const python = stage.copy({label: "The same in Python"});
   const draws = randomGenerator(1);
   const uniforms = Array.from({length: SAMPLES}, (_, k) => (k + draws()) / SAMPLES); // one in each part of [0, 1]
   let ends = {score: 3, density: 0.5};
@@ -77,6 +78,7 @@ export default function dragTheData(stage) {
     const x = points.values;
     const problem = {x, beta: beta.value, activation: activation.value, skip: skip.value};
     list.write(x);
+    python.write(() => asPython(problem));
     density.rug("data", x, {label: "points"});
     try {
       const fit = fitScore(problem);

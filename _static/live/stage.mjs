@@ -19,7 +19,7 @@
  */
 
 import {Chart, element, written} from "./chart.mjs";
-import {Button, Choice, Numbers, Player, Select, Slider, Toggle} from "./controls.mjs";
+import {Button, Choice, Copy, Numbers, Player, Select, Slider, Toggle} from "./controls.mjs";
 import {Points} from "./points.mjs";
 
 export {element, ticks, written} from "./chart.mjs";
@@ -75,6 +75,11 @@ export class Stage {
   /** Add a line of numbers to type or paste; see {@link Numbers}. */
   numbers({label, entered}) {
     return this.put(new Numbers({label, entered: (values) => { entered(values); this.redraw(); }}), this.data);
+  }
+
+  /** Add folded text to copy; see {@link Copy}. */
+  copy(options) {
+    return this.put(new Copy(options), this.data);
   }
 
   /** Add a button; `pressed` is called, and then all is drawn anew. */
@@ -140,6 +145,15 @@ export class Stage {
     desk.append(control.node);
     return control;
   }
+}
+
+/** The call of the library that gives the fit of a problem for `solver.mjs`, as lines of Python. */
+export function asPython({x, targets, beta, activation = "relu", skip = false}) {
+  const name = targets ? "denoising_score_matching" : "score_matching";
+  const lists = [`x = [${Array.from(x).join(", ")}]`, ...(targets ? [`targets = [${Array.from(targets).join(", ")}]`] : [])];
+  const network = `activation="${activation}", skip=${skip ? "True" : "False"}`;
+  return [`from convexdiff_lib import ${name}`, "", ...lists,
+    `fit = ${name}(x, ${targets ? "targets, " : ""}beta=${beta}, ${network})`, "print(fit.value, fit.knots, fit.certificate)"].join("\n");
 }
 
 /** So many numbers from `low` to `high`, with equal distances. */
