@@ -1,7 +1,7 @@
 /** Beam in a tube: the dual of score matching for the reader's points, while they and the weight decay change. */
 
 import {fitScore, scoreAt} from "./solver.mjs";
-import {around, asPython, element, grid, steady, written} from "./stage.mjs";
+import {apart, around, asPython, element, grid, steady, written} from "./stage.mjs";
 
 // Forty points of two Gaussians at −2 and 2.
 const START = [
@@ -55,20 +55,20 @@ export default function beamInATube(stage) {
   }
 
   function drawBeam(fit) {
-    const {position, lower, upper, height} = fit.beam;
+    const {position, centre, lower, upper, height, contacts} = fit.beam;
     const n = points.values.length;
     const [low, high] = [Math.min(...lower, ...height), Math.max(...upper, ...height)];
     const spare = 0.15 * n;
     stage.show(beam, {y: around([Math.min(low, -0.2 * n), Math.max(high, n)].map((v) => Math.round(v)), 0, n).map((v, k) => v + (k ? spare : -spare))});
     beam.band("tube", position, lower, upper, {label: "tube"});
-    beam.line("rank", position, ranks(points.values, position), {role: "plain", label: "rank line"});
+    beam.line("rank", position, centre, {role: "plain", label: "rank line"});
     beam.line("beam", position, height, {label: "beam"});
-    const pushes = kinks(fit).filter(({at}) => at >= position[0] && at <= position.at(-1));
-    const feet = pushes.map(({at}) => height[nearest(position, at)]);
-    const long = pushes.map(({change}) => Math.sign(change) * 0.15 * n * Math.log1p(3 * Math.abs(change)));
-    const at = pushes.map((push) => push.at);
-    beam.arrows("pushes", at, feet.map((v, k) => v + long[k]), at, feet, {label: "push of the wall"});
-    beam.dots("contacts", at, feet, {role: "printed", label: "contact"});
+    const pushes = contacts.filter(({index}) => index > 0 && index < position.length - 1); // the ends bend nothing
+    const at = pushes.map((push) => push.position);
+    const feet = pushes.map((push) => push.height);
+    const tails = pushes.map(({force}, k) => feet[k] + Math.sign(force) * 0.3 * n * Math.log1p(3 * Math.abs(force)));
+    beam.arrows("pushes", at, tails, at, feet, {label: "push of the wall"});
+    beam.dots("contacts", at, feet, {role: "printed", size: 4});
     return pushes;
   }
 
@@ -79,7 +79,7 @@ export default function beamInATube(stage) {
     top = steady(top, Math.max(...scoreAt(fit, fit.beam.position).map(Math.abs)));
     stage.show(score, {y: [-top, top]});
     score.line("score", x, s, {label: "optimal network"});
-    score.dots("kinks", fit.knots, scoreAt(fit, fit.knots), {role: "printed", label: "its kinks"});
+    score.dots("kinks", fit.kinks, scoreAt(fit, fit.kinks), {role: "printed", label: "its kinks"});
     score.rug("data", fit.beam.position, {label: "points"});
   }
 
@@ -88,23 +88,19 @@ export default function beamInATube(stage) {
     list.write(problem.x);
     python.write(() => asPython({...problem, beta: beta.value}));
     points.draw();
-    try {
-      const fit = fitScore({...problem, beta: beta.value});
-      walk.follow(problem, path.x);
-      walk.draw(path);
-      path.rules("now", {x: [beta.value], role: "printed", label: "β now: drag it"});
-      if (fit.finite) {
-        const pushes = drawBeam(fit);
-        drawScore(fit);
-        stage.say(told(stage, fit, pushes));
-      } else {
-        for (const name of ["tube", "beam", "pushes", "contacts"]) beam.clear(name);
-        for (const name of ["score", "kinks"]) score.clear(name);
-        stage.say([element("span", {class: "live-warns"}, "No beam fits: "), `at β = ${written(beta.value)} the tube is closed somewhere. It opens at `,
-          stage.number("critical", fit.criticalWeightDecay), ", the critical weight decay of these points; below it no network is optimal."]);
-      }
-    } catch (error) {
-      stage.say([element("span", {class: "live-warns"}, error.message)]);
+    const fit = fitScore({...problem, beta: beta.value});
+    walk.follow(problem, path.x);
+    walk.draw(path);
+    path.rules("now", {x: [beta.value], role: "printed", label: "β now: drag it"});
+    if (fit.finite) {
+      const pushes = drawBeam(fit);
+      drawScore(fit);
+      stage.say(told(stage, fit, pushes));
+    } else {
+      for (const name of ["tube", "beam", "pushes", "contacts"]) beam.clear(name);
+      for (const name of ["score", "kinks"]) score.clear(name);
+      stage.say([element("span", {class: "live-warns"}, "No beam fits: "), `at β = ${written(beta.value)} the tube is closed. It opens at `,
+        stage.number("critical", fit.criticalWeightDecay), ", the critical weight decay of these points; below it no network is optimal."]);
     }
   });
 }
@@ -131,7 +127,7 @@ class Walk {
     const until = performance.now() + SLICE;
     while (this.found.length < this.betas.length && performance.now() < until) {
       const fit = fitScore({...this.problem, beta: this.betas[this.found.length]});
-      this.found.push(fit.finite ? Array.from(fit.knots) : []);
+      this.found.push(fit.finite ? fit.kinks : []);
     }
     this.stage.redraw();
     if (this.found.length < this.betas.length) this.timer = setTimeout(() => this.go());
@@ -151,30 +147,8 @@ class Walk {
 }
 
 function told(stage, fit, pushes) {
-  const total = pushes.reduce((sum, {change}) => sum + Math.abs(change), 0);
+  const total = pushes.reduce((sum, {force}) => sum + Math.abs(force), 0);
   return ["The beam touches the walls at ", stage.number("contacts", pushes.length), " points, and they push with ",
     stage.number("pushes", total), " in all. Smallest loss: ", stage.number("value", fit.value, 6), ", certified to ",
-    stage.number("gap", fit.gap, 2), ". Critical weight decay: ", stage.number("critical", fit.criticalWeightDecay), "."];
-}
-
-/** Each kink with its change of slope. */
-function kinks(fit) {
-  const t = Array.from(fit.knots);
-  if (!t.length) return [];
-  const corners = [t[0] - 1, ...t, t.at(-1) + 1];
-  const s = scoreAt(fit, corners);
-  const slopes = t.map((_, k) => (s[k + 1] - s[k]) / (corners[k + 1] - corners[k]));
-  slopes.push((s[t.length + 1] - s[t.length]) / 1);
-  return t.map((at, k) => ({at, change: slopes[k + 1] - slopes[k]}));
-}
-
-/** The rank line: how many points lie to the right, and half of those that lie there. */
-function ranks(x, position) {
-  return Array.from(position, (t) => x.reduce((sum, u) => sum + (u > t ? 1 : u === t ? 0.5 : 0), 0));
-}
-
-function nearest(position, t) {
-  let best = 0;
-  for (let k = 1; k < position.length; k++) if (Math.abs(position[k] - t) < Math.abs(position[best] - t)) best = k;
-  return best;
+    apart(fit.gap), ". Critical weight decay: ", stage.number("critical", fit.criticalWeightDecay), "."];
 }

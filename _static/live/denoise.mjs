@@ -1,7 +1,7 @@
 /** Denoise and sample: a score from noisy points, and samples that follow the scores from much noise to little. */
 
-import {fitScore, randomGenerator, scoreAt} from "./solver.mjs";
-import {asPython, grid, histogram, steady} from "./stage.mjs";
+import {annealedStep, fitScore, randomGenerator, scoreAt} from "./solver.mjs";
+import {apart, asPython, grid, histogram, steady} from "./stage.mjs";
 
 const LAWS = {one: {centres: [0], scale: 1}, two: {centres: [-2, 2], scale: 0.5}};
 const POINTS = 150;
@@ -26,7 +26,7 @@ export default function denoiseAndSample(stage) {
   const right = stage.chart({title: "samples", x: SHOWN, y: [0, 0.6], xlabel: "x", ylabel: "density"});
   const python = stage.copy({label: "The same in Python"});
   let seed = 1;
-  let chains = null; // positions, level and step, or null before the first step
+  let chains = null; // positions, level and number of steps; null before the first step
   let top = 6;
 
   function fresh() {
@@ -36,7 +36,7 @@ export default function denoiseAndSample(stage) {
 
   /** Clean points with noise of this size, each with its target. The same seed gives the same noise at every size. */
   function noisy(size) {
-    const normal = normals(randomGenerator(seed));
+    const {normal} = randomGenerator(seed);
     const {centres, scale} = LAWS[which.value];
     const x = [];
     const targets = [];
@@ -57,12 +57,12 @@ export default function denoiseAndSample(stage) {
   function go() {
     if (!chains || chains.level === LEVELS.length) {
       const draws = randomGenerator(seed + 1000);
-      const x = Float64Array.from({length: CHAINS}, () => SHOWN[0] + (SHOWN[1] - SHOWN[0]) * draws());
-      chains = {x, level: 0, step: 0, normal: normals(draws), score: fitAt(LEVELS[0])};
+      const x = Float64Array.from({length: CHAINS}, () => SHOWN[0] + (SHOWN[1] - SHOWN[0]) * draws.uniform());
+      chains = {x, level: 0, step: 0, draws, score: fitAt(LEVELS[0])};
     }
     const eta = 0.2 * LEVELS[chains.level] ** 2;
-    const s = scoreAt(chains.score, chains.x);
-    chains.x = chains.x.map((t, k) => t + eta * s[k] + Math.sqrt(2 * eta) * chains.normal());
+    const noise = chains.x.map(() => chains.draws.normal());
+    chains.x = annealedStep(scoreAt(chains.score, chains.x), chains.x, noise, eta);
     sigma.value = LEVELS[chains.level];
     chains.step += 1;
     if (chains.step % EACH === 0) {
@@ -83,7 +83,7 @@ export default function denoiseAndSample(stage) {
     left.dots("targets", data.x, data.targets, {role: "plain", size: 3, label: "noisy targets"});
     left.line("exact", x, exact, {role: "exact", label: "exact score of the noisy law"});
     left.line("score", x, scoreAt(fit, x), {label: "optimal network"});
-    left.dots("kinks", fit.knots, scoreAt(fit, fit.knots), {label: "its kinks"});
+    left.dots("kinks", fit.kinks, scoreAt(fit, fit.kinks), {label: "its kinks"});
     drawSamples(law);
     python.write(() => asPython({...data, beta: beta.value}));
     stage.say(told(fit, data));
@@ -105,8 +105,8 @@ export default function denoiseAndSample(stage) {
     const squares = data.x.map((t, k) => (s[k] - smoothedScore(law, sigma.value, t)) ** 2);
     const off = Math.sqrt(squares.reduce((sum, square) => sum + square, 0) / POINTS);
     const parts = ["At σ = ", stage.number("sigma", sigma.value), " the network is ", stage.number("error", off, 2),
-      " from the exact score (root mean square at the noisy points), with ", stage.number("kinks", fit.knots.length),
-      " kinks. Its loss is ", stage.number("value", fit.value, 6), ", certified to ", stage.number("gap", fit.gap, 2), "."];
+      " from the exact score (root mean square at the noisy points), with ", stage.number("kinks", fit.kinks.length),
+      " kinks. Its loss is ", stage.number("value", fit.value, 6), ", certified to ", apart(fit.gap), "."];
     if (!chains) return [...parts, ` No samples yet: press Play.`];
     const away = chains.x.reduce((sum, t) => sum + (Math.abs(t) > SHOWN[1]), 0);
     return [...parts, " Samples: level ", stage.number("level", Math.min(chains.level + 1, LEVELS.length)), ` of ${LEVELS.length}, step `,
@@ -128,9 +128,4 @@ function smoothedScore({centres, scale}, sigma, t) {
   const weights = logs.map((log) => Math.exp(log - most));
   const total = weights.reduce((sum, weight) => sum + weight, 0);
   return centres.reduce((sum, c, k) => sum + (weights[k] * (c - t)) / variance, 0) / total;
-}
-
-/** Standard normal numbers by the method of Box and Muller. */
-function normals(uniform) {
-  return () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform());
 }

@@ -1,7 +1,7 @@
 /** Drag the data: the optimal score of a few points, its density and exact samples, while the points move. */
 
-import {criticalWeightDecay, densityOf, fitScore, randomGenerator, samplesOf, scoreAt} from "./solver.mjs";
-import {around, asPython, element, grid, histogram, steady, written} from "./stage.mjs";
+import {densityOf, fitScore, randomGenerator, samplesOf, scoreAt} from "./solver.mjs";
+import {apart, around, asPython, element, grid, histogram, rounded, steady, written} from "./stage.mjs";
 
 const DATA = {
   two: [-3.6, -3.1, -2.7, -2.5, -2.1, -1.6, 1.4, 1.9, 2.3, 2.6, 3, 3.7],
@@ -10,8 +10,8 @@ const DATA = {
   repeated: [-2, -1, -1, 0, 0.5, 0.5, 0.5, 1.5, 2.5],
 };
 const WORDS = {two: "two groups", one: "one group", outlier: "an outlier", repeated: "repeated points"};
-const SAMPLES = 4000;
-const BINS = 60;
+const SAMPLES = 1000;
+const BINS = 48;
 
 export default function dragTheData(stage) {
   const {begin} = stage;
@@ -23,14 +23,14 @@ export default function dragTheData(stage) {
   });
   const skip = stage.toggle({label: "skip connection"});
   const start = stage.select({
-    label: "points", options: WORDS, value: "two", changed: () => put(DATA[start.value]),
+    label: "begin with", options: WORDS, value: begin.data ?? "two", changed: () => put(DATA[start.value]),
   });
   const score = stage.chart({title: "the optimal score", x: [-6, 6], y: [-3, 3], xlabel: "x", ylabel: "s(x)"});
   const density = stage.chart({title: "density and samples", x: [-6, 6], y: [0, 0.5], xlabel: "x", ylabel: "p(x)"});
-  const points = stage.points({chart: score, values: DATA.two, least: 1});
+  const points = stage.points({chart: score, values: DATA[start.value], least: 1});
   const list = stage.numbers({label: "all points", entered: put});
   const python = stage.copy({label: "The same in Python"});
-  const draws = randomGenerator(1);
+  const draws = randomGenerator(1).uniform;
   const uniforms = Array.from({length: SAMPLES}, (_, k) => (k + draws()) / SAMPLES); // one in each part of [0, 1]
   let ends = {score: 3, density: 0.5};
 
@@ -53,7 +53,7 @@ export default function dragTheData(stage) {
     stage.show(score, {y: [-ends.score, ends.score]});
     if (begin.responses) drawResponses();
     score.line("score", x, s, {label: "optimal network"});
-    score.dots("kinks", fit.knots, scoreAt(fit, fit.knots), {label: "its kinks"});
+    score.dots("kinks", fit.kinks, scoreAt(fit, fit.kinks), {label: "its kinks"});
   }
 
   /** The numbers 1/h to the right minus 1/h to the left, of which the score is the Lasso fit. */
@@ -66,12 +66,18 @@ export default function dragTheData(stage) {
 
   function drawDensity(fit) {
     const x = withCorners(density.x, fit.knots);
-    const p = densityOf(fit, x);
+    const {logDensity, reason} = densityOf(fit, x);
+    if (!logDensity) {
+      clear(density, "samples", "density");
+      return [" It has no density: ", rounded(reason), "."];
+    }
+    const p = logDensity.map(Math.exp);
     const edges = grid(...density.x, BINS + 1);
     ends.density = steady(ends.density, Math.max(...p));
     stage.show(density, {y: [0, ends.density]});
-    density.bars("samples", edges, histogram(samplesOf(fit, uniforms), edges), {role: "learned", label: "4000 exact samples"});
+    density.bars("samples", edges, histogram(samplesOf(fit, uniforms), edges), {role: "learned", label: "1000 exact samples"});
     density.line("density", x, p, {label: "density"});
+    return [];
   }
 
   stage.draw(() => {
@@ -80,35 +86,31 @@ export default function dragTheData(stage) {
     list.write(x);
     python.write(() => asPython(problem));
     density.rug("data", x, {label: "points"});
-    try {
-      const fit = fitScore(problem);
-      if (fit.finite) {
-        drawScore(fit);
-        attempt(() => drawDensity(fit), () => { density.clear("samples"); density.clear("density"); });
-        stage.say(certified(stage, fit));
-      } else {
-        [[score, "score"], [score, "kinks"], [density, "samples"], [density, "density"]].forEach(([c, n]) => c.clear(n));
-        stage.say(unbounded(stage, problem));
-      }
-    } catch (error) {
-      stage.say([element("span", {class: "live-warns"}, error.message)]);
+    const fit = fitScore(problem);
+    if (fit.finite) {
+      drawScore(fit);
+      stage.say([...certified(stage, fit), ...drawDensity(fit)]);
+    } else {
+      clear(score, "score", "kinks");
+      clear(density, "samples", "density");
+      stage.say(unbounded(stage, problem, fit));
     }
     points.draw();
   });
 }
 
 function certified(stage, fit) {
-  return ["The smallest loss is ", stage.number("value", fit.value, 6), ", certified in this page: a lower bound from the dual lies ",
-    stage.number("gap", fit.gap, 2), " below it. Kinks: ", stage.number("kinks", fit.knots.length), ". There is an optimum from β = ",
+  return ["The smallest loss is ", stage.number("value", fit.value, 6), ", certified in this page: the gap to the bound of the dual is at most ",
+    apart(fit.gap), ". Kinks: ", stage.number("kinks", fit.kinks.length), ". There is an optimum from β = ",
     stage.number("critical", fit.criticalWeightDecay), " on."];
 }
 
-function unbounded(stage, problem) {
-  const critical = criticalWeightDecay(problem);
+function unbounded(stage, problem, {criticalWeightDecay, reason}) {
+  if (criticalWeightDecay === Infinity) return [element("span", {class: "live-warns"}, "No network is optimal: "), rounded(reason), "."];
   const most = Math.max(...problem.x.map((t) => problem.x.filter((u) => u === t).length));
   const ties = most > 1 ? ` Up to ${most} points lie on one place, where one kink earns from all of them.` : "";
   return [element("span", {class: "live-warns"}, "No network is optimal: "), `β = ${written(problem.beta)} is below `,
-    stage.number("critical", critical), ", the critical weight decay of these points. A neuron with its kink on a data point is paid "
+    stage.number("critical", criticalWeightDecay), ", the critical weight decay of these points. A neuron with its kink on a data point is paid "
     + "more for its slope than weight decay takes, so the loss falls without end as it grows.", ties];
 }
 
@@ -120,10 +122,6 @@ function inside(t, x) {
   return t >= Math.min(...x) - 0.5 && t <= Math.max(...x) + 0.5;
 }
 
-function attempt(act, otherwise) {
-  try {
-    act();
-  } catch {
-    otherwise();
-  }
+function clear(chart, ...layers) {
+  for (const layer of layers) chart.clear(layer);
 }

@@ -2,8 +2,8 @@
 
 import {element, written} from "./chart.mjs";
 
-const KEYS = "Drag a point, or choose one and use the arrow keys (with Shift ten times as far); "
-  + "Page Up and Page Down go to its neighbours, Delete removes it, Insert adds one.";
+const KEYS = "Drag a point; click beside the points to add one. By keys: the arrows move the chosen point (with Shift ten times "
+  + "as far), Page Up and Page Down choose its neighbours, Delete removes it, Insert adds one.";
 
 /**
  * Points on one axis (`height` given) or in the plane (without). `values` holds numbers, or pairs of them.
@@ -97,11 +97,11 @@ export class Points {
       const mark = event.target.closest("[data-point]");
       if (!mark || event.button) return;
       event.preventDefault();
-      this.pick(+mark.dataset.point);
-      mark.setPointerCapture(event.pointerId);
+      this.pick(this.nearest(event));
+      handles.setPointerCapture(event.pointerId);
     });
     handles.addEventListener("pointermove", (event) => {
-      if (event.target.hasPointerCapture?.(event.pointerId)) this.move(this.chosen, this.chart.under(event));
+      if (handles.hasPointerCapture(event.pointerId)) this.move(this.chosen, this.chart.under(event));
     });
     handles.addEventListener("focusin", (event) => {
       const k = +event.target.dataset.point;
@@ -126,6 +126,15 @@ export class Points {
     if (!way) acts[event.key]();
     else if (this.flat) this.move(this.chosen, [this.part(this.chosen, 0) + way[0] + way[1], 0]);
     else this.move(this.chosen, [this.part(this.chosen, 0) + way[0], this.part(this.chosen, 1) + way[1]]);
+  }
+
+  /** The point that is nearest to a pointer; where many lie close, another may be on top. */
+  nearest(event) {
+    const far = this.marks.map((mark) => {
+      const box = mark.getBoundingClientRect();
+      return Math.hypot(event.clientX - box.x - box.width / 2, event.clientY - box.y - box.height / 2);
+    });
+    return far.indexOf(Math.min(...far));
   }
 
   /** Choose a point by its number. */

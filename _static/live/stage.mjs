@@ -156,6 +156,16 @@ export function asPython({x, targets, beta, activation = "relu", skip = false}) 
     `fit = ${name}(x, ${targets ? "targets, " : ""}beta=${beta}, ${network})`, "print(fit.value, fit.knots, fit.certificate)"].join("\n");
 }
 
+/** Say how far two bounds on a loss are apart: by a power of ten that is not less. */
+export function apart(gap) {
+  return written(10 ** Math.ceil(Math.log10(Math.max(Math.abs(gap), 1e-16))), 1);
+}
+
+/** A sentence in which numbers have at most so many digits. */
+export function rounded(sentence, digits = 3) {
+  return sentence.replace(/-?\d+\.\d+(e[-+]?\d+)?/g, (number) => written(Number(number), digits));
+}
+
 /** So many numbers from `low` to `high`, with equal distances. */
 export function grid(low, high, count) {
   return Array.from({length: count}, (_, k) => low + ((high - low) * k) / (count - 1));
