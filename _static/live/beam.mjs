@@ -9,6 +9,7 @@ const START = [
   -1.22, -1.1, -0.7, 0.73, 1.08, 1.27, 1.68, 1.78, 1.79, 1.86, 1.87, 2.04, 2.09, 2.1, 2.22, 2.34, 2.35, 2.36, 2.54,
   2.95, 3.04, 3.37, 3.49,
 ];
+const exact = (t) => 2 * Math.tanh(2 * t) - t; // their score
 const MOST = 120;
 const STEPS = 90; // of the weight decay, along the path
 const SLICE = 8; // milliseconds of a frame for the path
@@ -78,6 +79,8 @@ export default function beamInATube(stage) {
     const s = scoreAt(fit, x);
     top = steady(top, Math.max(...scoreAt(fit, fit.beam.position).map(Math.abs)));
     stage.show(score, {y: [-top, top]});
+    if (String(points.values) === String(START)) score.line("exact", x, x.map(exact), {role: "exact", label: "exact"});
+    else score.clear("exact");
     score.line("score", x, s, {label: "optimal network"});
     score.dots("kinks", fit.kinks, scoreAt(fit, fit.kinks), {role: "printed", label: "its kinks"});
     score.rug("data", fit.beam.position, {label: "points"});
