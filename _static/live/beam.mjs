@@ -33,7 +33,7 @@ export default function beamInATube(stage) {
   const beam = stage.chart({title: "the beam in its tube", x: [-5, 5], y: [-20, 60], xlabel: "x", ylabel: "height"});
   const score = stage.chart({title: "the score", x: [-5, 5], y: [-5, 5], xlabel: "x", ylabel: "s(x)"});
   const path = stage.chart({
-    title: "where the kinks are, for every weight decay", x: [1.02, 40], y: [-5, 5], xlabel: "weight decay β", ylabel: "kinks",
+    title: "the kinks for every weight decay", x: [1.02, 40], y: [-5, 5], xlabel: "weight decay β", ylabel: "kinks",
     logx: true, wide: true, shape: 0.3,
   });
   const points = stage.points({chart: beam, values: START, most: MOST});
@@ -151,7 +151,7 @@ class Walk {
 
 function told(stage, fit, pushes) {
   const total = pushes.reduce((sum, {force}) => sum + Math.abs(force), 0);
-  return ["The beam touches the walls at ", stage.number("contacts", pushes.length), " points, and they push with ",
-    stage.number("pushes", total), " in all. Smallest loss: ", stage.number("value", fit.value, 6), ", certified to ",
-    apart(fit.gap), ". Critical weight decay: ", stage.number("critical", fit.criticalWeightDecay), "."];
+  return ["The walls push at ", stage.number("contacts", pushes.length), " points, with ", stage.number("pushes", total),
+    " in all, which is how much the score bends. Smallest loss: ", stage.number("value", fit.value, 6),
+    ", certified with a gap of at most ", apart(fit.gap), ". Critical weight decay: ", stage.number("critical", fit.criticalWeightDecay), "."];
 }
