@@ -1,4 +1,4 @@
-"""The instruments of the pages in headless Chromium: by any means of input they show what the library says."""
+"""The instruments of the pages in headless Chromium: by any input they show what the library says."""
 
 from __future__ import annotations
 
@@ -416,7 +416,7 @@ def test_a_page_opened_as_a_file_keeps_the_figure(chromium: Browser, site: str) 
     page.close()
 
 
-def test_with_scripts_the_instrument_takes_the_place_of_the_picture(
+def test_with_scripts_it_takes_the_place_of_the_picture(
     opened: Callable[..., Instrument],
 ) -> None:
     shown = opened("beam")
