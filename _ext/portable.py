@@ -134,8 +134,6 @@ def equations(source: str) -> Iterator[str]:
 
 def title_of(name: str, title: str) -> str:
     """Name a box by its kind and title."""
-    if name == "live":
-        return "On the page of the book this can be tried"
     kind = name.rpartition(":")[2].removesuffix("-start").capitalize()
     if kind in ("Dropdown", "Admonition", "Note", "Tip", "Warning", "Important"):
         return title or kind
@@ -168,13 +166,15 @@ def _until(rest: Iterator[str], fence: str) -> Iterator[str]:
 def _quoted(name: str, title: str, body: list[str], tags: dict[str, int]) -> Iterator[str]:
     if name in NO_BOX:
         return
-    while body and (OPTION.match(body[0]) or not body[0].strip()):
+    live = False
+    while body and ((option := OPTION.match(body[0])) or not body[0].strip()):
+        live |= bool(option) and option["key"] == "class" and "live" in option["value"].split()
         body.pop(0)
     yield ""
     if name == "solution-start":
         yield "**Solution.**"
         return
-    yield f"> **{title_of(name, title)}.**"
+    yield f"> **{'On the page of the book: ' * live}{title_of(name, title)}.**"
     yield ">"
     yield from (f"> {line}".rstrip() for line in unboxed(body, tags))
     yield ""
