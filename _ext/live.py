@@ -69,12 +69,17 @@ def replace(app: Sphinx, doctree: nodes.document) -> None:
             continue
         _, name, *more = box["classes"][box["classes"].index("live") :]
         title, first, *rest = box.children
-        first.insert(0, [nodes.strong("", f"{title.astext()}."), nodes.Text(" ")])
+        words = nodes.paragraph(
+            "", "", nodes.strong("", f"{title.astext()}."), nodes.Text(" "), *first.children
+        )
         begin = " ".join(word for word in more if word != "instead")
         try:
-            box.replace_self(instrument(name, [first, *rest], begin, instead="instead" in more))
+            made = instrument(name, [words, *rest], begin, instead="instead" in more)
         except ValueError as error:
             LOGGER.warning(str(error), location=box)
+        else:
+            place = box.parent.index(box)  # the method for it would put the box's classes on what replaces it
+            box.parent[place : place + 1] = made
 
 
 def load(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object) -> None:

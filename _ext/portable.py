@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 
 import nbformat
@@ -166,10 +167,9 @@ def _until(rest: Iterator[str], fence: str) -> Iterator[str]:
 def _quoted(name: str, title: str, body: list[str], tags: dict[str, int]) -> Iterator[str]:
     if name in NO_BOX:
         return
-    live = False
-    while body and ((option := OPTION.match(body[0])) or not body[0].strip()):
-        live |= bool(option) and option["key"] == "class" and "live" in option["value"].split()
-        body.pop(0)
+    options = list(takewhile(lambda line: OPTION.match(line) or not line.strip(), body))
+    live = any(re.match(r":class:.*\blive\b", option) for option in options)
+    body = body[len(options) :]
     yield ""
     if name == "solution-start":
         yield "**Solution.**"
