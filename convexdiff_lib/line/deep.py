@@ -188,13 +188,8 @@ def _trained(problem: LineProblem) -> DeepScore:
     """Solve, certify, and hand on."""
     chains, z, error = _solved(problem)
     certificate = certify_chains(problem, chains, z, error)
-    if not certificate.holds:
-        raise NotCertifiedError(
-            f"the answer could not be certified for n = {len(problem.sample.x)}, beta = {problem.beta}, "
-            f"activation = {problem.activation!r}, skip = {problem.skip}: {certificate}"
-        )
     sample, place = problem.sample, np.searchsorted(problem.points, problem.sample.x)
-    return DeepScore(
+    found = DeepScore(
         beta=problem.beta,
         certificate=certificate,
         chains=chains,
@@ -202,6 +197,13 @@ def _trained(problem: LineProblem) -> DeepScore:
         z=sample.labels + (z - problem.aims)[place],
         score=chains.as_score(),
     )
+    if not certificate.holds:
+        raise NotCertifiedError(
+            f"the answer could not be certified for n = {len(sample.x)}, beta = {problem.beta}, "
+            f"activation = {problem.activation!r}, skip = {problem.skip}: {certificate}",
+            found,
+        )
+    return found
 
 
 def _solved(problem: LineProblem) -> tuple[ChainNetwork, FloatArray, float | None]:

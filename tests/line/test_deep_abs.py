@@ -383,8 +383,9 @@ def no_midpoints(*arguments: FloatArray) -> float:
 @pytest.mark.parametrize("family", ["_midpoints", "_reflections"])
 def test_a_solver_that_forgets_a_family_is_refused(monkeypatch: pytest.MonkeyPatch, family: str) -> None:
     monkeypatch.setattr(_chain_prices, family, no_midpoints)
-    with pytest.raises(NotCertifiedError, match="DOES NOT HOLD"):
+    with pytest.raises(NotCertifiedError, match="DOES NOT HOLD") as refused:
         denoised(14)
+    assert isinstance(refused.value.found, DeepScore)
 
 
 def test_a_solver_with_impossible_patterns_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

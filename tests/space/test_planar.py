@@ -20,7 +20,12 @@ from convexdiff_lib import (
 from convexdiff_lib._validation import Activation, FloatArray
 from convexdiff_lib.space import _columns
 from convexdiff_lib.space.circles import largest_response
-from convexdiff_lib.space.planar import planar_critical_weight_decay, planar_denoising, planar_score_matching
+from convexdiff_lib.space.planar import (
+    PlanarScore,
+    planar_critical_weight_decay,
+    planar_denoising,
+    planar_score_matching,
+)
 from convexdiff_lib.space.planar_certificates import certify_planar_denoising, certify_planar_score_matching
 from convexdiff_lib.space.problem import planar_problem
 
@@ -159,10 +164,16 @@ class TestCertificate:
             certify_planar_denoising(self.X, self.L, net, self.L, 0.3)
 
     def test_too_few_rounds_are_not_believed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        optimum = planar_denoising(self.X, self.L, 0.3).value
         monkeypatch.setattr(_columns, "_ROUGH", np.inf)
         monkeypatch.setattr(_columns, "_refined", lambda candidate: candidate)
-        with pytest.raises(NotCertifiedError, match="DOES NOT HOLD"):
+        with pytest.raises(NotCertifiedError, match="DOES NOT HOLD") as refused:
             planar_denoising(self.X, self.L, 0.3)
+        found = refused.value.found
+        assert isinstance(found, PlanarScore)
+        assert not found.certificate.holds
+        rounding = 1e-8 * found.certificate.scale  # of the optimum, by its own certificate
+        assert found.certificate.dual - rounding <= optimum <= found.certificate.primal + rounding
 
 
 def matching_dictionary(X: FloatArray, beta: float, activation: Activation) -> float:
