@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import checked, constrained, every_activation
+from zoo import point_sets
 
 from convexdiff_lib import (
     NotCertifiedError,
@@ -18,6 +19,7 @@ from convexdiff_lib import (
     score_matching_loss,
 )
 from convexdiff_lib._validation import Activation, FloatArray
+from convexdiff_lib.certificates import Certificate
 from convexdiff_lib.space import _columns
 from convexdiff_lib.space.circles import largest_response
 from convexdiff_lib.space.planar import (
@@ -271,6 +273,43 @@ def test_a_violation_too_small_to_see_hides_no_gap(
     assert tight.score_error is not None
     assert loose is not None
     assert 2 * tight.score_error <= loose
+
+
+def certificate_anyway(X: FloatArray, L: FloatArray, beta: float, *, bias: bool) -> Certificate:
+    """Of the answer, whether it is certified or refused."""
+    try:
+        return planar_denoising(X, L, beta, bias=bias, penalise_bias=not bias).certificate
+    except NotCertifiedError as refusal:
+        found = refusal.found
+    assert isinstance(found, PlanarScore)
+    return found.certificate
+
+
+def test_a_violation_costs_its_square_and_not_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where rounds end early, a dual variable that is moved leaves less of a gap than one that is shrunk."""
+    monkeypatch.setattr(_columns, "_refined", lambda candidate: candidate)
+    tasks = [[np.random.default_rng(k).normal(size=(12, 2)) for k in (seed, seed + 100)] for seed in (0, 5)]
+    moved = np.array([certificate_anyway(X, L, 0.3, bias=False).relative_gap for X, L in tasks])
+    monkeypatch.setattr("convexdiff_lib.space.planar.tightened", lambda found: found.Q)
+    shrunk = np.array([certificate_anyway(X, L, 0.3, bias=False).relative_gap for X, L in tasks])
+    assert (moved <= shrunk + 1e-12).all()  # rounding
+    assert (moved <= 0.3 * shrunk).any()
+
+
+@pytest.mark.parametrize(
+    ("points", "m", "sigma", "beta", "seed"),
+    [("two points", 5, 3e-3, 1.5, 5), ("two points", 5, 3e-3, 3.0, 50), ("axes", 5, 1e-3, 1.5, 2)],
+)
+def test_many_networks_that_are_nearly_optimal_are_no_reason_to_refuse(
+    points: str, m: int, sigma: float, beta: float, seed: int
+) -> None:
+    """With noise on a polygon around each point; whether rounds end early then depends on the last bit."""
+    centres, turns = dict(point_sets(2))[points], 2 * np.pi * np.arange(m) / m
+    noise = np.sqrt(2) * np.column_stack([np.cos(turns), np.sin(turns)])
+    X = (centres[:, None] + sigma * noise).reshape(-1, 2)
+    X *= 1 + 1e-15 * np.random.default_rng(seed).normal(size=X.shape)
+    targets = np.tile(-noise / sigma, (len(centres), 1))
+    assert certificate_anyway(X, targets, beta, bias=True).holds
 
 
 def test_refused_thin_data_are_told_what_helps() -> None:
