@@ -18,6 +18,7 @@ from convexdiff_lib.paper.denoising_experiments import (
     anneal,
     as_piecewise_linear,
 )
+from convexdiff_lib.sweeps import grid
 from experiments import Record, Report, digits
 
 NETWORKS: list[tuple[Activation, bool]] = [("relu", False), ("abs", False), ("relu", True), ("abs", True)]
@@ -56,7 +57,7 @@ def judged(samples: AnnealedSamples) -> Record:
 def run(report: Report) -> Record:
     """Run everything; about four minutes of one core."""
     torch.set_num_threads(1)
-    total = len(NETWORKS) * (1 + len(RATES)) + len(READINGS) + 1
+    total = len(NETWORKS) * (1 + len(RATES))
     pairs = PAPER.pairs(np.random.default_rng(DATA_SEED))
     content: Record = {
         "settings": {
@@ -104,18 +105,15 @@ def run(report: Report) -> Record:
                 )
             assert best >= 1 - 1e-9, "a trained network is below the certified optimum"
             done += 1
-    content["readings"] = []
-    for name, setting in READINGS.items():
-        report(done, total, name)
-        content["readings"].append(reading(name, setting))
-        done += 1
-    report(done, total, "data sets")
-    content["data_sets"] = [data_set(seed) for seed in range(DATA_SETS)]
+    report(done, total, "readings, data sets")
+    content["readings"] = report.sweep(reading, grid(name=list(READINGS)))
+    content["data_sets"] = report.sweep(data_set, grid(seed=range(DATA_SETS)))
     return content
 
 
-def reading(name: str, setting: DenoisingSetting) -> Record:
+def reading(name: str) -> Record:
     """One reading of the settings: the sampler with exact scores, and optima of ten data sets."""
+    setting = READINGS[name]
     exact_scores = [standard_normal().smoothed(sigma).score for sigma in setting.sigmas]
     ideal = anneal(exact_scores, setting, np.random.default_rng(CHAIN_SEED))
     distances, outside = [], []
@@ -129,6 +127,7 @@ def reading(name: str, setting: DenoisingSetting) -> Record:
 
 def data_set(seed: int) -> Record:
     """Another data set: how near the optimum and three runs of Adam at 0.01 come, for every network."""
+    torch.set_num_threads(1)
     found: Record = {"seed": DATA_SEED + seed}
     pairs = PAPER.pairs(np.random.default_rng(DATA_SEED + seed))
     for activation, skip in NETWORKS:
