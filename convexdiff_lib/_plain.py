@@ -18,7 +18,9 @@ def plain(value: object, name: str) -> Any:
     A number is never rounded: a float of fewer bits is exact in more, and one of more bits is refused.
     """
     if isinstance(value, np.ndarray | np.generic):
-        value = _as_python(value, name)
+        kind, value = value.dtype.kind, _as_python(value, name)
+        if kind != "O":  # then there is nothing else in it
+            return value
     if value is None or type(value) in (bool, int, float, str):
         return value
     if isinstance(value, list | tuple):

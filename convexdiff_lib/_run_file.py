@@ -1,9 +1,9 @@
 """A file of results, one line for each task that is done: what a killed sweep goes on from.
 
 A line is ``{"task": {...}, "version": "...", "result": ...}``.  It is written at once, and on the disk before
-the next begins.  So a kill, or a machine that loses its power, can tear the last line only.  A torn line is
-dropped when the file is opened again, and its task done again; every other line stays as it is, those of
-other versions included.
+the next begins.  So a kill, or a machine that loses its power, can tear the last line only, or leave zeros
+there.  It is dropped when the file is opened again, and its task done again.  Every other line stays as it
+is, those of other versions included, and one that something else has torn, which does not count.
 """
 
 from __future__ import annotations
@@ -11,15 +11,11 @@ from __future__ import annotations
 import json
 import logging
 import os
-import sys
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from ._plain import canonical
-
-if sys.platform != "win32":
-    import fcntl
 
 __all__ = ["RunFile"]
 
@@ -72,33 +68,38 @@ class RunFile:
 
     def _lock(self) -> None:
         """Refuse a second writer, whose lines might look torn; the lock ends with the process."""
-        if sys.platform == "win32":
+        try:
+            import fcntl
+        except ImportError:  # on Windows, in a browser
             return
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise ValueError(f"store is being written by another sweep: {self.path}") from error
+        except OSError:  # some file systems of clusters have no locks
+            return
 
     def _read(self) -> None:
         """Take what the file has; of results of the same task the last one counts."""
         self._file.seek(0)
         begin = 0
         for number, line in enumerate(self._file, start=1):
-            whole, torn = _parsed(line), not line.endswith(b"\n")
-            if whole is None and not (torn and _BEGINNING.startswith(line[: len(_BEGINNING)])):
+            whole, ends = _parsed(line), line.endswith(b"\n")
+            if whole is None and not _may_be_torn(line):
                 raise ValueError(f"line {number} of store is no result of a sweep: {line!r:.80}; {self.path}")
             if whole is None:
-                self._drop(begin)
+                self._say_torn(number)
+                if not ends:
+                    self._file.truncate(begin)
             elif whole["version"] == self.version:
                 self.results[canonical(whole["task"])] = whole["result"]
-            if whole is not None and torn:
+            if whole is not None and not ends:
                 self._write(b"\n")
             begin += len(line)
 
-    def _drop(self, begin: int) -> None:
-        self._file.truncate(begin)
+    def _say_torn(self, number: int) -> None:
         logging.getLogger("convexdiff_lib").warning(
-            "the last line of %s was torn; it is dropped, and its task done again", self.path
+            "line %d of %s is torn; it does not count, and its task is done again", number, self.path
         )
 
 
@@ -110,3 +111,9 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
         return None
     fits = isinstance(found, dict) and found.keys() == {"task", "version", "result"}
     return found if fits and isinstance(found["task"], dict) else None
+
+
+def _may_be_torn(line: bytes) -> bool:
+    """Whether a line begins as all do, or ends in zeros before it differs, or is empty."""
+    begun = line.rstrip(b"\0\r\n")[: len(_BEGINNING)]
+    return _BEGINNING.startswith(begun)

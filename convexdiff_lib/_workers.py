@@ -12,7 +12,7 @@ import logging
 import pickle
 import socket
 import traceback
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import BrokenExecutor
 from contextlib import ExitStack, suppress
 from functools import cache, lru_cache
@@ -27,8 +27,13 @@ __all__ = ["Function", "Outcomes", "cores", "on_dask", "on_loky", "pickled", "se
 
 _PACKAGE = __name__.rpartition(".")[0]
 _DIED = "A worker process died before this task was done: out of memory, killed, or crashed in compiled code."
-# A cluster whose workers have all died, and have not come back, would wait for ever.
-_PATIENCE = {"distributed.scheduler.no-workers-timeout": "5 minutes"}
+_OWN_CLUSTER = {
+    # If its workers have all died, and have not come back, it would wait for ever.
+    "distributed.scheduler.no-workers-timeout": "5 minutes",
+    # A worker that dies takes one task with it, which is tried once more.
+    "distributed.scheduler.worker-saturation": 1.0,
+    "distributed.scheduler.allowed-failures": 1,
+}
 
 Function = Callable[..., object]
 Outcomes = Generator["Outcome", None, None]
@@ -50,7 +55,7 @@ def attempt(function: Function, task: str) -> Outcome:
         return Outcome(task, False, traceback.format_exc())
 
 
-def _attempt_there(function: bytes, task: str, compiled: bool) -> Outcome:
+def _attempt_there(task: str, function: bytes, compiled: bool) -> Outcome:
     """Do a task in another process."""
     try:
         _settle(compiled)
@@ -125,20 +130,37 @@ def serially(function: Function, tasks: list[str], compiled: bool) -> Outcomes:
 
 
 def on_loky(function: bytes, tasks: list[str], compiled: bool, n_jobs: int) -> Outcomes:
-    """Do tasks in processes on this machine, each as soon as one is free."""
-    from joblib import Parallel, delayed, parallel_config
+    """Do tasks in processes on this machine, each as soon as one is free.
 
+    When a process dies, all others go with it, and nobody knows which task it was.  So those that were in
+    the pool then wait until the rest is done, and each is done alone: if that dies, too, it was this one.
+    """
     if compiled:
         _compile()
+    waiting, left = iter(tasks), dict.fromkeys(tasks)
+    broken = True
+    while broken:
+        broken = False
+        try:
+            for outcome in _in_a_pool(function, waiting, compiled, n_jobs):
+                del left[outcome.task]
+                yield outcome
+        except BrokenExecutor:
+            broken = True
+    for task in left:
+        try:
+            yield from _in_a_pool(function, iter([task]), compiled, n_jobs)
+        except BrokenExecutor:
+            yield Outcome(task, False, _DIED)
+
+
+def _in_a_pool(function: bytes, tasks: Iterator[str], compiled: bool, n_jobs: int) -> Outcomes:
+    """Do tasks in one pool of processes, to which they are handed as it empties."""
+    from joblib import Parallel, delayed, parallel_config
+
     with parallel_config(backend="loky", inner_max_num_threads=1):
         pool = Parallel(n_jobs=n_jobs, return_as="generator_unordered", batch_size=1)
-    left = dict.fromkeys(tasks)
-    try:
-        for outcome in pool(delayed(_attempt_there)(function, task, compiled) for task in tasks):
-            del left[outcome.task]
-            yield outcome
-    except BrokenExecutor:
-        yield from (Outcome(task, False, _DIED) for task in left)
+    yield from pool(delayed(_attempt_there)(task, function, compiled) for task in tasks)
 
 
 def on_dask(
@@ -150,7 +172,7 @@ def on_dask(
         from distributed import Client, LocalCluster, as_completed
     with ExitStack() as stack:
         if client is None:
-            stack.enter_context(dask.config.set(_PATIENCE))
+            stack.enter_context(dask.config.set(_OWN_CLUSTER))
             cluster = LocalCluster(
                 n_workers=n_jobs,
                 threads_per_worker=1,
@@ -161,9 +183,7 @@ def on_dask(
             client = stack.enter_context(Client(cluster, set_as_default=False))
         if compiled:
             _compile_on_every_machine(client)
-        futures = client.map(
-            _attempt_there, [function] * len(tasks), tasks, [compiled] * len(tasks), pure=False
-        )
+        futures = client.map(_attempt_there, tasks, function=function, compiled=compiled, pure=False)
         stack.callback(client.cancel, futures)
         names = dict(zip((future.key for future in futures), tasks, strict=True))
         for future in as_completed(futures, loop=client.loop):

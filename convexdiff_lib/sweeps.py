@@ -6,18 +6,16 @@ are the same on every backend and in every order, if a task draws its random num
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import json
-import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
-from functools import partial
 from itertools import product
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from ._code_version import code_version
 from ._optional import needed
 from ._plain import canonical, plain
 from ._progress import Bar
@@ -104,8 +102,8 @@ def sweep(
 
     Tasks run in any order, in other processes or on other machines; this process alone writes their results
     into the file ``store``, each on the disk before the next.  Called again, after a kill or with a larger
-    grid, only what is missing is computed.  A line that the kill has torn is dropped.  One sweep writes to a
-    file at a time; several functions, one after the other, may share one.
+    grid, only what is missing is computed.  A line that the kill has torn does not count.  One sweep writes
+    to a file at a time; several functions, one after the other, may share one.
 
     Values do not depend on the backend, nor on the order: every task has one thread for linear algebra and
     compiled loops, as sums depend on both.  Random numbers have to come from the task's own parameters, as in
@@ -124,12 +122,14 @@ def sweep(
     store : path, optional
         File of JSON lines; without it, results are only returned.
     version : str
-        Stored results are used if the source of the function and this are the same as when they were
-        computed.  The source is that of the function alone: say another version when what it calls changes.
+        Stored results are used if this, the version of this library, and the function are the same as when
+        they were computed: its code and defaults, what it closes over, and the functions, numbers and
+        strings of its module that it names.  Say another version when something else changes: a list, an
+        array or a file that it reads, or a module of yours that it imports.
     backend : {"serial", "loky", "dask"}
         This process; processes on this machine (joblib); workers of Dask, on this machine or many.
     n_jobs : int, optional
-        Number of processes; by default one for each core.
+        Number of processes; by default, or if it is -1, one for each core.
     client : distributed.Client, optional
         Whose workers do the tasks, with the backend "dask".  They need this library, and the module of the
         function.  Without one, a cluster on this machine is started, and closed at the end.
@@ -151,9 +151,9 @@ def sweep(
         others.  The next call tries again.
     ValueError
         If there is no task; if the function does not take what a task holds, cannot be sent to other
-        processes, or has no source to be read and no ``version`` is given; if the file lies in no folder,
-        holds something else or is being written by another sweep; if an option is none, or does not go with
-        the backend.
+        processes, or is or holds what cannot be told from another version, as an object, and no ``version``
+        is given; if the file lies in no folder, holds something else or is being written by another sweep;
+        if an option is none, or does not go with the backend.
     ModuleNotFoundError
         If what the backend needs is not installed; the error names the extra.
 
@@ -178,7 +178,7 @@ def sweep(
     sent = b"" if backend == "serial" else pickled(function)
     failures: dict[str, str] = {}
     with (
-        RunFile(_as_store(store), _code_version(function, version)) as file,
+        RunFile(_as_store(store), code_version(function, version)) as file,
         Bar(progress, "sweep", "task", len(set(names))) as bar,
     ):
         left = [name for name in dict.fromkeys(names) if name not in file.results]
@@ -210,7 +210,10 @@ def _outcomes(
     if client is not None:
         yield from on_dask(sent, tasks, compiled, client)
         return
-    n_jobs = 1 if backend == "serial" else n_jobs or cores()
+    if backend == "serial":
+        n_jobs = 1
+    elif n_jobs in (None, -1):
+        n_jobs = cores()
     if backend == "dask":
         yield from on_dask(sent, tasks, compiled, n_jobs=min(n_jobs, len(tasks)))
     elif n_jobs == 1:
@@ -222,13 +225,19 @@ def _outcomes(
 def _failed(names: list[str], failures: dict[str, str], results: dict[str, Any]) -> TasksFailedError:
     """Say which tasks have failed, and why."""
     tasks = [name for name in dict.fromkeys(names) if name in failures]
-    said = [f"{name}: {failures[name].strip().splitlines()[-1]}" for name in tasks[:_SHOWN]]
+    said = [f"{name}: {_what_was_raised(failures[name])}" for name in tasks[:_SHOWN]]
     more = [f"and {len(tasks) - _SHOWN} more"] if len(tasks) > _SHOWN else []
     head = f"{len(tasks)} of {len(set(names))} tasks failed"
     error = TasksFailedError("\n  ".join([head, *said, *more]))
     error.failures = [(json.loads(name), failures[name]) for name in tasks]
     error.results = [results.get(name) for name in names]
     return error
+
+
+def _what_was_raised(text: str) -> str:
+    """Return the first line of an error's own message: what follows the last traceback of a text."""
+    lines = text.rpartition("Traceback (most recent call last):\n")[2].strip("\n").splitlines()
+    return next((line for line in lines if not line.startswith(" ")), lines[-1])
 
 
 # --- What a call may say ---------------------------------------------------------------------------------
@@ -288,7 +297,7 @@ def _check_options(backend: str, n_jobs: int | None, client: Any) -> None:
     if backend not in get_args(Backend):
         allowed = ", ".join(map(repr, get_args(Backend)))
         raise ValueError(f"backend must be one of {allowed}; got {backend!r:.80}")
-    if n_jobs is not None and as_count(n_jobs, "n_jobs", 1) > 1 and backend == "serial":
+    if n_jobs is not None and (n_jobs == -1 or as_count(n_jobs, "n_jobs", 1) > 1) and backend == "serial":
         raise ValueError(f"n_jobs={n_jobs} needs backend='loky' or 'dask'; 'serial' does one task at a time")
     if client is None:
         return
@@ -316,45 +325,3 @@ def _as_store(store: str | PathLike[str] | None) -> Path | None:
     if not path.parent.is_dir():
         raise ValueError(f"store must lie in a folder that exists; there is no {path.parent!s:.160}")
     return path
-
-
-# --- What tells versions apart ---------------------------------------------------------------------------
-
-
-def _code_version(function: Function, version: str) -> str:
-    """Return a short hash of a function's source, of what it holds, and of what the user says."""
-    if not isinstance(version, str):
-        raise ValueError(f"version must be a string; got {version!r:.80}")
-    text = json.dumps([*_code_of(function, strict=not version), version])
-    return hashlib.sha256(text.encode("ascii")).hexdigest()[:16]
-
-
-def _code_of(function: Function, *, strict: bool) -> list[Any]:
-    """What a function is: its name, source, defaults, and what it closes over or is given beforehand."""
-    if isinstance(function, partial):
-        held = {"args": list(function.args), "keywords": function.keywords}
-        return [*_code_of(function.func, strict=strict), _held(held, strict)]
-    function = inspect.unwrap(function)
-    try:
-        source = textwrap.dedent(inspect.getsource(function))
-    except (OSError, TypeError):
-        if strict:
-            raise ValueError(
-                f"say version='...', as function has no source that tells versions apart: {function!r:.80}"
-            ) from None
-        source = ""
-    name = getattr(function, "__qualname__", type(function).__qualname__)
-    closure = dict(inspect.getclosurevars(function).nonlocals) if inspect.isfunction(function) else {}
-    defaults = [getattr(function, "__defaults__", None), getattr(function, "__kwdefaults__", None)]
-    owner = getattr(function, "__self__", None)  # of a method
-    return [name, source, _held({"closure": closure, "defaults": defaults, "owner": owner}, strict)]
-
-
-def _held(values: dict[str, Any], strict: bool) -> Any:
-    """What a function holds beside its source, in JSON; what has no such form needs a version."""
-    try:
-        return plain(values, "function")
-    except ValueError as error:
-        if strict:
-            raise ValueError(f"say version='...', as versions cannot be told apart: {error}") from None
-        return None

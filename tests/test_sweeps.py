@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -10,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from functools import partial, wraps
+from functools import cache, partial, wraps
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,15 @@ import numpy as np
 import pytest
 import threadpoolctl
 
-from convexdiff_lib import TasksFailedError, _compiled, grid, score_matching, sweep, sweeps
+from convexdiff_lib import TasksFailedError, _compiled, grid, score_matching, sweep
+from convexdiff_lib._code_version import code_version
 from convexdiff_lib._workers import _compile
 
 ROOT = Path(__file__).parents[1]
 HAS_DASK = find_spec("distributed") is not None
 DASK = pytest.param("dask", marks=pytest.mark.skipif(not HAS_DASK, reason="needs Dask: distributed"))
 BACKENDS = ["serial", "loky", DASK]
+PATIENCE = 300  # seconds, until a process that others slow down counts as stuck
 
 
 def quick(seed: int, beta: float = 1.0) -> dict[str, float]:
@@ -79,7 +82,7 @@ def where(request: pytest.FixtureRequest) -> dict[str, Any]:
     """Options for two workers on every backend, without compiling."""
     if request.param == "dask":
         return {"backend": "dask", "client": request.getfixturevalue("client"), "compiled": False}
-    return {"backend": request.param, "n_jobs": 1 + (request.param == "loky"), "compiled": False}
+    return {"backend": request.param, "n_jobs": 2 if request.param == "loky" else None, "compiled": False}
 
 
 plainly: Callable[..., list[Any]] = partial(sweep, compiled=False)
@@ -232,9 +235,8 @@ def test_wherever_the_last_line_is_torn_nothing_else_is_lost(tmp_path: Path, cap
         assert plainly(quick, tasks[:2], store=store) == results[:2]
         kept = whole if cut == 1 else whole[:-last]  # a line that lacks its end only says all
         assert store.read_bytes() == kept
-        assert [("runs.jsonl was torn" in record.getMessage()) for record in caplog.records] == [True] * (
-            cut > 1
-        )
+        said = [record.getMessage().partition(";")[0] for record in caplog.records]
+        assert said == [f"line 3 of {store} is torn"] * (cut > 1)
         assert plainly(quick, tasks, store=store) == results
         assert store.read_bytes() == whole
 
@@ -265,11 +267,9 @@ def test_the_order_of_parameters_does_not_count(tmp_path: Path) -> None:
         (b"a diary", 1),
         (b'{"other": 1}\n', 1),
         (b"GOOD{}\n", 2),
-        (b'GOOD{"task": {"seed": 1, \nGOOD', 2),
         (b"GOOD[1, 2]", 2),
-        (b"GOOD\nGOOD", 2),
         (b'GOOD{"task": 3, "version": "1", "result": 1}\n', 2),
-        (b"GOOD\x00\x00", 2),
+        (b"GOOD\x00\x00GOOD", 2),
     ],
 )
 def test_a_file_of_something_else_is_refused_and_stays(content: bytes, number: int, tmp_path: Path) -> None:
@@ -280,6 +280,54 @@ def test_a_file_of_something_else_is_refused_and_stays(content: bytes, number: i
     with pytest.raises(ValueError, match=f"line {number} of store is no result of a sweep"):
         plainly(quick, grid(seed=[1]), store=store)
     assert store.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("torn", "numbers"),
+    [
+        (b"", [2]),
+        (b'{"task": {"seed": 1}, "ver', [2]),
+        (b'{"task": {"seed": 1}, {"task": {"seed": 2}, "version": "1", "result": 2}', [2]),
+        (b'{"task": {"seed"\x00\x00', [2]),
+        (b"\x00\x00\x00", [2]),
+        (b"\x00\n{", [2, 3]),
+    ],
+)
+def test_lines_that_something_else_has_torn_do_not_count_and_stay(
+    torn: bytes, numbers: list[int], tmp_path: Path, caplog: Any
+) -> None:
+    CALLED.clear()
+    store, run = tmp_path / "runs.jsonl", partial(plainly, counted, version="1")
+    run(grid(seed=[0, 1]), store=store)
+    first, second = lines(store)
+    content = first + torn + b"\n" + second
+    store.write_bytes(content)
+    assert run(grid(seed=range(3)), store=store) == [0, -1, -2]
+    assert CALLED == [0, 1, 2]
+    assert store.read_bytes().startswith(content)
+    assert len(lines(store)) == 4 + torn.count(b"\n")
+    said = [record.getMessage().partition(";")[0] for record in caplog.records]
+    assert said == [f"line {number} of {store} is torn" for number in numbers]
+
+
+def test_zeros_after_a_loss_of_power_are_dropped(tmp_path: Path) -> None:
+    store = tmp_path / "runs.jsonl"
+    plainly(quick, grid(seed=[0]), store=store)
+    whole = store.read_bytes()
+    for zeros in (b"\0" * 99, whole[:30] + b"\0" * 99):
+        store.write_bytes(whole + zeros)
+        plainly(quick, grid(seed=[0]), store=store)
+        assert store.read_bytes() == whole
+
+
+def test_a_file_system_may_have_no_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fcntl = pytest.importorskip("fcntl", reason="needs locks, to do without them")
+
+    def refused(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refused)
+    assert plainly(quick, grid(seed=[0]), store=tmp_path / "runs.jsonl") == [quick(0)]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="files are not locked on Windows")
@@ -321,34 +369,39 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("torn", [False, True])
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.skipif(sys.platform == "win32", reason="kills a group of processes")
-def test_killed_and_resumed(backend: str, torn: bool, tmp_path: Path) -> None:
-    """Tasks from the fifth on wait, so that the kill finds four done and others in the middle."""
+def test_killed_and_resumed(backend: str, tmp_path: Path) -> None:
+    """Tasks from the fifth on wait, so that the kill finds four done, others in the middle, one line torn."""
     (tmp_path / "script.py").write_text(KILLED)
     store = tmp_path / "runs.jsonl"
     command = [sys.executable, str(tmp_path / "script.py"), str(tmp_path), backend]
-    command += ["1" if backend == "serial" else "2"]
+    command += ["2" if backend == "loky" else "1"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    killed = subprocess.Popen(command, env=environment, start_new_session=True, stderr=subprocess.PIPE)
-    while not (store.exists() and len(lines(store)) == 4 and calls(tmp_path) > 4):
-        assert killed.poll() is None, killed.communicate()
-        time.sleep(0.05)
-    os.killpg(killed.pid, signal.SIGKILL)
-    killed.communicate()
+    with (tmp_path / "said").open("wb") as said:
+        killed = subprocess.Popen(command, env=environment, start_new_session=True, stderr=said)
+    try:
+        end = time.monotonic() + PATIENCE
+        while not (store.exists() and len(lines(store)) == 4 and calls(tmp_path) > 4):
+            assert killed.poll() is None, (tmp_path / "said").read_text()
+            assert time.monotonic() < end, (tmp_path / "said").read_text()
+            time.sleep(0.05)
+    finally:
+        os.killpg(killed.pid, signal.SIGKILL)
+        killed.wait()
     done, called = store.read_bytes(), calls(tmp_path)
     assert {json.loads(line)["task"]["seed"] for line in lines(store)} == {0, 1, 2, 3}
-    if torn:
-        store.write_bytes(done + lines(store)[0][:-20])
+    store.write_bytes(done + lines(store)[0][:-20])
     (tmp_path / "go").touch()
-    resumed = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    resumed = subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=True, timeout=PATIENCE
+    )
     assert calls(tmp_path) == called + 6  # none of those that were done
     assert store.read_bytes()[: len(done)] == done
     assert len(lines(store)) == 10
     values = [np.random.default_rng(seed).normal(size=5).tolist() for seed in range(10)]
     assert json.loads(resumed.stdout) == values
-    assert ("was torn" in resumed.stderr) == torn
+    assert f"line 5 of {store} is torn" in resumed.stderr
 
 
 def calls(folder: Path) -> int:
@@ -371,19 +424,26 @@ def test_a_task_that_fails_is_named_and_loses_no_other(where: dict[str, Any], tm
 
 
 @pytest.mark.parametrize("backend", ["loky", DASK])
-def test_a_worker_that_dies_is_reported(backend: Any, tmp_path: Path) -> None:
-    store, options = tmp_path / "runs.jsonl", {"backend": backend, "n_jobs": 2}
-    plainly(dies, grid(seed=[0, 1]), store=store)
-    for tasks in (grid(seed=range(5)), grid(seed=range(3))):  # of the second, one is left
-        with pytest.raises(TasksFailedError, match=r"tasks failed\n") as held:
-            plainly(dies, tasks, store=store, **options)
-        failed = [task["seed"] for task, _ in held.value.failures]
-        assert 2 in failed
-        assert [r for r in held.value.results if r is not None] == [
-            i for i in range(len(tasks)) if i not in failed
-        ]
-        assert all("died" in text or "Killed" in text for _, text in held.value.failures)
-    assert plainly(dies, grid(seed=[4, 3, 1]), store=store, **options) == [4, 3, 1]
+def test_a_task_that_kills_its_worker_is_named_and_loses_no_other(backend: Any, tmp_path: Path) -> None:
+    store = tmp_path / "runs.jsonl"
+    message = r"^1 of 7 tasks failed\n  {\"seed\":2}: (A worker process died|KilledWorker: )"
+    with pytest.raises(TasksFailedError, match=message) as held:
+        plainly(dies, grid(seed=range(7)), store=store, backend=backend, n_jobs=2)
+    assert held.value.results == [0, 1, None, 3, 4, 5, 6]
+    assert len(lines(store)) == 6
+
+
+def test_the_first_line_of_a_message_is_shown(where: dict[str, Any]) -> None:
+    def fails(seed: int) -> None:
+        try:
+            raise KeyError(seed)
+        except KeyError as error:
+            raise RuntimeError(f"no seed {seed}\n\n  in particular\nor so") from error
+
+    with pytest.raises(
+        TasksFailedError, match=r'^1 of 1 tasks failed\n  {"seed":3}: RuntimeError: no seed 3$'
+    ):
+        sweep(fails, grid(seed=[3]), version="1", **where)
 
 
 def test_what_is_done_when_the_user_interrupts_is_kept(tmp_path: Path) -> None:
@@ -477,10 +537,18 @@ def decorated(function: Any) -> Any:
     return wraps(function)(lambda **task: function(**task))
 
 
-def test_versions_differ_where_the_code_does() -> None:
-    def code(function: Any, version: str = "") -> str:
-        return sweeps._code_version(function, version)
+FACTOR, PLACES = 2.0, [1]
 
+
+def helped(seed: int) -> float:
+    return FACTOR * helper(seed) + len(PLACES)
+
+
+def helper(seed: int) -> int:
+    return helped(seed - 1) if seed < 0 else seed  # type: ignore[return-value]
+
+
+def test_versions_differ_where_the_code_does() -> None:
     def one(seed: int) -> int:
         return seed
 
@@ -489,25 +557,62 @@ def test_versions_differ_where_the_code_does() -> None:
     def one(seed: int) -> int:  # type: ignore[no-redef]
         return seed + 1
 
+    pair = [lambda seed: seed % 2, lambda seed: seed % 3]  # on one line
     functions = [
-        quick, fails, first, one, closing_over(1), closing_over(2), with_default, other_default,
-        partial(quick, beta=1.0), partial(quick, beta=2.0), partial(quick, 3),
+        quick, fails, first, one, *pair, closing_over(1), closing_over(2), closing_over(quick),
+        closing_over(fails), with_default, other_default, partial(quick, beta=1.0), partial(quick, beta=2.0),
+        partial(quick, 3), decorated(quick), decorated(fails),
     ]  # fmt: skip
-    codes = [code(function) for function in functions]
+    codes = [code_version(function, "") for function in functions]
     assert len(set(codes)) == len(functions)
-    assert codes == [code(function) for function in functions]
-    assert len({code(quick), code(quick, "1"), code(quick, "2")}) == 3
-    assert code(decorated(quick)) == code(quick)
+    assert codes == [code_version(function, "") for function in functions]
+    assert len({code_version(quick, version) for version in ("", "1", "2")}) == 3
+    assert code_version(cache(quick), "") == code_version(quick, "")
 
 
-@pytest.mark.parametrize(
-    "function",
-    [max, closing_over(np), Method().method, partial(quick, beta=object()), eval("lambda seed: 1")],
-)
+def test_versions_differ_where_something_in_the_module_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = sys.modules[__name__]
+    codes = [code_version(helped, "")]
+    for name, value in {"FACTOR": 3.0, "helper": fails, "np": json}.items():
+        monkeypatch.setattr(module, name, value)
+        codes += [code_version(helped, ""), code_version(quick, "")]
+    first, factor, quick_before, other, _, _, quick_after = codes
+    assert len({first, factor, other}) == 3
+    assert quick_before != quick_after
+    monkeypatch.undo()
+    PLACES.append(2)  # as a cache may grow while tasks are done
+    assert code_version(helped, "") == first
+
+
+VERSION = """
+from convexdiff_lib._code_version import code_version
+
+
+{comment}
+def function(seed):
+    return seed in {{"a", "b", "c", "d"}} or [lambda: seed for _ in range(9)]
+
+
+print(code_version(function, ""))
+"""
+
+
+def test_a_version_is_the_same_in_every_process_wherever_the_code_stands(tmp_path: Path) -> None:
+    found = set()
+    for seed in "12":
+        (tmp_path / "script.py").write_text(VERSION.format(comment="# more\n" * int(seed)))
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": seed}
+        found.add(
+            subprocess.check_output([sys.executable, str(tmp_path / "script.py")], env=environment, text=True)
+        )
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize("function", [max, closing_over(np), Method().method, partial(quick, beta=object())])
 def test_what_has_no_version_of_its_own_needs_one(function: Any) -> None:
     with pytest.raises(ValueError, match=r"say version='\.\.\.'"):
-        sweeps._code_version(function, "")
-    assert sweeps._code_version(function, "1") != sweeps._code_version(function, "2")
+        code_version(function, "")
+    assert code_version(function, "1") != code_version(function, "2")
 
 
 # --- Bad input -------------------------------------------------------------------------------------------
@@ -537,10 +642,11 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: sweep(quick, ONE, backend="loky", n_jobs=0),
         "n_jobs must be an integer, at least 1; got 0",
     ),
-    "-1 jobs": (
-        lambda: sweep(quick, ONE, backend="dask", n_jobs=-1),
+    "-2 jobs": (
+        lambda: sweep(quick, ONE, backend="dask", n_jobs=-2),
         "n_jobs must be an integer, at least 1",
     ),
+    "serial, all cores": (lambda: sweep(quick, ONE, n_jobs=-1), "n_jobs=-1 needs backend='loky' or 'dask'"),
     "half a job": (lambda: sweep(quick, ONE, n_jobs=0.5), "n_jobs must be an integer"),  # type: ignore[arg-type]
     "serial jobs": (lambda: sweep(quick, ONE, n_jobs=2), "n_jobs=2 needs backend='loky' or 'dask'"),
     "client": (lambda: sweep(quick, ONE, client=3), "client needs backend='dask'; got backend='serial'"),
