@@ -9,7 +9,7 @@ import torch
 
 from convexdiff_lib.paper.score_matching_experiments import SETTINGS, run_experiment
 from convexdiff_lib.sweeps import grid
-from experiments import Record, Report, digits
+from experiments import Record, Sweep, digits
 
 READINGS: dict[str, dict[str, Any]] = {
     "as in the chapter": {},
@@ -22,9 +22,9 @@ READINGS: dict[str, dict[str, Any]] = {
 N_CHAINS = 1000  # the exact law needs none
 
 
-def run(report: Report) -> Record:
+def run(sweep: Sweep) -> Record:
     """Run everything; about five minutes of one core."""
-    return {"seed": 0, "readings": report.sweep(reading, grid(name=list(READINGS)))}
+    return {"seed": 0, "readings": sweep(reading, grid(name=list(READINGS)))}
 
 
 def reading(name: str) -> Record:
