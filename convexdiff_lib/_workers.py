@@ -183,7 +183,9 @@ def on_dask(
             client = stack.enter_context(Client(cluster, set_as_default=False))
         if compiled:
             _compile_on_every_machine(client)
-        futures = client.map(_attempt_there, tasks, function=function, compiled=compiled, pure=False)
+        there = client.submit(bytes, function, pure=False)  # a large one is sent once, not with every task
+        stack.callback(client.cancel, there)
+        futures = client.map(_attempt_there, tasks, [there] * len(tasks), [compiled] * len(tasks), pure=False)
         stack.callback(client.cancel, futures)
         names = dict(zip((future.key for future in futures), tasks, strict=True))
         for future in as_completed(futures, loop=client.loop):
