@@ -167,9 +167,9 @@ def on_dask(
     function: bytes, tasks: list[str], compiled: bool, client: Any = None, n_jobs: int | None = None
 ) -> Outcomes:
     """Do tasks where a client's workers are; without a client, on a cluster here, closed at the end."""
-    with needed("Dask", "'convexdiff-lib[dask]'"):
-        import dask
-        from distributed import Client, LocalCluster, as_completed
+    import dask
+    from distributed import Client, LocalCluster, as_completed
+
     with ExitStack() as stack:
         if client is None:
             stack.enter_context(dask.config.set(_OWN_CLUSTER))

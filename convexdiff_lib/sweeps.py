@@ -299,14 +299,20 @@ def _check_options(backend: str, n_jobs: int | None, client: Any) -> None:
         raise ValueError(f"backend must be one of {allowed}; got {backend!r:.80}")
     if n_jobs is not None and (n_jobs == -1 or as_count(n_jobs, "n_jobs", 1) > 1) and backend == "serial":
         raise ValueError(f"n_jobs={n_jobs} needs backend='loky' or 'dask'; 'serial' does one task at a time")
-    if client is None:
-        return
-    if backend != "dask":
+    if client is not None and backend != "dask":
         raise ValueError(f"client needs backend='dask'; got backend={backend!r}")
-    if n_jobs is not None:
+    if client is not None and n_jobs is not None:
         raise ValueError(f"n_jobs must be None where a client is given, which has its workers; got {n_jobs}")
+    if backend == "dask":
+        _check_client(client)
+
+
+def _check_client(client: Any) -> None:
+    """Refuse what is no client of Dask, if there is one; and to go on without Dask."""
     with needed("Dask", "'convexdiff-lib[dask]'"):
         from distributed import Client
+    if client is None:
+        return
     if not isinstance(client, Client) or client.asynchronous or client.status != "running":
         raise ValueError(
             f"client must be a connected distributed.Client, not asynchronous; got {client!r:.80}"

@@ -708,6 +708,7 @@ except ImportError as error:
         ("cloudpickle", "loky", "needs joblib and cloudpickle: pip install 'convexdiff-lib[sweeps]'"),
         ("joblib", "loky", "needs joblib and cloudpickle: pip install 'convexdiff-lib[sweeps]'"),
         ("distributed", "dask", "needs Dask: pip install 'convexdiff-lib[dask]'"),
+        ("cloudpickle", "dask", "needs Dask: pip install 'convexdiff-lib[dask]'"),
     ],
 )
 def test_what_is_not_installed_is_named(package: str, backend: str, told: str) -> None:
