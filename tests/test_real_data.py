@@ -91,7 +91,7 @@ def test_an_experiment_that_was_stopped_goes_on(monkeypatch: pytest.MonkeyPatch,
         experiments.main()
     assert not list(stored.glob("*.json"))
     experiments.main()
-    assert ASKED == [*names[:4], *names[3:]]
+    assert [*names[:4], *names[3:]] == ASKED
     content = json.loads((stored / "real_data.json").read_text())
     assert [content["columns"][name]["place"] for name in names] == list(range(20))
     assert not list(unfinished.iterdir())
@@ -108,7 +108,7 @@ def test_results_of_other_sources_do_not_count(monkeypatch: pytest.MonkeyPatch, 
     before = experiments.source()
     monkeypatch.setattr(experiments, "source", lambda: before[::-1])
     experiments.main()
-    assert ASKED == [*list(COLUMNS)[:4], *COLUMNS]
+    assert [*list(COLUMNS)[:4], *COLUMNS] == ASKED
 
 
 CLEAR = {"quakes depth", "cancer concavity"}

@@ -22,7 +22,7 @@ import threadpoolctl
 
 from convexdiff_lib import TasksFailedError, _compiled, grid, score_matching, sweep
 from convexdiff_lib._code_version import code_version
-from convexdiff_lib._workers import _compile
+from convexdiff_lib._workers import _OWN_CLUSTER, _compile
 
 ROOT = Path(__file__).parents[1]
 HAS_DASK = find_spec("distributed") is not None
@@ -424,7 +424,10 @@ def test_a_task_that_fails_is_named_and_loses_no_other(where: dict[str, Any], tm
 
 
 @pytest.mark.parametrize("backend", ["loky", DASK])
-def test_a_task_that_kills_its_worker_is_named_and_loses_no_other(backend: Any, tmp_path: Path) -> None:
+def test_a_task_that_kills_its_worker_is_named_and_loses_no_other(
+    backend: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(_OWN_CLUSTER, "distributed.scheduler.allowed-failures", 0)  # a restart takes seconds
     store = tmp_path / "runs.jsonl"
     message = r"^1 of 7 tasks failed\n  {\"seed\":2}: (A worker process died|KilledWorker: )"
     with pytest.raises(TasksFailedError, match=message) as held:
