@@ -109,8 +109,8 @@ def sweep(
     compiled loops, as sums depend on both.  Random numbers have to come from the task's own parameters, as in
     ``np.random.default_rng(seed)``.  On processors of another kind last digits may differ.
 
-    Other processes cost some seconds to start.  They pay where a task takes longer than about 0.1 s, which a
-    fit on the line does not.
+    Other processes cost some seconds to start.  They pay where a task takes longer than about 0.1 s, and all
+    of them longer than some ten seconds; a fit on the line is too short.
 
     Parameters
     ----------
