@@ -311,6 +311,15 @@ def test_with_few_points_it_may_have_no_optimum() -> None:
         quadratic_program(np.eye(2), 1.0)
 
 
+def test_a_constant_is_returned_as_it_is() -> None:
+    """Under much weight decay the optimum is zero: a solver's 1e-13 has no scale to be judged by."""
+    for name, X in point_sets():
+        for targets in (None, X):
+            found = quadratic_program(X, 1e4 * float(np.sum(X**2) + len(X)) ** 1.5, targets=targets)
+            assert found.certificate.holds, name
+            assert not found.matrices.any(), name
+
+
 def test_a_false_matrix_is_rejected() -> None:
     X = np.random.default_rng(0).normal(size=(20, 2))
     found = quadratic_program(X, 3.0)
