@@ -315,9 +315,8 @@ def quadratic_program(X: ArrayLike, beta: float, *, targets: ArrayLike | None = 
     aims = np.zeros((n, d)) if labels is None else labels
     flat, mean = np.zeros((d, d + 1, d + 1)), aims.mean(axis=0)
     verdict = _judged(points, flat, mean, decay, labels)
-    if (
-        verdict.infeasibility <= _ROUNDING * decay
-    ):  # a solver only comes near to it, with no scale to judge by
+    # Where a constant is optimal a solver only comes near to it, and leaves no scale to judge that by.
+    if verdict.infeasibility <= _ROUNDING * decay:
         return QuadraticProgram(flat, mean, verdict)
     pairs = np.einsum("ni,nj->nij", rows, rows).reshape(n, -1)
     M = [cp.Variable((d + 1, d + 1), symmetric=True) for _ in range(d)]
