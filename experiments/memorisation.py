@@ -1,4 +1,4 @@
-"""Forgetting: samples of networks that forget more and more points, and the fourth corner of a rectangle."""
+"""Forgetting: samples of networks that forget more and more points, and the fourth corner of a square."""
 
 from __future__ import annotations
 
