@@ -1,0 +1,327 @@
+// The optimal spline in doubles, to rounding: which points of the tube the beam touches, found going downhill.
+//
+// Once it is known what the beam touches, and on which side, the loss is a quadratic in the values of the score at
+// these knots, with a tridiagonal matrix.  Each round minimises it.  Going there from the spline before, a kink
+// that would take the wrong sign leaves; once there, points at which the beam is outside the tube enter, the worst
+// between neighbouring knots on either side.  The end of the beam has a state of its own: from below it is at its
+// lower bound, free, level (where ReLU's two tubes cross), free, or at its upper bound.
+
+/** @typedef {import("./problem.mjs").Problem} Problem */
+
+/**
+ * @typedef {object} Spline
+ * @property {number[]} knots Indices of points, from the first to the last.
+ * @property {number[]} sign For each knot between them +1 if the beam touches the top of the tube, -1 the bottom.
+ * @property {number} state Index into the states of the beam's end.
+ */
+
+/**
+ * @typedef {object} Solution
+ * @property {Spline} spline
+ * @property {{held: string, lean: number}} end What holds the beam's end, "low", "level", "high" or "" for nothing;
+ *   and the sign of its offset, for ReLU.
+ * @property {number[]} values At the knots, in the units of the data, less the mean target.
+ * @property {number} offset Height of the beam's end above its level.
+ * @property {number} rounds
+ */
+
+const MOST_ROUNDS = 3000;
+
+/**
+ * Solve a problem with at least two distinct points.
+ * @param {Problem} problem
+ * @returns {Solution}
+ */
+export function solve(problem) {
+  const tube = scaledTube(problem);
+  const height = tube.targets ? momentOf(tube) : -tube.level;
+  /** @type {Spline} */
+  let spline = { knots: [0, tube.points.length - 1], sign: [], state: nearestState(tube, height) };
+  let values = [0, 0], offset = height, caution = 4, careful = 0, rounds = 0;
+  while (rounds < MOST_ROUNDS) {
+    rounds++;
+    const best = bestValues(tube, spline);
+    let { step, leaving, move } = longestStep(tube, spline, values, best.values);
+    let entering = [];
+    if (!best.values.every(Number.isFinite)) break;
+    if (step < 1) {
+      if (step === 0) {
+        caution *= 2; // in the end this lasts for ever, so that no circle does
+        careful = caution;
+      }
+      values = values.map((value, k) => value + step * (best.values[k] - value));
+    } else {
+      ({ values, offset } = best);
+      const end = tube.states[spline.state];
+      if (end.low < end.high) move = Number(offset > end.high) - Number(offset < end.low);
+      entering = outside(tube, spline, values, offset);
+      if (!entering.length && !move) break;
+      if (careful && move) entering = []; // one change at a time, or two could undo each other for ever
+      if (careful && entering.length) {
+        entering = [entering.reduce((worst, one) => (one.excess > worst.excess ? one : worst))];
+      }
+      careful = Math.max(0, careful - 1);
+    }
+    const before = spline;
+    spline = changed(before, leaving, entering, move);
+    values = valuesAt(tube, before.knots, values, spline.knots);
+  }
+  const { unit, scoreUnit } = tube;
+  return {
+    spline, rounds, end: tube.states[spline.state],
+    values: values.map((value) => value * scoreUnit),
+    offset: tube.targets ? offset * unit * scoreUnit : offset,
+  };
+}
+
+/**
+ * The tube in its own units: lengths over the spread of the bulk of the data, scores over one of these, or over
+ * the spread of the targets.
+ * @param {Problem} problem
+ */
+function scaledTube(problem) {
+  const { points, counts, aims, denoising, n, skip, activation } = problem;
+  const unit = spreadOf(points, counts, n);
+  const squares = aims.reduce((total, aim, i) => total + counts[i] * aim ** 2, 0);
+  const scoreUnit = denoising ? Math.sqrt(squares / n) || 1 : 1 / unit;
+  const heightUnit = denoising ? unit * scoreUnit : 1;
+  const low = problem.low.hi / heightUnit, high = problem.high.hi / heightUnit;
+  const gaps = points.map((point, i) => (i > 0 ? (point - points[i - 1]) / unit : 0));
+  const tube = {
+    points, counts, unit, scoreUnit, gaps, low, high,
+    targets: denoising ? aims.map((aim) => aim / scoreUnit) : null,
+    centre: problem.centre,
+    radius: Float64Array.from(problem.radius, (half) => half.hi / heightUnit),
+    level: problem.level,
+    flat: skip || activation === "relu" ? 0 : 0.5,
+    steep: skip ? 0 : activation === "relu" ? 1 : 0.5,
+    states: statesOf(low, high, activation === "relu" && !skip),
+    tolerance: 0,
+  };
+  tube.tolerance = toleranceOf(tube, n, problem.beta / heightUnit);
+  return tube;
+}
+
+/** @typedef {ReturnType<typeof scaledTube>} Tube */
+
+/** Above rounding, and below what matters: what is left is found in more digits. */
+function toleranceOf(tube, n, beta) {
+  if (!tube.targets) return 1e-10 * n;
+  let height = 0, moment = 0, highest = 0, size = 0;
+  for (let i = tube.points.length - 1; i > 0; i--) {
+    moment += tube.counts[i] * tube.targets[i];
+    height += moment * tube.gaps[i];
+    highest = Math.max(highest, Math.abs(height));
+    size += tube.counts[i] * Math.abs(tube.targets[i]);
+  }
+  const span = (tube.points[tube.points.length - 1] - tube.points[0]) / tube.unit;
+  return 1e-10 * Math.min(beta, highest || beta) + 4 * Number.EPSILON * size * span;
+}
+
+/** The distance between the quartiles, each read off the line through all points and their ranks. */
+function spreadOf(points, counts, n) {
+  const quartile = (share) => {
+    let below = 0, i = 0;
+    while (i < points.length - 1 && below + counts[i] / 2 < share * n) below += counts[i++];
+    if (i === 0) return points[0];
+    const here = below + counts[i] / 2, before = below - counts[i - 1] / 2;
+    const part = Math.min(Math.max((share * n - before) / (here - before), 0), 1);
+    return points[i - 1] + part * (points[i] - points[i - 1]);
+  };
+  return quartile(0.75) - quartile(0.25) || points[points.length - 1] - points[0];
+}
+
+/** All states of the beam's end, from low to high; ReLU kinks lean with the sign of its offset. */
+function statesOf(low, high, relu) {
+  const atLow = { held: "low", low, high: low, lean: relu && low < high ? -1 : 0 };
+  const atHigh = { held: "high", low: high, high, lean: relu ? 1 : 0 };
+  const free = (from, to, lean) => (from < to ? [{ held: "", low: from, high: to, lean }] : []);
+  if (low === high) return [atLow];
+  if (!relu) return [atLow, ...free(low, high, 0), atHigh];
+  return [atLow, ...free(low, 0, -1), { held: "level", low: 0, high: 0, lean: 0 }, ...free(0, high, 1), atHigh];
+}
+
+/** The height of the beam's end if the score is nil everywhere. */
+function momentOf({ points, counts, targets, unit }) {
+  return points.reduce((total, point, i) => total + counts[i] * targets[i] * ((point - points[0]) / unit), 0);
+}
+
+/** A fixed state if one is near, else the free one around. */
+function nearestState({ states, tolerance }, height) {
+  const last = states.length - 1, near = 1e-6 * (states[last].high - states[0].low) + tolerance;
+  const fixed = states.findIndex(({ low, high }) => low === high && Math.abs(height - low) <= near);
+  if (fixed >= 0) return fixed;
+  const around = states.findIndex(({ low, high }) => low <= height && height <= high);
+  return around >= 0 ? around : height < states[0].low ? 0 : last;
+}
+
+/** Lengths of the pieces. */
+function spansOf({ points, unit }, knots) {
+  const spans = new Float64Array(knots.length - 1);
+  for (let p = 0; p < spans.length; p++) spans[p] = (points[knots[p + 1]] - points[knots[p]]) / unit;
+  return spans;
+}
+
+/** A functional of the first slope and of the kinks, as a vector over the knot values. */
+function functional(spans, onFirst, onKink) {
+  const out = new Float64Array(spans.length + 1);
+  for (let p = 0; p < spans.length; p++) {
+    const onSlope = (p > 0 ? onKink(p - 1) : onFirst) - (p < spans.length - 1 ? onKink(p) : 0);
+    out[p] -= onSlope / spans[p];
+    out[p + 1] += onSlope / spans[p];
+  }
+  return out;
+}
+
+/** The slope that is left for the neurons at the two ends. */
+function liftOf({ flat, steep }, spans, sign, lean) {
+  return functional(spans, 1, (k) => (sign[k] * lean < 0 ? steep : flat));
+}
+
+function dot(a, b) {
+  let total = 0;
+  for (let k = 0; k < a.length; k++) total += a[k] * b[k];
+  return total;
+}
+
+/** The best values at given knots, and the height of the beam's end. @param {Tube} tube @param {Spline} spline */
+function bestValues(tube, { knots, sign, state }) {
+  const { points, counts, targets, centre, radius, level } = tube, last = knots.length - 1;
+  const end = tube.states[state], spans = spansOf(tube, knots);
+  const { diagonal, mixed } = squaresOf(tube, knots);
+  const costs = functional(spans, level, (k) => centre[knots[k + 1]] + sign[k] * radius[knots[k + 1]]);
+  const lift = liftOf(tube, spans, sign, end.lean);
+  const values = costs.map((cost) => -cost), response = lift.map((share) => -share);
+  for (let p = 0; targets && p < last; p++) {
+    const start = points[knots[p]], perSpan = 1 / (points[knots[p + 1]] - start);
+    for (let i = knots[p]; i < knots[p + 1] + Number(p === last - 1); i++) {
+      const pull = counts[i] * targets[i], right = (points[i] - start) * perSpan;
+      values[p] += pull * (1 - right);
+      values[p + 1] += pull * right;
+    }
+  }
+  solveTridiagonal(diagonal, mixed, values, response);
+  const offset = end.low < end.high ? -dot(lift, values) / dot(lift, response) : end.low;
+  return { values: Array.from(values, (value, k) => value + offset * response[k]), offset };
+}
+
+/**
+ * The matrix of a spline's sum of squares in its knot values: its diagonal, and what is beside it.
+ * @param {{points: Float64Array, counts: Float64Array}} data
+ * @param {number[]} knots
+ */
+export function squaresOf({ points, counts }, knots) {
+  const last = knots.length - 1, diagonal = new Float64Array(last + 1), mixed = new Float64Array(last);
+  for (let p = 0; p < last; p++) {
+    const start = points[knots[p]], perSpan = 1 / (points[knots[p + 1]] - start);
+    for (let i = knots[p]; i < knots[p + 1]; i++) {
+      const right = (points[i] - start) * perSpan, left = 1 - right;
+      diagonal[p] += counts[i] * left * left;
+      mixed[p] += counts[i] * left * right;
+      diagonal[p + 1] += counts[i] * right * right;
+    }
+  }
+  diagonal[last] += counts[knots[last]];
+  return { diagonal, mixed };
+}
+
+/**
+ * Overwrite two right-hand sides with the solutions of a symmetric tridiagonal system.
+ * @param {ArrayLike<number>} diagonal @param {ArrayLike<number>} mixed Beside it.
+ * @param {Float64Array} first @param {Float64Array} second
+ */
+export function solveTridiagonal(diagonal, mixed, first, second) {
+  const last = first.length - 1, pivots = Float64Array.from(diagonal);
+  for (let k = 1; k <= last; k++) {
+    const factor = mixed[k - 1] / pivots[k - 1];
+    pivots[k] -= factor * mixed[k - 1];
+    first[k] -= factor * first[k - 1];
+    second[k] -= factor * second[k - 1];
+  }
+  first[last] /= pivots[last];
+  second[last] /= pivots[last];
+  for (let k = last - 1; k >= 0; k--) {
+    first[k] = (first[k] - mixed[k] * first[k + 1]) / pivots[k];
+    second[k] = (second[k] - mixed[k] * second[k + 1]) / pivots[k];
+  }
+}
+
+/** What must not become negative: kinks times their sign, then what lets a fixed end stay where it is. */
+function guarded(tube, { sign, state }, spans, values) {
+  const { low, high } = tube.states[state], guards = [];
+  for (let k = 0; k < sign.length; k++) {
+    const bend = (values[k + 2] - values[k + 1]) / spans[k + 1] - (values[k + 1] - values[k]) / spans[k];
+    guards.push(sign[k] * bend);
+  }
+  if (low === high) {
+    for (const move of [-1, 1]) {
+      const next = tube.states[state + move];
+      guards.push(next ? -move * dot(liftOf(tube, spans, sign, next.lean), values) : 0);
+    }
+  }
+  return guards;
+}
+
+/** How far one can go before a kink or the end changes sign; which kinks stop it, or where the end has to go. */
+function longestStep(tube, spline, values, goal) {
+  const spans = spansOf(tube, spline.knots), kinks = spline.sign.length;
+  const now = guarded(tube, spline, spans, values), then = guarded(tube, spline, spans, goal);
+  const room = then.map((ahead, k) => (ahead < 0 ? Math.max(now[k], 0) / (Math.max(now[k], 0) - ahead) : Infinity));
+  let step = 1;
+  for (const one of room) step = Math.min(step, one);
+  if (step === 1) return { step, leaving: null, move: 0 };
+  const move = room[kinks] <= step ? -1 : room[kinks + 1] <= step ? 1 : 0;
+  return { step, leaving: room.slice(0, kinks).map((one) => one <= step), move };
+}
+
+/**
+ * Where the beam is outside its tube: the worst place between neighbouring knots on either side.
+ * @param {Tube} tube @param {Spline} spline @param {number[]} values @param {number} offset
+ */
+function outside(tube, { knots }, values, offset) {
+  const { points, counts, targets, centre, radius, gaps } = tube;
+  const held = Math.min(Math.max(offset, tube.low), tube.high);
+  const top = Math.min(tube.flat * held, tube.steep * held), bottom = Math.max(tube.flat * held, tube.steep * held);
+  const found = [];
+  let height = 0, moment = 0;
+  for (let p = knots.length - 2; p >= 0; p--) {
+    const start = points[knots[p]];
+    const incline = (values[p + 1] - values[p]) / (points[knots[p + 1]] - start);
+    let above = tube.tolerance, below = tube.tolerance, highest = -1, lowest = -1;
+    for (let i = knots[p + 1] - 1; i >= knots[p]; i--) {
+      const score = values[p] + incline * (points[i + 1] - start);
+      moment += counts[i + 1] * ((targets ? targets[i + 1] : 0) - score);
+      height += gaps[i + 1] * moment;
+      if (i === knots[p]) break;
+      const off = height - centre[i];
+      if (off - top - radius[i] > above) [above, highest] = [off - top - radius[i], i];
+      if (bottom - radius[i] - off > below) [below, lowest] = [bottom - radius[i] - off, i];
+    }
+    if (highest >= 0) found.push({ at: highest, side: 1, excess: above });
+    if (lowest >= 0) found.push({ at: lowest, side: -1, excess: below });
+  }
+  return found;
+}
+
+/** Drop the knots that are marked, and let others in. */
+function changed({ knots, sign, state }, leaving, entering, move) {
+  const inner = sign.flatMap((side, k) => (leaving?.[k] ? [] : [{ at: knots[k + 1], side }]));
+  inner.push(...entering);
+  inner.sort((a, b) => a.at - b.at);
+  return {
+    knots: [0, ...inner.map(({ at }) => at), knots[knots.length - 1]],
+    sign: inner.map(({ side }) => side),
+    state: state + move,
+  };
+}
+
+/** A spline's values at other knots. */
+function valuesAt({ points }, knots, values, others) {
+  let p = 0;
+  return others.map((at) => {
+    while (p < knots.length - 2 && knots[p + 1] <= at) p++;
+    if (at === knots[p + 1]) return values[p + 1];
+    const share = (points[at] - points[knots[p]]) / (points[knots[p + 1]] - points[knots[p]]);
+    return values[p] * (1 - share) + values[p + 1] * share;
+  });
+}
