@@ -19,8 +19,9 @@ export default function chambers(stage) {
   const weights = stage.chart({
     title: "weights: a line for each point", x: [-REACH, REACH], y: [-REACH, REACH], xlabel: "u₁", ylabel: "u₂", equal: true,
   });
-  const table = element("table", {class: "live-patterns"});
-  stage.row.append(element("div", {class: "live-panel live-wide"}, table));
+  const table = element("table", {class: "live-patterns", "aria-labelledby": "live-patterns-say"});
+  const words = element("p", {class: "live-key", id: "live-patterns-say"}, "Patterns: a row for each point, a column for each chamber, counterclockwise.");
+  stage.row.append(element("div", {class: "live-panel live-wide"}, words, table));
   const {points, list} = planePoints(stage, data, start.value);
   const python = stage.copy({label: "The same in Python"});
   weights.onDrag((x, y) => {
@@ -92,7 +93,6 @@ function fill(table, chambers, here) {
   const rows = chambers[0].pattern.map((_, k) =>
     element("tr", {}, element("th", {scope: "row"}, String(k + 1)), ...chambers.map(({pattern}, i) => cell(pattern[k], i))));
   table.replaceChildren(
-    element("caption", {}, "patterns: a row for each point, a column for each chamber, counterclockwise"),
     element("thead", {}, element("tr", {}, element("td", {}), ...head)),
     element("tbody", {}, ...rows),
   );
@@ -105,7 +105,7 @@ function told(stage, n, {chambers, lines, formula, zeros, merged}, here) {
   for (const rows of merged) parts.push(`Points ${named(rows.map((k) => k + 1))} lie on one line through 0 and share a line here. `);
   if (zeros.length) parts.push(`At 0 there is no line: point ${named(zeros.map((k) => k + 1))} is on for every u. `);
   const on = chambers[here].pattern.flatMap((value, k) => (value ? [k + 1] : []));
-  return [...parts, "u is in chamber ", stage.number("here", here + 1), `, and on are: ${named(on)}.`];
+  return [...parts, "u is in chamber ", stage.number("here", here + 1), `; the points that are on: ${named(on)}.`];
 }
 
 function asPython(X) {

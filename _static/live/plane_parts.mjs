@@ -1,5 +1,8 @@
 /** What the instruments in the plane share: their points, lists to paste, lines of Python. */
 
+import {degrees} from "./plane.mjs";
+import {Points} from "./points.mjs";
+
 export const STEP = 1 / 16; // sums and products of such numbers are exact, so that points get onto one line exactly
 export const MOST = 12;
 export const ENDS = [-2.5, 2.5];
@@ -31,9 +34,26 @@ export function listed(rows) {
   return `[${rows.map((row) => `[${row.join(", ")}]`).join(", ")}]`;
 }
 
-/** Put the points of the plane on a chart, with a list to paste and sets to begin with; `.values` are the pairs. */
+/** Points that keep their numbers when they move; a new one goes between two directions that are far apart. */
+class PlanePoints extends Points {
+  ranked() {
+    return this.current.map((_, k) => k);
+  }
+
+  freePlace() {
+    const angles = this.current.filter(([x, y]) => x || y).map(degrees).sort((a, b) => a - b);
+    const [first = 0] = angles;
+    const gaps = angles.map((angle, k) => (angles[k + 1] ?? first + 360) - angle);
+    const k = gaps.indexOf(Math.max(...gaps));
+    const middle = (((angles[k] ?? 0) + (gaps[k] ?? 0) / 2) * Math.PI) / 180;
+    return [1.5 * Math.cos(middle), 1.5 * Math.sin(middle)];
+  }
+}
+
+/** Put points of the plane on a chart, with a list to paste below; `.values` of `points` are pairs. */
 export function planePoints(stage, chart, begin) {
-  const points = stage.points({chart, values: DATA[begin], step: STEP, height: null, least: 1, most: MOST});
+  const options = {chart, values: DATA[begin], step: STEP, height: null, least: 1, most: MOST};
+  const points = stage.put(new PlanePoints(stage.heard(options)), stage.data);
   const list = stage.numbers({label: "all points, x₁ and x₂ in turn", entered: (values) => { points.values = pairs(values); }});
   return {points, list};
 }

@@ -33,7 +33,7 @@ export default function wedge(stage) {
   const data = stage.chart({title: "points, targets and kinks", x: ENDS, y: ENDS, xlabel: "x₁", ylabel: "x₂", equal: true});
   const field = stage.chart({title: "the network: its score", x: ENDS, y: ENDS, xlabel: "x₁", ylabel: "x₂", equal: true});
   const curve = stage.chart({
-    title: "is a neuron worth adding? Its response over its direction", x: [0, 360], y: [0, 1.5], xlabel: "direction of the weights (degrees)",
+    title: "response of a neuron, over its direction", x: [0, 360], y: [0, 1.5], xlabel: "direction of the weights (degrees)",
     ylabel: "response / λ", wide: true, shape: 0.3,
   });
   const {points, list} = planePoints(stage, data, start.value);
@@ -81,6 +81,7 @@ function drawData(chart, X, targets, wedges, neurons, network) {
   chart.line("kinks", ...kinks(neurons.map(at)), {label: "kinks of the network"});
   const arrows = (name, tips, look) => chart.arrows(name, ...[0, 1].map((c) => X.map((x) => x[c])),
     ...[0, 1].map((c) => X.map((x, k) => x[c] + tips[k][c])), look);
+  chart.rings("clean", ...[0, 1].map((c) => X.map((x, k) => x[c] + targets[k][c])), {role: "plain", label: "where a point came from"});
   arrows("targets", targets, {role: "printed", label: "targets"});
   arrows("scores", X.map((x) => output(network, x)), {role: "bound", label: "score of the network"});
 }
