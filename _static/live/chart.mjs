@@ -87,7 +87,8 @@ export class Chart {
     Object.assign(this, {title, x, y, xlabel, ylabel, equal, logx, shape});
     this.layers = new Map();
     this.axes = element("svg:g");
-    this.plot = element("svg:svg", {class: "live-plot"});
+    const floor = element("svg:rect", {width: "100%", height: "100%", fill: "transparent"}); // for the pointer
+    this.plot = element("svg:svg", {class: "live-plot"}, floor);
     this.picture = element("svg:g", {role: "img", "aria-label": alt}, this.axes, this.plot);
     this.handles = element("svg:g");
     this.svg = element("svg:svg", {class: "live-chart"}, this.picture, this.handles);

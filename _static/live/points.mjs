@@ -92,10 +92,9 @@ export class Points {
   }
 
   listen() {
-    const {handles, plot} = this.chart;
+    const {handles, plot, node} = this.chart; // a group that listened to the focus would take it in Chromium
     handles.addEventListener("pointerdown", (event) => {
-      const mark = event.target.closest("[data-point]");
-      if (!mark || event.button) return;
+      if (event.button) return;
       event.preventDefault();
       this.pick(this.nearest(event));
       handles.setPointerCapture(event.pointerId);
@@ -103,11 +102,12 @@ export class Points {
     handles.addEventListener("pointermove", (event) => {
       if (handles.hasPointerCapture(event.pointerId)) this.move(this.chosen, this.chart.under(event));
     });
-    handles.addEventListener("focusin", (event) => {
-      const k = +event.target.dataset.point;
-      if (k !== this.chosen) this.pick(k);
+    node.addEventListener("focusin", ({target}) => {
+      if (target !== this.marks[this.chosen] && this.marks.includes(target)) this.pick(this.marks.indexOf(target));
     });
-    handles.addEventListener("keydown", (event) => this.onKey(event));
+    node.addEventListener("keydown", (event) => {
+      if (this.marks.includes(event.target)) this.onKey(event);
+    });
     plot.addEventListener("click", (event) => this.add(this.chart.under(event)));
     plot.classList.add("live-addable");
   }

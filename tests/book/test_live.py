@@ -121,6 +121,7 @@ class Instrument:
         return self.find(f'[data-point="{k}"]')
 
     def middle(self, where: Locator) -> tuple[float, float]:
+        where.evaluate("e => e.scrollIntoView({block: 'center', behavior: 'instant'})")
         box = where.bounding_box()
         assert box is not None
         return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
@@ -159,9 +160,6 @@ def test_a_dragged_point_moves_and_the_optimum_follows(
 def test_a_finger_moves_a_point_and_a_tap_adds_one(opened: Callable[..., Instrument], name: str) -> None:
     shown = opened(name, width=390, has_touch=True)
     before = shown.points()
-    shown.mark(0).scroll_into_view_if_needed()
-    shown.page.mouse.wheel(0, 150)
-    shown.page.wait_for_timeout(300)
     x, y = shown.middle(shown.mark(0))
     touch = shown.page.context.new_cdp_session(shown.page)
 
@@ -252,7 +250,7 @@ def test_below_the_threshold_it_says_that_and_why(opened: Callable[..., Instrume
     assert shown.number("critical") == 1.0
     with shown.redrawn():
         enter(shown, "-1, 0, 0, 0, 2")
-    assert shown.number("critical") == 3.0
+    assert shown.number("critical") == 1.5  # half of the three that lie together
     assert "Up to 3 points" in (shown.find(".live-readout").text_content() or "")
 
 
@@ -350,7 +348,7 @@ def test_who_prefers_reduced_motion_gets_two_steps_a_second(opened: Callable[...
         shown = opened("beam", reduced_motion=motion)
         shown.page.evaluate("window.asked = []; window.setInterval = (f, delay) => asked.push(delay);")
         shown.find(".live-buttons button").first.click()
-        delays[motion] = shown.page.evaluate("asked")
+        delays[motion] = shown.page.evaluate("asked.filter(Boolean)")  # the driver asks, too
     assert delays["reduce"] == [500]
     assert max(delays["no-preference"]) <= 100
 
