@@ -1,11 +1,11 @@
 /** Chambers: points in the plane, the lines that they are for the weights, and the patterns between the lines. */
 
 import {arrangement, degrees} from "./plane.mjs";
-import {DATA, ENDS, WORDS, listed, named, planePoints} from "./plane_parts.mjs";
+import {DATA, ENDS, WORDS, columns, listed, named, planePoints, toEdge} from "./plane_parts.mjs";
 import {element} from "./stage.mjs";
 
 const REACH = 1.5; // of the picture of the weights
-const FAR = 9; // beyond any corner
+const COLUMNS = 12; // of a table
 
 export default function chambers(stage) {
   const {begin} = stage;
@@ -19,9 +19,9 @@ export default function chambers(stage) {
   const weights = stage.chart({
     title: "weights: a line for each point", x: [-REACH, REACH], y: [-REACH, REACH], xlabel: "u₁", ylabel: "u₂", equal: true,
   });
-  const table = element("table", {class: "live-patterns", "aria-labelledby": "live-patterns-say"});
-  const words = element("p", {class: "live-key", id: "live-patterns-say"}, "Patterns: a row for each point, a column for each chamber, counterclockwise.");
-  stage.row.append(element("div", {class: "live-panel live-wide"}, words, table));
+  const tables = element("div", {class: "live-tables"});
+  const words = element("p", {class: "live-key"}, "Patterns: a row for each point, a column for each chamber, counterclockwise.");
+  stage.row.append(element("div", {class: "live-panel live-wide"}, words, tables));
   const {points, list} = planePoints(stage, data, start.value);
   const python = stage.copy({label: "The same in Python"});
   weights.onDrag((x, y) => {
@@ -37,7 +37,7 @@ export default function chambers(stage) {
     python.write(() => asPython(X));
     drawData(data, X, direction(turn.value), all.chambers[here].pattern);
     drawWeights(weights, all, here, direction(turn.value));
-    fill(table, all.chambers, here);
+    tables.replaceChildren(...patternTables(all.chambers, here));
     points.draw();
     stage.say(told(stage, X.length, all, here));
   });
@@ -55,12 +55,19 @@ function chamberAt({rays, chambers}, angle) {
 }
 
 function drawData(chart, X, [a, b], pattern) {
-  const corners = [[-b, a], [a - b, a + b], [a + b, b - a], [b, -a]].map((row) => row.map((value) => FAR * value));
-  chart.region("half", corners.map((row) => row[0]), corners.map((row) => row[1]), {role: "learned", label: "x · u > 0"});
-  const on = X.filter((_, k) => pattern[k]);
-  chart.dots("halo", on.map((x) => x[0]), on.map((x) => x[1]), {role: "learned", size: 20, label: "on"});
+  chart.region("half", ...columns(halfSquare([a, b])), {role: "learned", label: "x · u > 0"});
+  chart.dots("halo", ...columns(X.filter((_, k) => pattern[k])), {role: "learned", size: 20, label: "on"});
   chart.dots("origin", [0], [0], {role: "plain", size: 4});
   number(chart, X, ([x, y]) => [x + 0.2, y + 0.2]);
+}
+
+/** The corners of that half of the picture that a direction points into. */
+function halfSquare([a, b]) {
+  const end = ENDS[1];
+  const cut = toEdge([-b, a], end);
+  const inside = [[end, end], [-end, end], [-end, -end], [end, -end]].filter(([x, y]) => a * x + b * y > 0);
+  const turned = ([x, y]) => Math.atan2(a * y - b * x, a * x + b * y); // from u, counterclockwise
+  return [cut.map((value) => -value), ...inside.sort((v, w) => turned(v) - turned(w)), cut];
 }
 
 /** Write 1, 2, … next to places. */
@@ -72,9 +79,9 @@ function number(chart, places, where) {
 function drawWeights(chart, {rays, chambers}, here, u) {
   const {from, to, inside} = chambers[here];
   const sector = from ? [[0, 0], ...arcOf(from.u, inside, to.u)] : arcOf([1, 0], [-1, 0], [1, 0]);
-  chart.region("chamber", sector.map((v) => v[0]), sector.map((v) => v[1]), {role: "printed", label: "the chamber of u"});
-  const ends = rays.flatMap((ray) => [[0, 0], ray.u.map((v) => FAR * v), [NaN, NaN]]);
-  chart.line("walls", ends.map((v) => v[0]), ends.map((v) => v[1]), {role: "plain", label: "x · u = 0 for a point x"});
+  chart.region("chamber", ...columns(sector), {role: "printed", label: "the chamber of u"});
+  const ends = rays.flatMap((ray) => [[0, 0], toEdge(ray.u, REACH), [NaN, NaN]]);
+  chart.line("walls", ...columns(ends), {role: "plain", label: "x · u = 0 for a point x"});
   chart.arrows("u", [0], [0], [u[0]], [u[1]], {label: "u: drag it"});
   number(chart, chambers.map((chamber) => chamber.inside), (v) => v.map((value) => 1.25 * value));
 }
@@ -86,16 +93,18 @@ function arcOf(from, by, to) {
   return Array.from({length: 33}, (_, k) => direction(begin + (whole * k) / 32));
 }
 
-/** Write the patterns: a row for each point, a column for each chamber. */
-function fill(table, chambers, here) {
-  const cell = (on, i) => element("td", {class: on ? "live-on-cell" : "live-off-cell", "data-here": i === here}, String(Number(on)));
-  const head = chambers.map((_, i) => element("th", {scope: "col", "data-here": i === here}, String(i + 1)));
-  const rows = chambers[0].pattern.map((_, k) =>
-    element("tr", {}, element("th", {scope: "row"}, String(k + 1)), ...chambers.map(({pattern}, i) => cell(pattern[k], i))));
-  table.replaceChildren(
-    element("thead", {}, element("tr", {}, element("td", {}), ...head)),
-    element("tbody", {}, ...rows),
-  );
+/** The patterns: a row for each point, a column for each chamber, in tables that fit the screen of a telephone. */
+function patternTables(chambers, here) {
+  const numbered = chambers.map(({pattern}, i) => ({pattern, i}));
+  const blocks = Array.from({length: Math.ceil(chambers.length / COLUMNS)}, (_, k) => numbered.slice(k * COLUMNS, (k + 1) * COLUMNS));
+  return blocks.map((block) => {
+    const head = block.map(({i}) => element("th", {scope: "col", "data-here": i === here}, String(i + 1)));
+    const cell = (on, i) => element("td", {class: on ? "live-on-cell" : "live-off-cell", "data-here": i === here}, String(Number(on)));
+    const rows = chambers[0].pattern.map((_, k) =>
+      element("tr", {}, element("th", {scope: "row"}, String(k + 1)), ...block.map(({pattern, i}) => cell(pattern[k], i))));
+    return element("table", {class: "live-patterns", "aria-label": `patterns from chamber ${block[0].i + 1} on`},
+      element("thead", {}, element("tr", {}, element("td", {}), ...head)), element("tbody", {}, ...rows));
+  });
 }
 
 function told(stage, n, {chambers, lines, formula, zeros, merged}, here) {

@@ -58,6 +58,17 @@ export function planePoints(stage, chart, begin) {
   return {points, list};
 }
 
+/** Make a vector as long as the square around 0 allows. */
+export function toEdge([a, b], end) {
+  const share = end / Math.max(Math.abs(a), Math.abs(b));
+  return [a * share, b * share];
+}
+
+/** Split places into their coordinates, as charts take them. */
+export function columns(places) {
+  return [0, 1].map((c) => places.map((place) => place[c]));
+}
+
 /** A list of things in words: "1, 2 and 5". */
 export function named(items) {
   return items.length < 2 ? String(items[0] ?? "none") : `${items.slice(0, -1).join(", ")} and ${items.at(-1)}`;

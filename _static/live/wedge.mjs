@@ -2,11 +2,10 @@
 
 import {degrees, wedgeDirections} from "./plane.mjs";
 import {output, peaks, responseAt} from "./plane_check.mjs";
-import {DATA, ENDS, WORDS, listed, planePoints} from "./plane_parts.mjs";
+import {DATA, ENDS, WORDS, columns, listed, planePoints, toEdge} from "./plane_parts.mjs";
 import {train} from "./plane_train.mjs";
 import {apart, element, grid, steady, written} from "./stage.mjs";
 
-const FAR = 9; // beyond any corner
 const TINY = 1e-6; // a neuron below this share of the largest is not drawn
 const SAME = 0.01; // degrees between neurons that are drawn as one
 const NORMS = {one: "1-norm", wedges: "2-norm, wedges only", two: "2-norm, all directions"};
@@ -71,19 +70,18 @@ const at = (angle) => [Math.cos((angle * Math.PI) / 180), Math.sin((angle * Math
 
 /** The places on which neurons switch, as a trace. */
 function kinks(directions) {
-  const ends = directions.flatMap(([a, b]) => [[-FAR * b, FAR * a], [FAR * b, -FAR * a], [NaN, NaN]]);
-  return [ends.map((v) => v[0]), ends.map((v) => v[1])];
+  return columns(directions.flatMap(([a, b]) => [toEdge([-b, a], ENDS[1]), toEdge([b, -a], ENDS[1]), [NaN, NaN]]));
 }
 
 function drawData(chart, X, targets, wedges, neurons, network) {
   chart.line("candidates", ...kinks(wedges.map(({u}) => u)), {role: "plain", label: "kinks of the wedge directions"});
   faint(chart, "candidates");
   chart.line("kinks", ...kinks(neurons.map(at)), {label: "kinks of the network"});
-  const arrows = (name, tips, look) => chart.arrows(name, ...[0, 1].map((c) => X.map((x) => x[c])),
-    ...[0, 1].map((c) => X.map((x, k) => x[c] + tips[k][c])), look);
-  chart.rings("clean", ...[0, 1].map((c) => X.map((x, k) => x[c] + targets[k][c])), {role: "plain", label: "where a point came from"});
-  arrows("targets", targets, {role: "printed", label: "targets"});
-  arrows("scores", X.map((x) => output(network, x)), {role: "bound", label: "score of the network"});
+  const tips = (arrows) => columns(X.map((x, k) => x.map((value, c) => value + arrows[k][c])));
+  chart.rings("clean", ...tips(targets), {role: "plain", label: "where a point came from"});
+  chart.arrows("targets", ...columns(X), ...tips(targets), {role: "printed", label: "targets"});
+  const scores = X.map((x) => output(network, x));
+  chart.arrows("scores", ...columns(X), ...tips(scores), {role: "bound", label: "score of the network"});
 }
 
 function faint(chart, name) {
@@ -91,13 +89,13 @@ function faint(chart, name) {
 }
 
 function drawField(chart, network, X) {
-  const places = grid(-2.25, 2.25, 10).flatMap((x) => grid(-2.25, 2.25, 10).map((y) => [x, y]));
+  const along = grid(-2.03, 2.03, 10);
+  const places = along.flatMap((x) => along.map((y) => [x, y]));
   const scores = places.map((place) => output(network, place));
   const most = Math.max(1e-12, ...scores.map((s) => Math.hypot(...s)));
   const tips = places.map((place, k) => place.map((value, c) => value + (0.45 * scores[k][c]) / most));
-  chart.arrows("field", ...[0, 1].map((c) => places.map((v) => v[c])), ...[0, 1].map((c) => tips.map((v) => v[c])),
-    {role: "bound", label: "score, scaled"});
-  chart.dots("data", X.map((x) => x[0]), X.map((x) => x[1]), {role: "trained", label: "points"});
+  chart.arrows("field", ...columns(places), ...columns(tips), {role: "bound", label: "score, scaled"});
+  chart.dots("data", ...columns(X), {role: "trained", label: "points"});
 }
 
 function drawCurve(chart, {X, Q, p, lambda}, wedges, neurons) {
@@ -135,5 +133,5 @@ function told(stage, {certificate, neurons, wedges, lambda}, norm) {
 function asPython(X, targets, lambda, norm) {
   const options = {one: "p=1", wedges: "p=2", two: "p=2, exact=True"}[norm];
   return ["from convexdiff_lib import wedge_denoising", "", `X = ${listed(X)}`, `targets = ${listed(targets)}`,
-    `fit = wedge_denoising(X, targets, ${lambda}, ${options})`, "print(fit.value, fit.directions, fit.certificate)"].join("\n");
+    `fit = wedge_denoising(X, targets, lam=${lambda}, ${options})`, "print(fit.value, fit.directions, fit.certificate)"].join("\n");
 }
