@@ -109,9 +109,12 @@ function patternTables(chambers, here) {
 
 function told(stage, n, {chambers, lines, formula, zeros, merged}, here) {
   const count = chambers.length;
-  const parts = [stage.number("points", n), n === 1 ? " point makes " : " points make ", stage.number("lines", lines), lines === 1 ? " line and " : " lines and ",
-    stage.number("chambers", count), count === 1 ? " chamber" : " chambers", "; the formula for general position gives ", stage.number("formula", formula), ". "];
-  for (const rows of merged) parts.push(`Points ${named(rows.map((k) => k + 1))} lie on one line through 0 and share a line here. `);
+  const many = (name, value, one, more) => [stage.number(name, value), value === 1 ? one : more];
+  const parts = [...many("points", n, " point makes ", " points make "), ...many("lines", lines, " line and ", " lines and "),
+    ...many("chambers", count, " chamber", " chambers"), "; the formula for general position gives ",
+    stage.number("formula", formula), ". "];
+  const groups = merged.map((rows) => named(rows.map((k) => k + 1)));
+  if (groups.length) parts.push(`Points on one line through 0 share a line here: ${groups.join("; ")}. `);
   if (zeros.length) parts.push(`At 0 there is no line: point ${named(zeros.map((k) => k + 1))} is on for every u. `);
   const on = chambers[here].pattern.flatMap((value, k) => (value ? [k + 1] : []));
   return [...parts, "u is in chamber ", stage.number("here", here + 1), `; the points that are on: ${named(on)}.`];

@@ -68,7 +68,7 @@ function raysOf(rows) {
     const [a, b] = whole(row);
     if (!a && !b) return;
     const [c, d] = unit(row);
-    found.push({ v: [-b, a], u: [-d, c], rows: [k] }, { v: [b, -a], u: [d, -c], rows: [k] });
+    found.push({v: [-b, a], u: [-d, c], rows: [k]}, {v: [b, -a], u: [d, -c], rows: [k]});
   });
   found.sort((r, s) => byAngle(r.v, s.v) || r.rows[0] - s.rows[0]);
   const rays = [];
@@ -95,10 +95,10 @@ function between(from, to) {
 /** Return what is between neighbouring rays, one arc for each; the whole circle if there is none. */
 function arcsOf(points, rays) {
   const rows = points.map(whole);
-  if (!rays.length) return [{ from: null, to: null, inside: [1, 0], pattern: rows.map(() => true) }];
+  if (!rays.length) return [{from: null, to: null, inside: [1, 0], pattern: rows.map(() => true)}];
   return rays.map((from, i) => {
     const to = rays[(i + 1) % rays.length];
-    return { from, to, inside: between(from, to), pattern: rows.map((row) => signBetween(row, from, to) >= 0) };
+    return {from, to, inside: between(from, to), pattern: rows.map((row) => signBetween(row, from, to) >= 0)};
   });
 }
 
@@ -155,5 +155,5 @@ export function wedgeDirections(points, p) {
   const rays = raysOf(points);
   const axes = [[1, 0], [0, 1]];
   const missing = rays.length === 0 ? axes : rays.length === 2 ? [rays[0].u] : [];
-  return raysOf([...points, ...(p === 1 ? axes : missing)]).map(({ u, rows }) => ({ u: ofNorm(u, p), rows }));
+  return raysOf([...points, ...(p === 1 ? axes : missing)]).map(({u, rows}) => ({u: ofNorm(u, p), rows}));
 }

@@ -6,7 +6,7 @@
  * dual norm.  All directions are looked at, one arc after the other.  Nothing here knows how a network was found.
  */
 
-import { arcs, checkedPoints, norm, ofNorm } from "./plane.mjs";
+import {arcs, checkedPoints, norm, ofNorm} from "./plane.mjs";
 
 const TOLERANCE = 1e-9; // relative gap that a certificate may have
 
@@ -36,7 +36,7 @@ function leading([[a, b], [c, d]]) {
 const turn = ([a, b], [c, d]) => a * d - b * c;
 
 /** Return the directions of an arc among which one responds most: first its ends. */
-function candidates({ from, to, inside }, columns, p) {
+function candidates({from, to, inside}, columns, p) {
   if (!from) return [inside];
   const ends = [from.u, to.u];
   if (p === 1) return ends; // there the response is linear over linear
@@ -53,7 +53,7 @@ export function peaks(points, Q, p) {
     const columns = matrix(points, arc.pattern, Q);
     return candidates(arc, columns, p)
       .map((direction) => ofNorm(direction, p))
-      .map((u, i) => ({ u, response: size(columns, u, p), arc, atEnd: i < 2 }))
+      .map((u, i) => ({u, response: size(columns, u, p), arc, atEnd: i < 2}))
       .reduce((best, other) => (other.response > best.response ? other : best));
   });
 }
@@ -68,7 +68,7 @@ export function responseAt(points, Q, p, direction) {
 /** Return the output of a network [{u, a}, ...] at x. */
 export function output(network, [x, y]) {
   return network.reduce(
-    ([s, t], { u, a }) => {
+    ([s, t], {u, a}) => {
       const on = Math.max(x * u[0] + y * u[1], 0);
       return [s + a[0] * on, t + a[1] * on];
     },
@@ -82,7 +82,19 @@ export function loss(points, targets, lambda, p, network) {
     const s = output(network, x);
     return sum + (s[0] - targets[k][0]) ** 2 + (s[1] - targets[k][1]) ** 2;
   }, 0);
-  return network.reduce((sum, { u, a }) => sum + lambda * (norm(u, p) ** 2 + norm(a, p) ** 2), misfit);
+  return network.reduce((sum, {u, a}) => sum + lambda * (norm(u, p) ** 2 + norm(a, p) ** 2), misfit);
+}
+
+function checkedRows(rows, name, count) {
+  if (checkedPoints(rows, name).length !== count) throw new TypeError(`${name} must be as many as points`);
+}
+
+/** Say what is wrong with a task, if anything is. */
+export function checkTask(points, targets, lambda, p) {
+  checkedPoints(points);
+  checkedRows(targets, "targets", points.length);
+  if (!(lambda > 0 && lambda < Infinity)) throw new RangeError(`lambda must be positive and finite; got ${lambda}`);
+  if (p !== 1 && p !== 2) throw new RangeError(`p must be 1 or 2; got ${p}`);
 }
 
 /**
@@ -98,12 +110,8 @@ export function loss(points, targets, lambda, p, network) {
  *   loss of every network, their difference relative to the larger, and the largest response before shrinking
  */
 export function certify(points, targets, lambda, p, network, Q) {
-  checkedPoints(points);
-  for (const [rows, name] of [[targets, "targets"], [Q, "Q"]]) {
-    if (checkedPoints(rows, name).length !== points.length) throw new TypeError(`${name} must be as many as points`);
-  }
-  if (!(lambda > 0 && lambda < Infinity)) throw new RangeError(`lambda must be positive and finite; got ${lambda}`);
-  if (p !== 1 && p !== 2) throw new RangeError(`p must be 1 or 2; got ${p}`);
+  checkTask(points, targets, lambda, p);
+  checkedRows(Q, "Q", points.length);
   const largest = Math.max(...peaks(points, Q, p).map((peak) => peak.response));
   const shrunk = largest > lambda ? lambda / largest : 1;
   const primal = loss(points, targets, lambda, p, network);
@@ -113,5 +121,5 @@ export function certify(points, targets, lambda, p, network, Q) {
   }, 0);
   const scale = Math.max(Math.abs(primal), Math.abs(dual));
   const gap = scale > 0 ? (primal - dual) / scale : 0;
-  return { primal, dual, gap, largest, holds: Math.abs(gap) <= TOLERANCE };
+  return {primal, dual, gap, largest, holds: Math.abs(gap) <= TOLERANCE};
 }

@@ -47,30 +47,30 @@ function factors(vectors) {
       });
     }
     const length = Math.sqrt(dot(rest, rest));
-    if (length <= DEPENDENT * Math.sqrt(dot(vector, vector))) return { basis, columns, dependent: column };
+    if (length <= DEPENDENT * Math.sqrt(dot(vector, vector))) return {basis, columns, dependent: column};
     basis.push(rest.map((value) => value / length));
     columns.push([...column, length]);
   }
-  return { basis, columns, dependent: null };
+  return {basis, columns, dependent: null};
 }
 
 /** Return how coefficients change: to the optimum of those in use, or along features that cancel. */
 function direction(used, labels, lambda) {
-  const { basis, columns, dependent } = factors(used.map(({ f }) => f));
-  if (dependent) return { step: [...backwards(columns, dependent).map((c) => -c), 1], whole: Infinity };
+  const {basis, columns, dependent} = factors(used.map(({f}) => f));
+  if (dependent) return {step: [...backwards(columns, dependent).map((c) => -c), 1], whole: Infinity};
   const penalty = forwards(columns, used.map(() => lambda));
   const best = backwards(columns, basis.map((e, i) => dot(e, labels) - penalty[i]));
-  return { step: best.map((y, i) => y - used[i].y), whole: 1 };
+  return {step: best.map((y, i) => y - used[i].y), whole: 1};
 }
 
 /** Go to the optimum of the features in use; those whose coefficient reaches zero leave.  Return those that stay. */
 function settled(used, labels, lambda) {
   while (used.length) {
-    const { step, whole } = direction(used, labels, lambda);
-    const room = used.map(({ y }, i) => (step[i] < 0 ? y / -step[i] : Infinity));
+    const {step, whole} = direction(used, labels, lambda);
+    const room = used.map(({y}, i) => (step[i] < 0 ? y / -step[i] : Infinity));
     const t = Math.min(whole, ...room);
     if (t === Infinity) return used.slice(0, -1); // nothing but rounding
-    used = used.map((one, i) => ({ ...one, y: one.y + t * step[i] })).filter((_, i) => room[i] > t);
+    used = used.map((one, i) => ({...one, y: one.y + t * step[i]})).filter((_, i) => room[i] > t);
     if (t === 1) break;
   }
   return used;
@@ -78,7 +78,7 @@ function settled(used, labels, lambda) {
 
 /** Return the labels minus the best fit: orthogonal to the features in use but for the penalty. */
 function remainder(used, labels, lambda) {
-  const { basis, columns } = factors(used.map(({ f }) => f));
+  const {basis, columns} = factors(used.map(({f}) => f));
   const penalty = forwards(columns, used.map(() => lambda));
   return basis.reduce((rest, e, i) => plus(rest, e, penalty[i] - dot(e, labels)), labels);
 }
@@ -103,10 +103,10 @@ export function lasso(features, labels, lambda) {
     const sign = Math.sign(response[j]);
     if (!excess[j] || used.some((one) => one.j === j && one.sign === sign)) break;
     const f = features[j].map((value) => sign * value);
-    used = settled([...used, { j, sign, f, y: 0 }], labels, lambda);
+    used = settled([...used, {j, sign, f, y: 0}], labels, lambda);
     rest = remainder(used, labels, lambda);
   }
   const z = features.map(() => 0);
-  for (const { j, sign, y } of used) z[j] += sign * y;
-  return { z, rest };
+  for (const {j, sign, y} of used) z[j] += sign * y;
+  return {z, rest};
 }

@@ -7,6 +7,7 @@ import {train} from "./plane_train.mjs";
 import {apart, element, grid, steady, written} from "./stage.mjs";
 
 const TINY = 1e-6; // a neuron below this share of the largest is not drawn
+const ROUNDING = 1e-6; // of a response over the bound that is not drawn
 const SAME = 0.01; // degrees between neurons that are drawn as one
 const NORMS = {one: "1-norm", wedges: "2-norm, wedges only", two: "2-norm, all directions"};
 const CENTRES = [[1.25, 0.5], [-1, -1]];
@@ -107,17 +108,17 @@ function drawCurve(chart, {X, Q, p, lambda}, wedges, neurons) {
   chart.rules("wedges", {x: marks, label: "wedge directions"});
   faint(chart, "wedges");
   chart.rules("bound", {y: [1], role: "exact", label: "the bound λ"});
-  const over = shares.map((value) => (value > 1 + 1e-6 ? value : 1));
-  chart.band("over", angles, shares.map(() => 1), over, {role: "printed", label: "worth adding"});
   chart.line("response", angles, shares, {label: "response"});
+  chart.line("over", angles, shares.map((value) => (value > 1 + ROUNDING ? value : NaN)), {role: "printed", label: "worth adding"});
+  chart.layers.get("over").style.strokeWidth = 4;
   chart.dots("used", neurons, neurons.map(share), {role: "printed", label: "neurons of the network"});
 }
 
 function told(stage, {certificate, neurons, wedges, lambda}, norm) {
   const {primal, dual, gap, largest, holds} = certificate;
   const network = neurons.length
-    ? ["The network has ", stage.number("neurons", neurons.length), neurons.length === 1 ? " neuron" : " neurons", "; there are ", stage.number("wedges", wedges.length),
-      " wedge directions. "]
+    ? ["The network has ", stage.number("neurons", neurons.length), neurons.length === 1 ? " neuron" : " neurons", "; there are ",
+      stage.number("wedges", wedges.length), " wedge directions. "]
     : ["The best network is ", stage.number("neurons", 0), ": no neuron is worth its weight decay. "];
   const loss = ["Loss ", stage.number("value", primal, 6)];
   if (norm !== "wedges" || holds) {
@@ -125,7 +126,8 @@ function told(stage, {certificate, neurons, wedges, lambda}, norm) {
       : `, not certified: the relative gap is ${apart(gap)}.`;
     return [...network, ...loss, sure];
   }
-  return [...network, ...loss, ", the smallest with wedge directions. Between them the response is up to ", stage.number("largest", largest / lambda, 5),
+  return [...network, ...loss, ", the smallest with wedge directions. Between them the response is up to ",
+    stage.number("largest", largest / lambda, 5),
     element("span", {class: "live-warns"}, " times the bound"), ", so that another neuron can lower the loss; no network is below ",
     stage.number("dual", dual, 6), `, which is ${written((100 * (primal - dual)) / primal, 3)} % less.`];
 }

@@ -194,7 +194,7 @@ def test_points_on_one_line_are_one(opened: Open) -> None:
     assert shown.number("lines") == 2
     assert shown.number("chambers") == 4
     said = shown.find(".live-readout").text_content() or ""
-    assert "Points 1, 2 and 3 lie on one line" in said
+    assert "share a line here: 1, 2 and 3." in said
     assert "point 4 is on for every u" in said
     agrees(shown, "chambers")
 
