@@ -19,8 +19,8 @@ from sphinx.util.docutils import SphinxDirective
 MODULES = Path(__file__).parent.parent / "_static" / "live"
 STYLE, START = "live/live.css", "live/start.mjs"
 OFF = (
-    "Here the page computes while you watch, if it may run scripts and comes from a web server; a page opened "
-    "as a file may not. The pictures show the same, at rest."
+    "Here the page computes while you watch, if it may run scripts and comes from a web server; a page "
+    "opened as a file may not. The pictures show the same, at rest."
 )
 
 

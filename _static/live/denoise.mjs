@@ -104,9 +104,9 @@ export default function denoiseAndSample(stage) {
     const law = LAWS[which.value];
     const squares = data.x.map((t, k) => (s[k] - smoothedScore(law, sigma.value, t)) ** 2);
     const off = Math.sqrt(squares.reduce((sum, square) => sum + square, 0) / POINTS);
-    const parts = ["At σ = ", stage.number("sigma", sigma.value), " the network is ", stage.number("error", off, 2),
+    const parts = [`${POINTS} points with noise σ = `, stage.number("sigma", sigma.value), ": the network is ", stage.number("error", off, 2),
       " from the exact score (root mean square at the noisy points), with ", stage.number("kinks", fit.kinks.length),
-      " kinks. Its loss is ", stage.number("value", fit.value, 6), ", certified to ", apart(fit.gap), "."];
+      " kinks. Its loss is ", stage.number("value", fit.value, 6), ", certified with a gap of at most ", apart(fit.gap), "."];
     if (!chains) return [...parts, ` No samples yet: press Play.`];
     const away = chains.x.reduce((sum, t) => sum + (Math.abs(t) > SHOWN[1]), 0);
     return [...parts, " Samples: level ", stage.number("level", Math.min(chains.level + 1, LEVELS.length)), ` of ${LEVELS.length}, step `,

@@ -27,7 +27,7 @@ export default function dragTheData(stage) {
   });
   const score = stage.chart({title: "the optimal score", x: [-6, 6], y: [-3, 3], xlabel: "x", ylabel: "s(x)"});
   const density = stage.chart({title: "density and samples", x: [-6, 6], y: [0, 0.5], xlabel: "x", ylabel: "p(x)"});
-  const points = stage.points({chart: score, values: DATA[start.value], least: 1});
+  const points = stage.points({chart: score, values: DATA[start.value], step: 0.1, least: 1});
   const list = stage.numbers({label: "all points", entered: put});
   const python = stage.copy({label: "The same in Python"});
   const draws = randomGenerator(1).uniform;
@@ -39,10 +39,10 @@ export default function dragTheData(stage) {
       throw new Error(`One to ${points.most} points, please; these are ${values.length}.`);
     }
     points.values = values;
-    const [low, high] = around(values, 0.35, 2);
-    const x = [Math.min(low, -6), Math.max(high, 6)];
+    const usual = values.every((t) => Math.abs(t) < 6);
+    const x = usual ? [-6, 6] : around(values, 0.35, 1e-3);
     for (const chart of [score, density]) stage.show(chart, {x});
-    points.step = x[1] - x[0] > 40 ? (x[1] - x[0]) / 1000 : 0.01;
+    points.step = 10 ** Math.round(Math.log10((x[1] - x[0]) / 100)); // coarse, so that points can be put on each other
   }
 
   function drawScore(fit) {

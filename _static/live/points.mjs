@@ -62,7 +62,9 @@ export class Points {
 
   drawMark(mark, k) {
     const [x, y] = [this.part(k, 0), this.flat ? this.chart.y[0] : this.part(k, 1)];
-    const [u, v] = this.chart.place(x, y);
+    const [u, ground] = this.chart.place(x, y);
+    const below = this.flat ? this.current.slice(0, k).filter((t) => t === x).length : 0;
+    const v = ground - 9 * below; // points on one place stand on each other
     const rank = this.ranked().indexOf(k) + 1;
     const attributes = {
       transform: `translate(${u} ${v})`, tabindex: k === this.chosen ? 0 : -1,

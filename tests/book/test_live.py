@@ -1,4 +1,4 @@
-"""The instruments of the pages in headless Chromium: what they show is what the library says, by any means of input."""
+"""The instruments of the pages in headless Chromium: by any input they show what the library says."""
 
 from __future__ import annotations
 
@@ -83,7 +83,8 @@ class Instrument:
         before = int(self.root.get_attribute("data-drawn") or 0)
         yield
         self.page.wait_for_function(
-            "([root, before]) => Number(root.dataset.drawn) > before", arg=[self.root.element_handle(), before]
+            "([root, before]) => Number(root.dataset.drawn) > before",
+            arg=[self.root.element_handle(), before],
         )
 
     def number(self, name: str) -> float:
@@ -138,9 +139,7 @@ def test_it_draws_itself_and_agrees_with_the_library(opened: Callable[..., Instr
 
 
 @each_with_points
-def test_a_dragged_point_moves_and_the_optimum_follows(
-    opened: Callable[..., Instrument], name: str
-) -> None:
+def test_a_dragged_point_moves_and_the_optimum_follows(opened: Callable[..., Instrument], name: str) -> None:
     shown = opened(name)
     before, value = shown.points(), shown.number("value")
     x, y = shown.middle(shown.mark(0))
@@ -417,7 +416,9 @@ def test_a_page_opened_as_a_file_keeps_the_figure(chromium: Browser, site: str) 
     page.close()
 
 
-def test_with_scripts_the_instrument_takes_the_place_of_the_picture(opened: Callable[..., Instrument]) -> None:
+def test_with_scripts_it_takes_the_place_of_the_picture(
+    opened: Callable[..., Instrument],
+) -> None:
     shown = opened("beam")
     assert not shown.page.locator(".live-instead + .cell img").is_visible()
 

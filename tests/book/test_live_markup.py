@@ -60,8 +60,8 @@ def test_no_two_roles_differ_by_colour_alone() -> None:
 
 def test_elsewhere_the_words_of_an_instrument_are_read() -> None:
     lines = [":::{live} drag-data", ":instead:", "", "Drag a point.", ":::", "More."]
-    said = list(portable.unboxed(lines, {}))
-    assert said == ["", "> **On the page of the book this can be tried.**", ">", "> Drag a point.", "", "More."]
+    title = "> **On the page of the book this can be tried.**"
+    assert list(portable.unboxed(lines, {})) == ["", title, ">", "> Drag a point.", "", "More."]
 
 
 @pytest.mark.parametrize(
