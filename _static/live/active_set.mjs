@@ -37,11 +37,12 @@ export function solve(problem) {
   const height = tube.targets ? momentOf(tube) : -tube.level;
   /** @type {Spline} */
   let spline = { knots: [0, tube.points.length - 1], sign: [], state: nearestState(tube, height) };
-  let values = [0, 0], offset = height, caution = 4, careful = 0, rounds = 0;
+  let values = new Float64Array(2), offset = height, caution = 4, careful = 0, rounds = 0;
   while (rounds < MOST_ROUNDS) {
     rounds++;
-    const best = bestValues(tube, spline);
-    let { step, leaving, move } = longestStep(tube, spline, values, best.values);
+    const spans = spansOf(tube, spline.knots);
+    const best = bestValues(tube, spline, spans);
+    let { step, leaving, move } = longestStep(tube, spline, spans, values, best.values);
     let entering = [];
     if (!best.values.every(Number.isFinite)) break;
     if (step < 1) {
@@ -49,7 +50,7 @@ export function solve(problem) {
         caution *= 2; // in the end this lasts for ever, so that no circle does
         careful = caution;
       }
-      values = values.map((value, k) => value + step * (best.values[k] - value));
+      for (let k = 0; k < values.length; k++) values[k] += step * (best.values[k] - values[k]);
     } else {
       ({ values, offset } = best);
       const end = tube.states[spline.state];
@@ -69,7 +70,7 @@ export function solve(problem) {
   const { unit, scoreUnit } = tube;
   return {
     spline, rounds, end: tube.states[spline.state],
-    values: values.map((value) => value * scoreUnit),
+    values: Array.from(values, (value) => value * scoreUnit),
     offset: tube.targets ? offset * unit * scoreUnit : offset,
   };
 }
@@ -162,20 +163,30 @@ function spansOf({ points, unit }, knots) {
   return spans;
 }
 
-/** A functional of the first slope and of the kinks, as a vector over the knot values. */
-function functional(spans, onFirst, onKink) {
-  const out = new Float64Array(spans.length + 1);
-  for (let p = 0; p < spans.length; p++) {
-    const onSlope = (p > 0 ? onKink(p - 1) : onFirst) - (p < spans.length - 1 ? onKink(p) : 0);
-    out[p] -= onSlope / spans[p];
-    out[p + 1] += onSlope / spans[p];
+/** The slope that is left for the neurons at the two ends, as a vector over the knot values. */
+function liftOf({ flat, steep }, spans, sign, lean) {
+  const pieces = spans.length, out = new Float64Array(pieces + 1);
+  let before = 1;
+  for (let p = 0; p < pieces; p++) {
+    const after = p === pieces - 1 ? 0 : sign[p] * lean < 0 ? steep : flat;
+    const perSpan = (before - after) / spans[p];
+    out[p] -= perSpan;
+    out[p + 1] += perSpan;
+    before = after;
   }
   return out;
 }
 
-/** The slope that is left for the neurons at the two ends. */
-function liftOf({ flat, steep }, spans, sign, lean) {
-  return functional(spans, 1, (k) => (sign[k] * lean < 0 ? steep : flat));
+/** That slope itself. */
+function liftAt({ flat, steep }, spans, sign, lean, values) {
+  const pieces = spans.length;
+  let total = 0, before = 1;
+  for (let p = 0; p < pieces; p++) {
+    const after = p === pieces - 1 ? 0 : sign[p] * lean < 0 ? steep : flat;
+    total += ((before - after) * (values[p + 1] - values[p])) / spans[p];
+    before = after;
+  }
+  return total;
 }
 
 function dot(a, b) {
@@ -185,24 +196,30 @@ function dot(a, b) {
 }
 
 /** The best values at given knots, and the height of the beam's end. @param {Tube} tube @param {Spline} spline */
-function bestValues(tube, { knots, sign, state }) {
+function bestValues(tube, { knots, sign, state }, spans) {
   const { points, counts, targets, centre, radius, level } = tube, last = knots.length - 1;
-  const end = tube.states[state], spans = spansOf(tube, knots);
+  const end = tube.states[state];
   const { diagonal, mixed } = squaresOf(tube, knots);
-  const costs = functional(spans, level, (k) => centre[knots[k + 1]] + sign[k] * radius[knots[k + 1]]);
-  const lift = liftOf(tube, spans, sign, end.lean);
-  const values = costs.map((cost) => -cost), response = lift.map((share) => -share);
-  for (let p = 0; targets && p < last; p++) {
-    const start = points[knots[p]], perSpan = 1 / (points[knots[p + 1]] - start);
-    for (let i = knots[p]; i < knots[p + 1] + Number(p === last - 1); i++) {
-      const pull = counts[i] * targets[i], right = (points[i] - start) * perSpan;
+  const lift = liftOf(tube, spans, sign, end.lean), values = new Float64Array(last + 1), response = lift.slice();
+  let before = level;
+  for (let p = 0; p < last; p++) {
+    const at = knots[p + 1], after = p === last - 1 ? 0 : centre[at] + sign[p] * radius[at];
+    const perSpan = (before - after) / spans[p];
+    values[p] += perSpan;
+    values[p + 1] -= perSpan;
+    before = after;
+    if (!targets) continue;
+    const start = points[knots[p]], perLength = 1 / (points[at] - start);
+    for (let i = knots[p]; i < at + Number(p === last - 1); i++) {
+      const pull = counts[i] * targets[i], right = (points[i] - start) * perLength;
       values[p] += pull * (1 - right);
       values[p + 1] += pull * right;
     }
   }
   solveTridiagonal(diagonal, mixed, values, response);
-  const offset = end.low < end.high ? -dot(lift, values) / dot(lift, response) : end.low;
-  return { values: Array.from(values, (value, k) => value + offset * response[k]), offset };
+  const offset = end.low < end.high ? dot(lift, values) / dot(lift, response) : end.low;
+  for (let k = 0; k <= last; k++) values[k] -= offset * response[k];
+  return { values, offset };
 }
 
 /**
@@ -213,13 +230,17 @@ function bestValues(tube, { knots, sign, state }) {
 export function squaresOf({ points, counts }, knots) {
   const last = knots.length - 1, diagonal = new Float64Array(last + 1), mixed = new Float64Array(last);
   for (let p = 0; p < last; p++) {
-    const start = points[knots[p]], perSpan = 1 / (points[knots[p + 1]] - start);
-    for (let i = knots[p]; i < knots[p + 1]; i++) {
+    const start = points[knots[p]], perSpan = 1 / (points[knots[p + 1]] - start), end = knots[p + 1];
+    let onLeft = 0, onBoth = 0, onRight = 0;
+    for (let i = knots[p]; i < end; i++) {
       const right = (points[i] - start) * perSpan, left = 1 - right;
-      diagonal[p] += counts[i] * left * left;
-      mixed[p] += counts[i] * left * right;
-      diagonal[p + 1] += counts[i] * right * right;
+      onLeft += counts[i] * left * left;
+      onBoth += counts[i] * left * right;
+      onRight += counts[i] * right * right;
     }
+    diagonal[p] += onLeft;
+    mixed[p] = onBoth;
+    diagonal[p + 1] += onRight;
   }
   diagonal[last] += counts[knots[last]];
   return { diagonal, mixed };
@@ -248,40 +269,41 @@ export function solveTridiagonal(diagonal, mixed, first, second) {
 
 /** What must not become negative: kinks times their sign, then what lets a fixed end stay where it is. */
 function guarded(tube, { sign, state }, spans, values) {
-  const { low, high } = tube.states[state], guards = [];
-  for (let k = 0; k < sign.length; k++) {
+  const { low, high } = tube.states[state], kinks = sign.length;
+  const guards = new Float64Array(kinks + 2);
+  for (let k = 0; k < kinks; k++) {
     const bend = (values[k + 2] - values[k + 1]) / spans[k + 1] - (values[k + 1] - values[k]) / spans[k];
-    guards.push(sign[k] * bend);
+    guards[k] = sign[k] * bend;
   }
-  if (low === high) {
-    for (const move of [-1, 1]) {
-      const next = tube.states[state + move];
-      guards.push(next ? -move * dot(liftOf(tube, spans, sign, next.lean), values) : 0);
-    }
-  }
+  const below = tube.states[state - 1], above = tube.states[state + 1];
+  if (low === high && below) guards[kinks] = liftAt(tube, spans, sign, below.lean, values);
+  if (low === high && above) guards[kinks + 1] = -liftAt(tube, spans, sign, above.lean, values);
   return guards;
 }
 
 /** How far one can go before a kink or the end changes sign; which kinks stop it, or where the end has to go. */
-function longestStep(tube, spline, values, goal) {
-  const spans = spansOf(tube, spline.knots), kinks = spline.sign.length;
-  const now = guarded(tube, spline, spans, values), then = guarded(tube, spline, spans, goal);
-  const room = then.map((ahead, k) => (ahead < 0 ? Math.max(now[k], 0) / (Math.max(now[k], 0) - ahead) : Infinity));
+function longestStep(tube, spline, spans, values, goal) {
+  const kinks = spline.sign.length;
+  const room = guarded(tube, spline, spans, values), then = guarded(tube, spline, spans, goal);
   let step = 1;
-  for (const one of room) step = Math.min(step, one);
+  for (let k = 0; k < room.length; k++) {
+    const now = Math.max(room[k], 0);
+    room[k] = then[k] < 0 ? now / (now - then[k]) : Infinity;
+    step = Math.min(step, room[k]);
+  }
   if (step === 1) return { step, leaving: null, move: 0 };
   const move = room[kinks] <= step ? -1 : room[kinks + 1] <= step ? 1 : 0;
-  return { step, leaving: room.slice(0, kinks).map((one) => one <= step), move };
+  return { step, leaving: room.subarray(0, kinks).map((one) => Number(one <= step)), move };
 }
 
 /**
- * Where the beam is outside its tube: the worst place between neighbouring knots on either side.
+ * Where the beam is outside its tube: the worst place between neighbouring knots on either side, from right to left.
  * @param {Tube} tube @param {Spline} spline @param {number[]} values @param {number} offset
  */
 function outside(tube, { knots }, values, offset) {
   const { points, counts, targets, centre, radius, gaps } = tube;
   const held = Math.min(Math.max(offset, tube.low), tube.high);
-  const top = Math.min(tube.flat * held, tube.steep * held), bottom = Math.max(tube.flat * held, tube.steep * held);
+  const ceiling = Math.min(tube.flat * held, tube.steep * held), floor = Math.max(tube.flat * held, tube.steep * held);
   const found = [];
   let height = 0, moment = 0;
   for (let p = knots.length - 2; p >= 0; p--) {
@@ -294,34 +316,49 @@ function outside(tube, { knots }, values, offset) {
       height += gaps[i + 1] * moment;
       if (i === knots[p]) break;
       const off = height - centre[i];
-      if (off - top - radius[i] > above) [above, highest] = [off - top - radius[i], i];
-      if (bottom - radius[i] - off > below) [below, lowest] = [bottom - radius[i] - off, i];
+      const over = off - ceiling - radius[i], under = floor - radius[i] - off;
+      if (over > above) {
+        above = over;
+        highest = i;
+      }
+      if (under > below) {
+        below = under;
+        lowest = i;
+      }
     }
-    if (highest >= 0) found.push({ at: highest, side: 1, excess: above });
-    if (lowest >= 0) found.push({ at: lowest, side: -1, excess: below });
+    const top = { at: highest, side: 1, excess: above }, bottom = { at: lowest, side: -1, excess: below };
+    for (const one of highest > lowest ? [top, bottom] : [bottom, top]) if (one.at >= 0) found.push(one);
   }
   return found;
 }
 
-/** Drop the knots that are marked, and let others in. */
+/** Drop the knots that are marked, and let others in, which are in falling order. */
 function changed({ knots, sign, state }, leaving, entering, move) {
-  const inner = sign.flatMap((side, k) => (leaving?.[k] ? [] : [{ at: knots[k + 1], side }]));
-  inner.push(...entering);
-  inner.sort((a, b) => a.at - b.at);
-  return {
-    knots: [0, ...inner.map(({ at }) => at), knots[knots.length - 1]],
-    sign: inner.map(({ side }) => side),
-    state: state + move,
-  };
+  const next = { knots: [0], sign: [], state: state + move };
+  let e = entering.length - 1;
+  for (let k = 1; k < knots.length; k++) {
+    for (; e >= 0 && entering[e].at < knots[k]; e--) {
+      next.knots.push(entering[e].at);
+      next.sign.push(entering[e].side);
+    }
+    if (k < knots.length - 1 && !leaving?.[k - 1]) {
+      next.knots.push(knots[k]);
+      next.sign.push(sign[k - 1]);
+    }
+  }
+  next.knots.push(knots[knots.length - 1]);
+  return next;
 }
 
 /** A spline's values at other knots. */
 function valuesAt({ points }, knots, values, others) {
-  let p = 0;
-  return others.map((at) => {
+  const out = new Float64Array(others.length);
+  for (let k = 0, p = 0; k < others.length; k++) {
+    const at = others[k];
     while (p < knots.length - 2 && knots[p + 1] <= at) p++;
-    if (at === knots[p + 1]) return values[p + 1];
-    const share = (points[at] - points[knots[p]]) / (points[knots[p + 1]] - points[knots[p]]);
-    return values[p] * (1 - share) + values[p + 1] * share;
-  });
+    const start = points[knots[p]], share = (points[at] - start) / (points[knots[p + 1]] - start);
+    out[k] = at === knots[p] ? values[p] : at === knots[p + 1] ? values[p + 1]
+      : values[p] * (1 - share) + values[p + 1] * share;
+  }
+  return out;
 }
