@@ -1,10 +1,13 @@
-// The optimal spline in doubles, to rounding: which points of the tube the beam touches, found going downhill.
+// The optimal spline in doubles, to rounding: which points of the tube the beam touches.
 //
 // Once it is known what the beam touches, and on which side, the loss is a quadratic in the values of the score at
-// these knots, with a tridiagonal matrix.  Each round minimises it.  Going there from the spline before, a kink
-// that would take the wrong sign leaves; once there, points at which the beam is outside the tube enter, the worst
-// between neighbouring knots on either side.  The end of the beam has a state of its own: from below it is at its
-// lower bound, free, level (where ReLU's two tubes cross), free, or at its upper bound.
+// these knots, with a tridiagonal matrix.  Each round minimises it; then points at which the beam is outside the
+// tube enter, the worst between neighbouring knots on either side.  A quick way lets go of all kinks of the wrong
+// sign at once, as in Remez' exchange, which mostly ends after a dozen rounds.  Where it does not, a careful one goes
+// downhill: on the way to the minimum it stops where a kink would turn, which then leaves.
+//
+// The end of the beam has a state of its own: from below it is at its lower bound, free, level (where ReLU's two
+// tubes cross), free, or at its upper bound.
 
 /** @typedef {import("./problem.mjs").Problem} Problem */
 
@@ -22,29 +25,62 @@
  *   and the sign of its offset, for ReLU.
  * @property {number[]} values At the knots, in the units of the data, less the mean target.
  * @property {number} offset Height of the beam's end above its level.
- * @property {number} rounds
  */
 
-const MOST_ROUNDS = 3000;
+/** @typedef {{spline: Spline, values: Float64Array, offset: number}} Found In the units of the tube. */
+
+const [MOST_ROUNDS, MOST_EXCHANGES, MOST_STALLED] = [3000, 100, 10];
 
 /**
  * Solve a problem with at least two distinct points.
  * @param {Problem} problem
+ * @param {boolean} [quickly] Whether to try the quick way first.
  * @returns {Solution}
  */
-export function solve(problem) {
+export function solve(problem, quickly = true) {
   const tube = scaledTube(problem);
-  const height = tube.targets ? momentOf(tube) : -tube.level;
-  /** @type {Spline} */
-  let spline = { knots: [0, tube.points.length - 1], sign: [], state: nearestState(tube, height) };
-  let values = new Float64Array(2), offset = height, caution = 4, careful = 0, rounds = 0;
-  while (rounds < MOST_ROUNDS) {
-    rounds++;
-    const spans = spansOf(tube, spline.knots);
-    const best = bestValues(tube, spline, spans);
+  const height = tube.targets ? momentOf(tube) : -tube.level; // if the score is nil everywhere
+  const start = { knots: [0, tube.points.length - 1], sign: [], state: nearestState(tube, height) };
+  const { spline, values, offset } = (quickly && exchange(tube, start)) || walk(tube, start);
+  return {
+    spline, end: tube.states[spline.state],
+    values: Array.from(values, (value) => value * tube.scoreUnit),
+    offset: tube.targets ? offset * tube.unit * tube.scoreUnit : offset,
+  };
+}
+
+/**
+ * Change all that is wrong at once, as long as that makes less of it; null if it does not get to nothing.
+ * @param {Tube} tube @param {Spline} spline @returns {Found|null}
+ */
+function exchange(tube, spline) {
+  let fewest = Infinity, stalled = 0;
+  for (let round = 0; round < MOST_EXCHANGES && stalled <= MOST_STALLED; round++) {
+    const spans = spansOf(tube, spline.knots), { values, offset } = bestValues(tube, spline, spans);
+    const kinks = spline.sign.length, guards = guarded(tube, spline, spans, values);
+    const leaving = guards.subarray(0, kinks).map((guard) => Number(guard < 0));
+    const move = moveOfFreeEnd(tube, spline, offset) || (guards[kinks] < 0 ? -1 : Number(guards[kinks + 1] < 0));
+    const { worst, number } = outside(tube, spline, values, offset);
+    const wrong = leaving.reduce((total, one) => total + one, number + Math.abs(move));
+    if (!wrong) return { spline, values, offset };
+    stalled = wrong < fewest ? 0 : stalled + 1;
+    fewest = Math.min(wrong, fewest);
+    spline = changed(spline, leaving, worst, move);
+  }
+  return null;
+}
+
+/**
+ * Go downhill from the score that is nil everywhere.
+ * @param {Tube} tube @param {Spline} spline Without kinks. @returns {Found}
+ */
+function walk(tube, spline) {
+  let values = new Float64Array(2), offset = 0;
+  let caution = 4, careful = 0; // rounds left in which one thing is changed at a time
+  for (let round = 0; round < MOST_ROUNDS; round++) {
+    const spans = spansOf(tube, spline.knots), best = bestValues(tube, spline, spans);
     let { step, leaving, move } = longestStep(tube, spline, spans, values, best.values);
     let entering = [];
-    if (!best.values.every(Number.isFinite)) break;
     if (step < 1) {
       if (step === 0) {
         caution *= 2; // in the end this lasts for ever, so that no circle does
@@ -53,26 +89,24 @@ export function solve(problem) {
       for (let k = 0; k < values.length; k++) values[k] += step * (best.values[k] - values[k]);
     } else {
       ({ values, offset } = best);
-      const end = tube.states[spline.state];
-      if (end.low < end.high) move = Number(offset > end.high) - Number(offset < end.low);
-      entering = outside(tube, spline, values, offset);
+      move = moveOfFreeEnd(tube, spline, offset);
+      entering = outside(tube, spline, values, offset).worst;
       if (!entering.length && !move) break;
-      if (careful && move) entering = []; // one change at a time, or two could undo each other for ever
-      if (careful && entering.length) {
-        entering = [entering.reduce((worst, one) => (one.excess > worst.excess ? one : worst))];
-      }
+      if (careful && move) entering = []; // two changes could undo each other for ever
+      if (careful && entering.length) entering = [entering.reduce((a, b) => (b.excess > a.excess ? b : a))];
       careful = Math.max(0, careful - 1);
     }
     const before = spline;
     spline = changed(before, leaving, entering, move);
     values = valuesAt(tube, before.knots, values, spline.knots);
   }
-  const { unit, scoreUnit } = tube;
-  return {
-    spline, rounds, end: tube.states[spline.state],
-    values: Array.from(values, (value) => value * scoreUnit),
-    offset: tube.targets ? offset * unit * scoreUnit : offset,
-  };
+  return { spline, values, offset };
+}
+
+/** Whether a free end has left its interval: up, down or not. @param {Tube} tube @param {Spline} spline */
+function moveOfFreeEnd({ states }, { state }, offset) {
+  const { low, high } = states[state];
+  return low < high ? Number(offset > high) - Number(offset < low) : 0;
 }
 
 /**
@@ -297,15 +331,16 @@ function longestStep(tube, spline, spans, values, goal) {
 }
 
 /**
- * Where the beam is outside its tube: the worst place between neighbouring knots on either side, from right to left.
- * @param {Tube} tube @param {Spline} spline @param {number[]} values @param {number} offset
+ * Where the beam is outside its tube: the worst place between neighbouring knots on either side, from right to left;
+ * and the number of all places.
+ * @param {Tube} tube @param {Spline} spline @param {Float64Array} values @param {number} offset
  */
 function outside(tube, { knots }, values, offset) {
   const { points, counts, targets, centre, radius, gaps } = tube;
   const held = Math.min(Math.max(offset, tube.low), tube.high);
   const ceiling = Math.min(tube.flat * held, tube.steep * held), floor = Math.max(tube.flat * held, tube.steep * held);
-  const found = [];
-  let height = 0, moment = 0;
+  const worst = [];
+  let height = 0, moment = 0, number = 0;
   for (let p = knots.length - 2; p >= 0; p--) {
     const start = points[knots[p]];
     const incline = (values[p + 1] - values[p]) / (points[knots[p + 1]] - start);
@@ -317,6 +352,7 @@ function outside(tube, { knots }, values, offset) {
       if (i === knots[p]) break;
       const off = height - centre[i];
       const over = off - ceiling - radius[i], under = floor - radius[i] - off;
+      if (over > tube.tolerance || under > tube.tolerance) number++;
       if (over > above) {
         above = over;
         highest = i;
@@ -327,9 +363,9 @@ function outside(tube, { knots }, values, offset) {
       }
     }
     const top = { at: highest, side: 1, excess: above }, bottom = { at: lowest, side: -1, excess: below };
-    for (const one of highest > lowest ? [top, bottom] : [bottom, top]) if (one.at >= 0) found.push(one);
+    for (const one of highest > lowest ? [top, bottom] : [bottom, top]) if (one.at >= 0) worst.push(one);
   }
-  return found;
+  return { worst, number };
 }
 
 /** Drop the knots that are marked, and let others in, which are in falling order. */
@@ -350,7 +386,7 @@ function changed({ knots, sign, state }, leaving, entering, move) {
   return next;
 }
 
-/** A spline's values at other knots. */
+/** The values of a spline at other knots. */
 function valuesAt({ points }, knots, values, others) {
   const out = new Float64Array(others.length);
   for (let k = 0, p = 0; k < others.length; k++) {
