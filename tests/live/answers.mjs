@@ -22,6 +22,12 @@ const JOBS = {
   choose({ x, options }) {
     return plain(solver.chooseWeightDecay(x, options));
   },
+  order({ seed, count }) {
+    return { order: solver.randomGenerator(seed).permutation(count) };
+  },
+  step({ scores, positions, noise, stepSize }) {
+    return { positions: Array.from(solver.annealedStep(scores, positions, noise, stepSize)) };
+  },
   random({ seed, count }) {
     const { uniform, normal, permutation } = solver.randomGenerator(seed);
     const many = (draw) => Array.from({ length: count }, draw);
