@@ -113,7 +113,7 @@ def samples_of_families() -> Iterator[tuple[str, FloatArray]]:
 def natural_size(problem: Problem) -> float:
     """What a score is compared with where it is nearly zero: one over a length, or the size of the targets."""
     if problem.targets is not None:
-        return float(np.std(problem.targets)) + 1e-9 * float(np.abs(problem.targets).max())
+        return float(np.std(problem.targets)) or float(np.abs(problem.targets).max()) or 1.0
     spread = float(np.std(problem.x))
     return 1 / spread if spread else 1.0
 

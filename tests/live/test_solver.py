@@ -86,7 +86,12 @@ def test_it_does_not_depend_on_order_and_scale(ask: Ask, program: Program) -> No
     mixed = np.random.default_rng(0).permutation(len(x))
     scale = 3e5
     jiggled = x * (1 + 1e-15 * np.random.default_rng(1).normal(size=len(x)))
-    variants = [(x, aims, 1.0), (x[mixed], aims[mixed], 1.0), (x * scale, aims / scale, scale), (jiggled, aims, 1.0)]
+    variants = [
+        (x, aims, 1.0),
+        (x[mixed], aims[mixed], 1.0),
+        (x * scale, aims / scale, scale),
+        (jiggled, aims, 1.0),
+    ]
     lines = [
         json.dumps(
             {
@@ -165,7 +170,8 @@ def falsified(claim: dict[str, Any], x: list[float]) -> dict[str, dict[str, Any]
     return {
         "a knot moved": claim | {"knots": knots},
         "a knot between the points": claim | {"knots": [*claim["knots"][:-1], claim["knots"][-1] + 0.5]},
-        "a value": claim | {"values": [*values[:inner], values[inner] * (1 + 1e-4) + 1e-4, *values[inner + 1 :]]},
+        "a value": claim
+        | {"values": [*values[:inner], values[inner] * (1 + 1e-4) + 1e-4, *values[inner + 1 :]]},
         "a slope outside": claim | {"leftSlope": claim["leftSlope"] + 1e-3},
         "the other slope": claim | {"rightSlope": claim["rightSlope"] + 1e-3},
         "all values": claim | {"values": [value + 1e-4 for value in values]},
@@ -219,7 +225,11 @@ def test_the_beam_stays_in_its_tube_and_bends_by_the_score(ask: Ask, program: Pr
     activation, skip, denoising = program
     x, aims = np.array(X), np.array(TARGETS)
     question = {"x": X, "beta": 0.3 if denoising else 2.01, "activation": activation, "skip": skip}
-    lines = [json.dumps({"job": "fit", "question": question | {"targets": TARGETS if denoising else None}, "at": X})]
+    lines = [
+        json.dumps(
+            {"job": "fit", "question": question | {"targets": TARGETS if denoising else None}, "at": X}
+        )
+    ]
     answer = ask(lines)[0]
     beam, height = answer["beam"], np.array(answer["beam"]["height"])
     z = (aims if denoising else 0.0) - np.array(answer["scores"])
@@ -303,5 +313,11 @@ def test_random_numbers_are_random_and_the_same_every_time(ask: Ask) -> None:
 
 
 def test_a_step_of_langevin_dynamics(ask: Ask) -> None:
-    line = {"job": "step", "scores": [1.0, -2.0], "positions": [0.0, 4.0], "noise": [0.5, -1.0], "stepSize": 0.5}
+    line = {
+        "job": "step",
+        "scores": [1.0, -2.0],
+        "positions": [0.0, 4.0],
+        "noise": [0.5, -1.0],
+        "stepSize": 0.5,
+    }
     assert ask([json.dumps(line)])[0]["positions"] == [1.0, 2.0]
