@@ -42,7 +42,8 @@ import { InputError, problemOf } from "./problem.mjs";
 
 const TOLERANCE = Object.freeze({ gap: 1e-8, infeasibility: 1e-9, scoreError: 1e-6 });
 const ROUNDING = 2e-31; // of a few operations with pairs
-const NEAR = 1e-9; // of the weight decay: a kink so near to the wall is meant to be on it
+const NEAR = 1e-2; // of the weight decay: a kink so near to the wall is meant to be on it
+const SNAP = 1e-9; // of the weight decay: an end of the beam so near to a bound is meant to be held there
 const SAME = 1e-12;
 
 /**
@@ -226,7 +227,7 @@ function noiseOf({ points, radius, level }, at, { heights, blur }) {
 /** The height of the beam's end above its level; at a bound, or level, if it is near. */
 function offsetOf({ level, low, high, beta }, { heights, noise }) {
   const offset = minus(heights[0], pair(level));
-  const near = Math.max(NEAR * beta, noise);
+  const near = Math.max(SNAP * beta, noise);
   const held = [low, high, ZERO].find((height) => Math.abs(minus(offset, height).hi) <= near);
   if (held && minus(held, low).hi >= 0 && minus(high, held).hi >= 0) return held;
   if (minus(offset, low).hi < 0) return low;
