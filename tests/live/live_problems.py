@@ -111,7 +111,7 @@ def samples_of_families() -> Iterator[tuple[str, FloatArray]]:
 
 
 def natural_size(problem: Problem) -> float:
-    """What a score is compared with where it is nearly zero: one over a length, or the size of the targets."""
+    """What a score is compared with where it is nearly zero: one over a length, or the size of targets."""
     if problem.targets is not None:
         return float(np.std(problem.targets)) or float(np.abs(problem.targets).max()) or 1.0
     spread = float(np.std(problem.x))

@@ -53,7 +53,7 @@ def fit(ask: Ask, **question: Any) -> dict[str, Any]:
     return ask([json.dumps({"job": "fit", "question": question, "at": [0.0]})])[0]
 
 
-def check(problem: Problem, answer: dict[str, Any]) -> None:
+def same(problem: Problem, answer: dict[str, Any]) -> None:
     """The two answers to a problem are the same."""
     name = f"{problem.name} at {problem.beta:g}"
     assert answer["finite"] == (problem.fit is not None), name
@@ -76,7 +76,7 @@ def test_it_agrees_with_the_library(ask: Ask, program: Program) -> None:
     asked = list(problems(program))
     assert len(asked) >= 150  # of each of eight
     for problem, answer in zip(asked, ask([problem.job for problem in asked]), strict=True):
-        check(problem, answer)
+        same(problem, answer)
 
 
 @each_program
