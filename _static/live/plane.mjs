@@ -80,10 +80,8 @@ function raysOf(rows) {
   return rays;
 }
 
-/** Return the sign of a row on the chamber between two rays: exact. */
-function signBetween(row, from, to) {
-  return signOf(dot(row, from.v)) || signOf(dot(row, to.v)) || signOf(cross(from.v, row));
-}
+/** Return the sign of a row just after a ray, counterclockwise: exact. */
+const signAfter = (row, ray) => signOf(dot(row, ray.v)) || signOf(cross(ray.v, row));
 
 /** Return a unit vector inside the chamber between two rays. */
 function between(from, to) {
@@ -98,7 +96,7 @@ function arcsOf(points, rays) {
   if (!rays.length) return [{from: null, to: null, inside: [1, 0], pattern: rows.map(() => true)}];
   return rays.map((from, i) => {
     const to = rays[(i + 1) % rays.length];
-    return {from, to, inside: between(from, to), pattern: rows.map((row) => signBetween(row, from, to) >= 0)};
+    return {from, to, inside: between(from, to), pattern: rows.map((row) => signAfter(row, from) >= 0)};
   });
 }
 
