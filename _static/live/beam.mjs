@@ -36,7 +36,7 @@ export default function beamInATube(stage) {
     title: "the kinks for every weight decay", x: [1.02, 40], y: [-5, 5], xlabel: "weight decay β", ylabel: "kinks",
     logx: true, wide: true, shape: 0.3,
   });
-  const points = stage.points({chart: beam, values: START, most: MOST});
+  const points = stage.points({chart: beam, values: START, most: MOST, typed: () => put(points.values)});
   const list = stage.numbers({label: "all points", entered: put});
   const python = stage.copy({label: "The same in Python"});
   const walk = new Walk(stage);

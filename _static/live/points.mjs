@@ -16,11 +16,13 @@ const KEYS = "Drag a point; click beside the points to add one. By keys: the arr
  * @param {number} [options.least] - so many remain
  * @param {number} [options.most] - no more can be added
  * @param {string} [options.label]
+ * @param {function(): void} [options.typed] - called when a reader has typed a place, which may lie beyond the axes;
+ *   without it such a place is moved to their end
  * @param {function(): void} options.changed
  */
 export class Points {
-  constructor({chart, values, step = 0.01, height = "low", least = 2, most = 60, label = "point", changed}) {
-    Object.assign(this, {chart, step, height, least, most, label, changed});
+  constructor({chart, values, step = 0.01, height = "low", least = 2, most = 60, label = "point", typed = null, changed}) {
+    Object.assign(this, {chart, step, height, least, most, label, typed, changed});
     this.current = values.slice();
     this.chosen = 0;
     this.flat = height === "low";
@@ -181,13 +183,15 @@ export class Points {
   }
 
   type(axis, input) {
-    const value = input.valueAsNumber;
+    const [low, high] = this.typed ? [-Infinity, Infinity] : [this.chart.x, this.chart.y][axis];
+    const value = Math.max(low, Math.min(high, input.valueAsNumber));
     if (Number.isFinite(value)) {
       if (this.flat) this.current[this.chosen] = value;
       else this.current[this.chosen] = this.current[this.chosen].map((old, k) => (k === axis ? value : old));
     } else {
       input.value = this.part(this.chosen, axis);
     }
+    this.typed?.();
     this.changed();
   }
 

@@ -262,6 +262,19 @@ def test_it_says_when_there_is_no_density(opened: Callable[..., Instrument]) -> 
 
 
 @each_with_points
+def test_a_typed_place_may_lie_beyond_the_axes(opened: Callable[..., Instrument], name: str) -> None:
+    shown = opened(name, width=390)
+    with shown.redrawn():
+        shown.find(".live-editor input").fill("40.5")
+        shown.find(".live-editor input").press("Enter")
+    assert max(shown.points()) == 40.5
+    assert shown.page.evaluate("document.documentElement.scrollWidth") <= 390
+    right = shown.find(".live-plot").first.evaluate("plot => plot.getBoundingClientRect().right")
+    assert max(shown.middle(shown.mark(k))[0] for k in range(len(shown.points()))) <= right
+    shown.agrees()
+
+
+@each_with_points
 def test_data_can_be_pasted_and_a_fault_is_told(opened: Callable[..., Instrument], name: str) -> None:
     shown = opened(name)
     with shown.redrawn():
