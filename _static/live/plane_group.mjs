@@ -152,7 +152,7 @@ export class GroupLasso {
       if (dual > best.dual) [best, since] = [{...best, Q: feasible, dual}, 0];
       if (best.primal - best.dual <= ENOUGH * best.primal) break;
       [Q, Z] = this.inner(Q, Z, sigma);
-      sigma = Math.min(3 * sigma, 1e5 / this.lambda, 1e6);
+      sigma = Math.min(3 * sigma, 1e6 / this.lambda);
     }
     return best;
   }

@@ -73,6 +73,7 @@ function withAll(points, targets, lambda, wedges) {
   let best = null;
   for (let i = 0; i < ROUNDS; i++) {
     const rough = fitted(points, targets, lambda, 2, places);
+    places = [...wedges, ...rough.neurons.map(({place}) => place).filter(({arc}) => arc)];
     for (const {neurons, Q} of [polish.run(merged(rough.neurons)), rough]) {
       const network = networkOf(neurons, 2);
       const certificate = certify(points, targets, lambda, 2, network, Q);
