@@ -134,6 +134,8 @@ def equations(source: str) -> Iterator[str]:
 
 def title_of(name: str, title: str) -> str:
     """Name a box by its kind and title."""
+    if name == "live":
+        return "On the page of the book this can be tried"
     kind = name.rpartition(":")[2].removesuffix("-start").capitalize()
     if kind in ("Dropdown", "Admonition", "Note", "Tip", "Warning", "Important"):
         return title or kind

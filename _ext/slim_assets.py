@@ -20,7 +20,7 @@ from fontTools.ttLib import TTFont
 from sphinx.application import Sphinx
 
 UNUSED = ("scripts/fontawesome.js*", "**/*.map")  # icons come from a font; maps are for authors
-COMPOSED = ("bs-",)  # scripts put these names together from parts
+COMPOSED = ("bs-", "live-")  # scripts put these names together from parts
 NESTED = {"media", "supports", "layer"}
 ICONS = re.compile("[\ue000-\uf8ff]")  # characters without a meaning of their own
 
@@ -38,7 +38,7 @@ def slim(site: Path) -> None:
         for file in static.glob(pattern):
             if file.is_file():
                 file.unlink()
-    pages = [file for kind in ("*.html", "*.js") for file in site.rglob(kind)]
+    pages = [file for kind in ("*.html", "*.js", "*.mjs") for file in site.rglob(kind)]
     words = used_words(file.read_text("utf-8") for file in pages if "mathjax" not in file.parts)
     icons: set[int] = set()
     for sheet in static.rglob("*.css"):

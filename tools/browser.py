@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -40,9 +41,9 @@ def launched() -> Iterator[Browser]:
         browser.close()
 
 
-def new_page(browser: Browser, theme: str, width: int) -> Page:
+def new_page(browser: Browser, theme: str, width: int, **options: Any) -> Page:
     """Open an empty page that is as wide as asked and will show the book in the theme asked for."""
-    page = browser.new_page(viewport={"width": width, "height": 900})
+    page = browser.new_page(viewport={"width": width, "height": 900}, **options)
     # The theme remembers the reader's choice in these two keys.
     page.add_init_script(f"localStorage.setItem('mode', '{theme}'); localStorage.setItem('theme', '{theme}')")
     return page

@@ -1,0 +1,469 @@
+"""The instruments of the pages in headless Chromium: by any input they show what the library says."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Locator, Page
+
+import convexdiff_lib
+from tools import browser
+
+pytestmark = pytest.mark.site
+
+INSTRUMENTS = {
+    "drag-data": "chapters/02_univariate_relu",
+    "drag-data again": "chapters/03_absolute_value",
+    "beam": "chapters/07_beam_in_a_tube",
+    "denoise": "chapters/08_univariate_denoising",
+}
+POINTS = [name for name in INSTRUMENTS if name != "denoise"]
+CLOSE = 1e-9  # of the size of the loss, which both sides know to rounding
+GRAVE = ("serious", "critical")
+AXE = {"resultTypes": ["violations"], "rules": {"target-size": {"enabled": True}}, "preload": False}
+
+each_instrument = pytest.mark.parametrize("name", INSTRUMENTS)
+each_with_points = pytest.mark.parametrize("name", POINTS)
+
+
+@pytest.fixture(scope="module")
+def site(require: Callable[[object, str], None]) -> Iterator[str]:
+    require(browser.chromium(), "Chromium: install Debian's package chromium")
+    require((browser.SITE / "index.html").exists(), "the built book: run `make book`")
+    with browser.served(browser.SITE) as base:
+        yield base
+
+
+@pytest.fixture(scope="module")
+def chromium(site: str) -> Iterator[Browser]:
+    with browser.launched() as chromium:
+        yield chromium
+
+
+@pytest.fixture
+def opened(site: str, chromium: Browser) -> Iterator[Callable[..., Instrument]]:
+    """Open the page of an instrument; afterwards there must be no complaint of the browser."""
+    pages: list[Page] = []
+    complaints: list[str] = []
+
+    def opened(name: str, theme: str = "light", width: int = 1280, **options: Any) -> Instrument:
+        page = browser.new_page(chromium, theme, width, **options)
+        pages.append(page)
+        page.on("pageerror", lambda error: complaints.append(f"script: {error}"))
+        page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
+        page.goto(f"{site}{INSTRUMENTS[name]}.html")
+        return Instrument(page)
+
+    yield opened
+    assert complaints == []
+    for page in pages:
+        page.context.close()
+
+
+class Instrument:
+    """The first instrument of a page, once it has drawn itself."""
+
+    def __init__(self, page: Page) -> None:
+        self.page, self.root = page, page.locator("[data-live]").first
+        page.locator("[data-live].live-on[data-drawn]").first.wait_for()
+        self.root.scroll_into_view_if_needed()
+
+    def find(self, selector: str) -> Locator:
+        return self.root.locator(selector)
+
+    @contextmanager
+    def redrawn(self) -> Iterator[None]:
+        """Do something, and wait for the drawing that follows."""
+        before = int(self.root.get_attribute("data-drawn") or 0)
+        yield
+        self.page.wait_for_function(
+            "([root, before]) => Number(root.dataset.drawn) > before",
+            arg=[self.root.element_handle(), before],
+        )
+
+    def number(self, name: str) -> float:
+        return float(self.find(f'.live-readout [data-name="{name}"]').get_attribute("value") or "nan")
+
+    def points(self) -> list[float]:
+        written = self.find(".live-numbers input").input_value()
+        return [float(word) for word in written.split(", ")]
+
+    def python(self) -> Any:
+        """What the lines of Python find that the page gives, without what they print."""
+        self.find(".live-copy").evaluate("fold => { fold.open = true; }")
+        self.page.wait_for_function("() => document.querySelector('.live-copy textarea').value")
+        lines = self.find(".live-copy textarea").input_value().splitlines()
+        given = {line.split(" = ")[0]: line.split(" = ")[1] for line in lines if " = [" in line}
+        data = {name: ast.literal_eval(text) for name, text in given.items()}
+        call = next(line for line in lines if line.startswith("fit = "))
+        tree = ast.parse(call, mode="exec").body[0]
+        assert isinstance(tree, ast.Assign)
+        assert isinstance(tree.value, ast.Call)
+        assert isinstance(tree.value.func, ast.Name)
+        options = {k.arg: ast.literal_eval(k.value) for k in tree.value.keywords if k.arg}
+        return getattr(convexdiff_lib, tree.value.func.id)(*data.values(), **options)
+
+    def agrees(self) -> None:
+        """Compare with the library, which gets the page's own lines."""
+        fit = self.python()
+        value = self.number("value")
+        assert abs(value - fit.value) <= CLOSE * max(abs(fit.value), 1.0)
+        # A kink that is nothing but rounding may be one too many; these data have none.
+        if self.find('[data-name="kinks"]').count():
+            assert self.number("kinks") == len(fit.knots)
+
+    def mark(self, k: int) -> Locator:
+        return self.find(f'[data-point="{k}"]')
+
+    def middle(self, where: Locator) -> tuple[float, float]:
+        where.evaluate("e => e.scrollIntoView({block: 'center', behavior: 'instant'})")
+        box = where.bounding_box()
+        assert box is not None
+        return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+    def slider(self, label: str) -> Locator:
+        return self.root.get_by_role("slider", name=label)
+
+
+@each_instrument
+def test_it_draws_itself_and_agrees_with_the_library(opened: Callable[..., Instrument], name: str) -> None:
+    shown = opened(name)
+    assert not shown.find(".live-off").count()
+    shown.agrees()
+
+
+@each_with_points
+def test_a_dragged_point_moves_and_the_optimum_follows(opened: Callable[..., Instrument], name: str) -> None:
+    shown = opened(name)
+    before, value = shown.points(), shown.number("value")
+    x, y = shown.middle(shown.mark(0))
+    shown.page.mouse.move(x, y)
+    shown.page.mouse.down()
+    with shown.redrawn():
+        shown.page.mouse.move(x + 20, y, steps=4)
+    shown.page.mouse.up()
+    after = shown.points()
+    assert len(after) == len(before)
+    assert after[0] >= before[0] + 0.2
+    assert abs(shown.number("value") - value) >= 1e-6 * abs(value)
+    shown.agrees()
+
+
+@each_with_points
+def test_a_finger_moves_a_point_and_a_tap_adds_one(opened: Callable[..., Instrument], name: str) -> None:
+    shown = opened(name, width=390, has_touch=True)
+    before = shown.points()
+    x, y = shown.middle(shown.mark(0))
+    touch = shown.page.context.new_cdp_session(shown.page)
+
+    def send(kind: str, *places: tuple[float, float]) -> None:
+        points = [{"x": u, "y": v} for u, v in places]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    send("touchStart", (x, y))
+    with shown.redrawn():
+        for k in range(1, 6):
+            send("touchMove", (x + 4 * k, y))
+        send("touchEnd")
+    assert shown.points()[0] >= before[0] + 0.2
+    with shown.redrawn():
+        shown.page.touchscreen.tap(x + 100, y - 60)
+    assert len(shown.points()) == len(before) + 1
+    shown.agrees()
+
+
+@each_with_points
+def test_keys_do_what_a_mouse_does(opened: Callable[..., Instrument], name: str) -> None:
+    shown = opened(name)
+    keys, before = shown.page.keyboard, sorted(shown.points())
+    reached = reach(shown, "[data-point]")
+    assert reached
+    with shown.redrawn():
+        keys.press("ArrowRight")
+    assert sorted(shown.points()) != before
+    with shown.redrawn():
+        keys.press("End")
+    last = shown.page.evaluate("document.activeElement.getAttribute('aria-label')")
+    assert last == f"point {len(before)} of {len(before)}"
+    with shown.redrawn():
+        keys.press("Shift+ArrowLeft")
+    with shown.redrawn():
+        keys.press("PageUp")
+    with shown.redrawn():
+        keys.press("Delete")
+    assert len(shown.points()) == len(before) - 1
+    with shown.redrawn():
+        keys.press("Insert")
+    assert len(shown.points()) == len(before)
+    assert shown.page.evaluate("document.activeElement.hasAttribute('data-point')")
+    shown.agrees()
+
+
+@each_instrument
+def test_every_control_is_reached_by_keys_and_has_a_name(
+    opened: Callable[..., Instrument], name: str
+) -> None:
+    shown = opened(name)
+    missed = shown.find("button:enabled, input:not([type=radio]), select, summary, textarea").evaluate_all(
+        "all => all.filter(e => e.tabIndex < 0 || !e.getClientRects().length && !e.closest('details'))"
+        ".map(e => e.outerHTML)"
+    )
+    assert missed == []
+    beta = shown.slider("weight decay")
+    beta.focus()
+    with shown.redrawn():
+        shown.page.keyboard.press("ArrowRight")
+    said = beta.get_attribute("aria-valuetext")
+    assert said == shown.find(f'output[for="{beta.get_attribute("id")}"]').text_content()
+    shown.find("input[type=radio]:checked").first.focus()
+    with shown.redrawn():
+        shown.page.keyboard.press("ArrowRight")
+    shown.agrees()
+
+
+@pytest.mark.parametrize("name", ["drag-data", "beam"])
+def test_a_switch_changes_the_network(opened: Callable[..., Instrument], name: str) -> None:
+    shown = opened(name)
+    value = shown.number("value")
+    shown.root.get_by_role("switch").focus()
+    with shown.redrawn():
+        shown.page.keyboard.press("Space")
+    assert shown.number("value") <= value  # a skip connection costs nothing
+    shown.agrees()
+
+
+def test_below_the_threshold_it_says_that_and_why(opened: Callable[..., Instrument]) -> None:
+    shown = opened("drag-data")
+    shown.slider("weight decay").focus()
+    with shown.redrawn():
+        shown.page.keyboard.press("Home")
+    said = shown.find(".live-readout").text_content() or ""
+    assert "No network is optimal" in said
+    assert "falls without end" in said
+    assert shown.number("critical") == 1.0
+    with shown.redrawn():
+        enter(shown, "-1, 0, 0, 0, 2")
+    assert shown.number("critical") == 1.5  # half of the three that lie together
+    assert "Up to 3 points" in (shown.find(".live-readout").text_content() or "")
+
+
+def test_it_says_when_there_is_no_density(opened: Callable[..., Instrument]) -> None:
+    shown = opened("drag-data again")
+    with shown.redrawn():
+        shown.find("select").select_option("outlier")
+    assert "no density" in (shown.find(".live-readout").text_content() or "")
+    shown.agrees()
+
+
+@each_with_points
+def test_a_typed_place_may_lie_beyond_the_axes(opened: Callable[..., Instrument], name: str) -> None:
+    shown = opened(name, width=390)
+    with shown.redrawn():
+        shown.find(".live-editor input").fill("40.5")
+        shown.find(".live-editor input").press("Enter")
+    assert max(shown.points()) == 40.5
+    assert shown.page.evaluate("document.documentElement.scrollWidth") <= 390
+    right = shown.find(".live-plot").first.evaluate("plot => plot.getBoundingClientRect().right")
+    assert max(shown.middle(shown.mark(k))[0] for k in range(len(shown.points()))) <= right
+    shown.agrees()
+
+
+@each_with_points
+def test_data_can_be_pasted_and_a_fault_is_told(opened: Callable[..., Instrument], name: str) -> None:
+    shown = opened(name)
+    with shown.redrawn():
+        enter(shown, "1.5 2;  −3,7\n11.25")
+    assert shown.points() == [1.5, 2.0, -3.0, 7.0, 11.25]
+    shown.agrees()
+    value = shown.number("value")
+    for text, fault in (("1, two, 3", "“two” is not a number."), ("1 " * 200, "points, please")):
+        enter(shown, text)
+        told = shown.find(".live-fault")
+        told.filter(has_text=fault).wait_for()
+        assert told.get_attribute("role") == "alert"
+        assert shown.find(".live-numbers input").get_attribute("aria-invalid") == "true"
+    assert shown.number("value") == value
+
+
+def test_the_line_of_the_path_sets_the_weight_decay(opened: Callable[..., Instrument]) -> None:
+    shown = opened("beam")
+    plot = shown.find(".live-plot").nth(2)
+    x, y = shown.middle(plot)
+    with shown.redrawn():
+        shown.page.mouse.click(x, y)
+    beta = float(shown.find("output").first.get_attribute("data-value") or "nan")
+    assert 1.02 < beta < 40
+    assert abs(beta / (1.02 * 40) ** 0.5 - 1) <= 0.02  # the middle of a logarithmic axis, to three digits
+    shown.agrees()
+
+
+@pytest.mark.parametrize("name", ["beam", "denoise"])
+def test_it_plays_pauses_and_steps(opened: Callable[..., Instrument], name: str) -> None:
+    shown = opened(name)
+    play = shown.find(".live-buttons button").first
+    step = shown.find(".live-buttons button").last
+    play.focus()
+    shown.page.keyboard.press("Enter")
+    assert play.text_content() == "Pause"
+    for _ in range(3):
+        with shown.redrawn():
+            pass
+    shown.page.keyboard.press("Enter")
+    assert play.text_content() == "Play"
+    still = [standing(shown)]
+    shown.page.wait_for_timeout(400)
+    still.append(standing(shown))
+    assert still[0] == still[1]
+    step.focus()
+    with shown.redrawn():
+        shown.page.keyboard.press("Enter")
+    assert standing(shown) != still[0]
+    shown.agrees()
+
+
+def test_samples_pass_all_levels_and_stay_with_the_data(opened: Callable[..., Instrument]) -> None:
+    shown = opened("denoise")
+    step = shown.find(".live-buttons button").last
+    step.evaluate("button => { for (let k = 0; k < 100; k++) button.click(); }")
+    shown.page.wait_for_function("() => document.querySelector('[data-name=step]')?.value === '100'")
+    assert shown.number("level") == 10
+    assert shown.number("away") <= 40  # of 800
+    with shown.redrawn():
+        shown.find("input[value=plus]").check()
+    step.evaluate("button => { for (let k = 0; k < 100; k++) button.click(); }")
+    shown.page.wait_for_function("() => document.querySelector('[data-name=step]')?.value === '100'")
+    assert shown.number("away") >= 400  # with the opposite sign they run away
+    shown.agrees()
+
+
+def test_the_same_seed_gives_the_same_noise_and_a_button_other_noise(
+    opened: Callable[..., Instrument],
+) -> None:
+    first, second = opened("denoise"), opened("denoise")
+    value = first.number("value")
+    assert second.number("value") == value
+    with first.redrawn():
+        first.root.get_by_role("button", name="New noise").press("Enter")
+    assert first.number("value") != value
+    first.agrees()
+
+
+def test_who_prefers_reduced_motion_gets_two_steps_a_second(opened: Callable[..., Instrument]) -> None:
+    delays = {}
+    for motion in ("no-preference", "reduce"):
+        shown = opened("beam", reduced_motion=motion)
+        shown.page.evaluate("window.asked = []; window.setInterval = (f, delay) => asked.push(delay);")
+        shown.find(".live-buttons button").first.click()
+        delays[motion] = shown.page.evaluate("asked.filter(Boolean)")  # the driver asks, too
+    assert delays["reduce"] == [500]
+    assert max(delays["no-preference"]) <= 100
+
+
+@each_instrument
+def test_many_changes_in_one_frame_are_drawn_once(opened: Callable[..., Instrument], name: str) -> None:
+    shown = opened(name)
+    shown.page.wait_for_timeout(500)  # until the path of the beam is there
+    drawn = shown.slider("weight decay").evaluate(
+        """async slider => {
+            const root = slider.closest('[data-live]'), before = Number(root.dataset.drawn);
+            for (let k = 0; k < 50; k++) {
+                slider.value = 200 + k;
+                slider.dispatchEvent(new Event('input'));
+            }
+            await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
+            return Number(root.dataset.drawn) - before;
+        }"""
+    )
+    assert drawn == 1
+
+
+@each_instrument
+@pytest.mark.parametrize("theme", browser.THEMES)
+@pytest.mark.parametrize("width", browser.WIDTHS)
+def test_axe_finds_nothing_serious(
+    opened: Callable[..., Instrument], name: str, theme: str, width: int
+) -> None:
+    shown = opened(name, theme, width)
+    shown.find(".live-copy summary").click()
+    found = Axe().run(shown.page, context="[data-live]", options=AXE).response["violations"]
+    assert [json.dumps(f["nodes"][0]["html"])[:200] for f in found if f["impact"] in GRAVE] == []
+
+
+@each_instrument
+@pytest.mark.parametrize("width", [320, 390, 768, 1280])
+def test_it_fits_its_page(opened: Callable[..., Instrument], name: str, width: int) -> None:
+    shown = opened(name, width=width)
+    right = shown.root.evaluate("root => root.getBoundingClientRect().right")
+    wide = shown.find(":scope *").evaluate_all(
+        "(all, right) => all.filter(e => !e.closest('svg svg, .live-spoken')"
+        " && e.getBoundingClientRect().right > right + 1).map(e => e.outerHTML.slice(0, 120))",
+        right,
+    )
+    assert wide == []
+
+
+@each_instrument
+def test_without_scripts_the_figure_is_there(site: str, chromium: Browser, name: str) -> None:
+    context = chromium.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{site}{INSTRUMENTS[name]}.html")
+    assert page.locator("[data-live] .live-off").first.is_visible()
+    assert not page.locator("[data-live] button").count()
+    if page.locator(".live-instead").count():
+        assert page.locator(".live-instead + .cell img").is_visible()
+    assert page.locator("article img").first.is_visible()
+    context.close()
+
+
+def test_a_page_opened_as_a_file_keeps_the_figure(chromium: Browser, site: str) -> None:
+    page = browser.new_page(chromium, "light", 1280)
+    page.goto((browser.SITE / f"{INSTRUMENTS['beam']}.html").as_uri())
+    assert page.locator("[data-live] .live-off").first.is_visible()
+    assert page.locator(".live-instead + .cell img").is_visible()
+    page.close()
+
+
+def test_with_scripts_it_takes_the_place_of_the_picture(
+    opened: Callable[..., Instrument],
+) -> None:
+    shown = opened("beam")
+    assert not shown.page.locator(".live-instead + .cell img").is_visible()
+
+
+def test_what_is_read_out_waits_for_a_pause(opened: Callable[..., Instrument]) -> None:
+    shown = opened("drag-data")
+    spoken = shown.find(".live-spoken")
+    assert spoken.get_attribute("aria-live") == "polite"
+    with shown.redrawn():
+        shown.slider("weight decay").press("ArrowRight")
+    shown.page.wait_for_function(
+        "() => document.querySelector('.live-spoken').textContent"
+        " === document.querySelector('.live-readout').textContent"
+    )
+
+
+def enter(shown: Instrument, text: str) -> None:
+    """Type a list of numbers, and leave it with Enter."""
+    line = shown.find(".live-numbers input")
+    line.fill(text)
+    line.press("Enter")
+
+
+def reach(shown: Instrument, selector: str) -> bool:
+    """Press Tab from the first control on until the focus is on what is wanted."""
+    shown.slider("weight decay").focus()
+    for _ in range(20):
+        shown.page.keyboard.press("Tab")
+        if shown.page.evaluate("wanted => document.activeElement.matches(wanted)", selector):
+            return True
+    return False
+
+
+def standing(shown: Instrument) -> str | None:
+    return shown.find(".live-readout").text_content()
