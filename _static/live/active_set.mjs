@@ -1,10 +1,13 @@
-// The optimal spline in doubles, to rounding: which points of the tube the beam touches, found going downhill.
+// The optimal spline in doubles, to rounding: which points of the tube the beam touches.
 //
 // Once it is known what the beam touches, and on which side, the loss is a quadratic in the values of the score at
-// these knots, with a tridiagonal matrix.  Each round minimises it.  Going there from the spline before, a kink
-// that would take the wrong sign leaves; once there, points at which the beam is outside the tube enter, the worst
-// between neighbouring knots on either side.  The end of the beam has a state of its own: from below it is at its
-// lower bound, free, level (where ReLU's two tubes cross), free, or at its upper bound.
+// these knots, with a tridiagonal matrix.  Each round minimises it; then points at which the beam is outside the
+// tube enter, the worst between neighbouring knots on either side.  A quick way lets go of all kinks of the wrong
+// sign at once, as in Remez' exchange, which mostly ends after a dozen rounds.  Where it does not, a careful one goes
+// downhill: on the way to the minimum it stops where a kink would turn, which then leaves.
+//
+// The end of the beam has a state of its own: from below it is at its lower bound, free, level (where ReLU's two
+// tubes cross), free, or at its upper bound.
 
 /** @typedef {import("./problem.mjs").Problem} Problem */
 
@@ -22,56 +25,88 @@
  *   and the sign of its offset, for ReLU.
  * @property {number[]} values At the knots, in the units of the data, less the mean target.
  * @property {number} offset Height of the beam's end above its level.
- * @property {number} rounds
  */
 
-const MOST_ROUNDS = 3000;
+/** @typedef {{spline: Spline, values: Float64Array, offset: number}} Found In the units of the tube. */
+
+const [MOST_ROUNDS, MOST_EXCHANGES, MOST_STALLED] = [3000, 100, 10];
 
 /**
  * Solve a problem with at least two distinct points.
  * @param {Problem} problem
+ * @param {boolean} [quickly] Whether to try the quick way first.
  * @returns {Solution}
  */
-export function solve(problem) {
+export function solve(problem, quickly = true) {
   const tube = scaledTube(problem);
-  const height = tube.targets ? momentOf(tube) : -tube.level;
-  /** @type {Spline} */
-  let spline = { knots: [0, tube.points.length - 1], sign: [], state: nearestState(tube, height) };
-  let values = [0, 0], offset = height, caution = 4, careful = 0, rounds = 0;
-  while (rounds < MOST_ROUNDS) {
-    rounds++;
-    const best = bestValues(tube, spline);
-    let { step, leaving, move } = longestStep(tube, spline, values, best.values);
+  const height = tube.targets ? momentOf(tube) : -tube.level; // if the score is nil everywhere
+  const start = { knots: [0, tube.points.length - 1], sign: [], state: nearestState(tube, height) };
+  const { spline, values, offset } = (quickly && exchange(tube, start)) || walk(tube, start);
+  return {
+    spline, end: tube.states[spline.state],
+    values: Array.from(values, (value) => value * tube.scoreUnit),
+    offset: tube.targets ? offset * tube.unit * tube.scoreUnit : offset,
+  };
+}
+
+/**
+ * Change all that is wrong at once, as long as that makes less of it; null if it does not get to nothing.
+ * @param {Tube} tube @param {Spline} spline @returns {Found|null}
+ */
+function exchange(tube, spline) {
+  let fewest = Infinity, stalled = 0;
+  for (let round = 0; round < MOST_EXCHANGES && stalled <= MOST_STALLED; round++) {
+    const spans = spansOf(tube, spline.knots), { values, offset } = bestValues(tube, spline, spans);
+    const kinks = spline.sign.length, guards = guarded(tube, spline, spans, values);
+    const leaving = guards.subarray(0, kinks).map((guard) => Number(guard < 0));
+    const move = moveOfFreeEnd(tube, spline, offset) || (guards[kinks] < 0 ? -1 : Number(guards[kinks + 1] < 0));
+    const { worst, number } = outside(tube, spline, values, offset);
+    const wrong = leaving.reduce((total, one) => total + one, number + Math.abs(move));
+    if (!wrong) return { spline, values, offset };
+    stalled = wrong < fewest ? 0 : stalled + 1;
+    fewest = Math.min(wrong, fewest);
+    spline = changed(spline, leaving, worst, move);
+  }
+  return null;
+}
+
+/**
+ * Go downhill from the score that is nil everywhere.
+ * @param {Tube} tube @param {Spline} spline Without kinks. @returns {Found}
+ */
+function walk(tube, spline) {
+  let values = new Float64Array(2), offset = 0;
+  let caution = 4, careful = 0; // rounds left in which one thing is changed at a time
+  for (let round = 0; round < MOST_ROUNDS; round++) {
+    const spans = spansOf(tube, spline.knots), best = bestValues(tube, spline, spans);
+    let { step, leaving, move } = longestStep(tube, spline, spans, values, best.values);
     let entering = [];
-    if (!best.values.every(Number.isFinite)) break;
     if (step < 1) {
       if (step === 0) {
         caution *= 2; // in the end this lasts for ever, so that no circle does
         careful = caution;
       }
-      values = values.map((value, k) => value + step * (best.values[k] - value));
+      for (let k = 0; k < values.length; k++) values[k] += step * (best.values[k] - values[k]);
     } else {
       ({ values, offset } = best);
-      const end = tube.states[spline.state];
-      if (end.low < end.high) move = Number(offset > end.high) - Number(offset < end.low);
-      entering = outside(tube, spline, values, offset);
+      move = moveOfFreeEnd(tube, spline, offset);
+      entering = outside(tube, spline, values, offset).worst;
       if (!entering.length && !move) break;
-      if (careful && move) entering = []; // one change at a time, or two could undo each other for ever
-      if (careful && entering.length) {
-        entering = [entering.reduce((worst, one) => (one.excess > worst.excess ? one : worst))];
-      }
+      if (careful && move) entering = []; // two changes could undo each other for ever
+      if (careful && entering.length) entering = [entering.reduce((a, b) => (b.excess > a.excess ? b : a))];
       careful = Math.max(0, careful - 1);
     }
     const before = spline;
     spline = changed(before, leaving, entering, move);
     values = valuesAt(tube, before.knots, values, spline.knots);
   }
-  const { unit, scoreUnit } = tube;
-  return {
-    spline, rounds, end: tube.states[spline.state],
-    values: values.map((value) => value * scoreUnit),
-    offset: tube.targets ? offset * unit * scoreUnit : offset,
-  };
+  return { spline, values, offset };
+}
+
+/** Whether a free end has left its interval: up, down or not. @param {Tube} tube @param {Spline} spline */
+function moveOfFreeEnd({ states }, { state }, offset) {
+  const { low, high } = states[state];
+  return low < high ? Number(offset > high) - Number(offset < low) : 0;
 }
 
 /**
@@ -162,20 +197,30 @@ function spansOf({ points, unit }, knots) {
   return spans;
 }
 
-/** A functional of the first slope and of the kinks, as a vector over the knot values. */
-function functional(spans, onFirst, onKink) {
-  const out = new Float64Array(spans.length + 1);
-  for (let p = 0; p < spans.length; p++) {
-    const onSlope = (p > 0 ? onKink(p - 1) : onFirst) - (p < spans.length - 1 ? onKink(p) : 0);
-    out[p] -= onSlope / spans[p];
-    out[p + 1] += onSlope / spans[p];
+/** The slope that is left for the neurons at the two ends, as a vector over the knot values. */
+function liftOf({ flat, steep }, spans, sign, lean) {
+  const pieces = spans.length, out = new Float64Array(pieces + 1);
+  let before = 1;
+  for (let p = 0; p < pieces; p++) {
+    const after = p === pieces - 1 ? 0 : sign[p] * lean < 0 ? steep : flat;
+    const perSpan = (before - after) / spans[p];
+    out[p] -= perSpan;
+    out[p + 1] += perSpan;
+    before = after;
   }
   return out;
 }
 
-/** The slope that is left for the neurons at the two ends. */
-function liftOf({ flat, steep }, spans, sign, lean) {
-  return functional(spans, 1, (k) => (sign[k] * lean < 0 ? steep : flat));
+/** That slope itself. */
+function liftAt({ flat, steep }, spans, sign, lean, values) {
+  const pieces = spans.length;
+  let total = 0, before = 1;
+  for (let p = 0; p < pieces; p++) {
+    const after = p === pieces - 1 ? 0 : sign[p] * lean < 0 ? steep : flat;
+    total += ((before - after) * (values[p + 1] - values[p])) / spans[p];
+    before = after;
+  }
+  return total;
 }
 
 function dot(a, b) {
@@ -185,24 +230,30 @@ function dot(a, b) {
 }
 
 /** The best values at given knots, and the height of the beam's end. @param {Tube} tube @param {Spline} spline */
-function bestValues(tube, { knots, sign, state }) {
+function bestValues(tube, { knots, sign, state }, spans) {
   const { points, counts, targets, centre, radius, level } = tube, last = knots.length - 1;
-  const end = tube.states[state], spans = spansOf(tube, knots);
+  const end = tube.states[state];
   const { diagonal, mixed } = squaresOf(tube, knots);
-  const costs = functional(spans, level, (k) => centre[knots[k + 1]] + sign[k] * radius[knots[k + 1]]);
-  const lift = liftOf(tube, spans, sign, end.lean);
-  const values = costs.map((cost) => -cost), response = lift.map((share) => -share);
-  for (let p = 0; targets && p < last; p++) {
-    const start = points[knots[p]], perSpan = 1 / (points[knots[p + 1]] - start);
-    for (let i = knots[p]; i < knots[p + 1] + Number(p === last - 1); i++) {
-      const pull = counts[i] * targets[i], right = (points[i] - start) * perSpan;
+  const lift = liftOf(tube, spans, sign, end.lean), values = new Float64Array(last + 1), response = lift.slice();
+  let before = level;
+  for (let p = 0; p < last; p++) {
+    const at = knots[p + 1], after = p === last - 1 ? 0 : centre[at] + sign[p] * radius[at];
+    const perSpan = (before - after) / spans[p];
+    values[p] += perSpan;
+    values[p + 1] -= perSpan;
+    before = after;
+    if (!targets) continue;
+    const start = points[knots[p]], perLength = 1 / (points[at] - start);
+    for (let i = knots[p]; i < at + Number(p === last - 1); i++) {
+      const pull = counts[i] * targets[i], right = (points[i] - start) * perLength;
       values[p] += pull * (1 - right);
       values[p + 1] += pull * right;
     }
   }
   solveTridiagonal(diagonal, mixed, values, response);
-  const offset = end.low < end.high ? -dot(lift, values) / dot(lift, response) : end.low;
-  return { values: Array.from(values, (value, k) => value + offset * response[k]), offset };
+  const offset = end.low < end.high ? dot(lift, values) / dot(lift, response) : end.low;
+  for (let k = 0; k <= last; k++) values[k] -= offset * response[k];
+  return { values, offset };
 }
 
 /**
@@ -213,13 +264,17 @@ function bestValues(tube, { knots, sign, state }) {
 export function squaresOf({ points, counts }, knots) {
   const last = knots.length - 1, diagonal = new Float64Array(last + 1), mixed = new Float64Array(last);
   for (let p = 0; p < last; p++) {
-    const start = points[knots[p]], perSpan = 1 / (points[knots[p + 1]] - start);
-    for (let i = knots[p]; i < knots[p + 1]; i++) {
+    const start = points[knots[p]], perSpan = 1 / (points[knots[p + 1]] - start), end = knots[p + 1];
+    let onLeft = 0, onBoth = 0, onRight = 0;
+    for (let i = knots[p]; i < end; i++) {
       const right = (points[i] - start) * perSpan, left = 1 - right;
-      diagonal[p] += counts[i] * left * left;
-      mixed[p] += counts[i] * left * right;
-      diagonal[p + 1] += counts[i] * right * right;
+      onLeft += counts[i] * left * left;
+      onBoth += counts[i] * left * right;
+      onRight += counts[i] * right * right;
     }
+    diagonal[p] += onLeft;
+    mixed[p] = onBoth;
+    diagonal[p + 1] += onRight;
   }
   diagonal[last] += counts[knots[last]];
   return { diagonal, mixed };
@@ -248,42 +303,44 @@ export function solveTridiagonal(diagonal, mixed, first, second) {
 
 /** What must not become negative: kinks times their sign, then what lets a fixed end stay where it is. */
 function guarded(tube, { sign, state }, spans, values) {
-  const { low, high } = tube.states[state], guards = [];
-  for (let k = 0; k < sign.length; k++) {
+  const { low, high } = tube.states[state], kinks = sign.length;
+  const guards = new Float64Array(kinks + 2);
+  for (let k = 0; k < kinks; k++) {
     const bend = (values[k + 2] - values[k + 1]) / spans[k + 1] - (values[k + 1] - values[k]) / spans[k];
-    guards.push(sign[k] * bend);
+    guards[k] = sign[k] * bend;
   }
-  if (low === high) {
-    for (const move of [-1, 1]) {
-      const next = tube.states[state + move];
-      guards.push(next ? -move * dot(liftOf(tube, spans, sign, next.lean), values) : 0);
-    }
-  }
+  const below = tube.states[state - 1], above = tube.states[state + 1];
+  if (low === high && below) guards[kinks] = liftAt(tube, spans, sign, below.lean, values);
+  if (low === high && above) guards[kinks + 1] = -liftAt(tube, spans, sign, above.lean, values);
   return guards;
 }
 
 /** How far one can go before a kink or the end changes sign; which kinks stop it, or where the end has to go. */
-function longestStep(tube, spline, values, goal) {
-  const spans = spansOf(tube, spline.knots), kinks = spline.sign.length;
-  const now = guarded(tube, spline, spans, values), then = guarded(tube, spline, spans, goal);
-  const room = then.map((ahead, k) => (ahead < 0 ? Math.max(now[k], 0) / (Math.max(now[k], 0) - ahead) : Infinity));
+function longestStep(tube, spline, spans, values, goal) {
+  const kinks = spline.sign.length;
+  const room = guarded(tube, spline, spans, values), then = guarded(tube, spline, spans, goal);
   let step = 1;
-  for (const one of room) step = Math.min(step, one);
+  for (let k = 0; k < room.length; k++) {
+    const now = Math.max(room[k], 0);
+    room[k] = then[k] < 0 ? now / (now - then[k]) : Infinity;
+    step = Math.min(step, room[k]);
+  }
   if (step === 1) return { step, leaving: null, move: 0 };
   const move = room[kinks] <= step ? -1 : room[kinks + 1] <= step ? 1 : 0;
-  return { step, leaving: room.slice(0, kinks).map((one) => one <= step), move };
+  return { step, leaving: room.subarray(0, kinks).map((one) => Number(one <= step)), move };
 }
 
 /**
- * Where the beam is outside its tube: the worst place between neighbouring knots on either side.
- * @param {Tube} tube @param {Spline} spline @param {number[]} values @param {number} offset
+ * Where the beam is outside its tube: the worst place between neighbouring knots on either side, from right to left;
+ * and the number of all places.
+ * @param {Tube} tube @param {Spline} spline @param {Float64Array} values @param {number} offset
  */
 function outside(tube, { knots }, values, offset) {
   const { points, counts, targets, centre, radius, gaps } = tube;
   const held = Math.min(Math.max(offset, tube.low), tube.high);
-  const top = Math.min(tube.flat * held, tube.steep * held), bottom = Math.max(tube.flat * held, tube.steep * held);
-  const found = [];
-  let height = 0, moment = 0;
+  const ceiling = Math.min(tube.flat * held, tube.steep * held), floor = Math.max(tube.flat * held, tube.steep * held);
+  const worst = [];
+  let height = 0, moment = 0, number = 0;
   for (let p = knots.length - 2; p >= 0; p--) {
     const start = points[knots[p]];
     const incline = (values[p + 1] - values[p]) / (points[knots[p + 1]] - start);
@@ -294,34 +351,50 @@ function outside(tube, { knots }, values, offset) {
       height += gaps[i + 1] * moment;
       if (i === knots[p]) break;
       const off = height - centre[i];
-      if (off - top - radius[i] > above) [above, highest] = [off - top - radius[i], i];
-      if (bottom - radius[i] - off > below) [below, lowest] = [bottom - radius[i] - off, i];
+      const over = off - ceiling - radius[i], under = floor - radius[i] - off;
+      if (over > tube.tolerance || under > tube.tolerance) number++;
+      if (over > above) {
+        above = over;
+        highest = i;
+      }
+      if (under > below) {
+        below = under;
+        lowest = i;
+      }
     }
-    if (highest >= 0) found.push({ at: highest, side: 1, excess: above });
-    if (lowest >= 0) found.push({ at: lowest, side: -1, excess: below });
+    const top = { at: highest, side: 1, excess: above }, bottom = { at: lowest, side: -1, excess: below };
+    for (const one of highest > lowest ? [top, bottom] : [bottom, top]) if (one.at >= 0) worst.push(one);
   }
-  return found;
+  return { worst, number };
 }
 
-/** Drop the knots that are marked, and let others in. */
+/** Drop the knots that are marked, and let others in, which are in falling order. */
 function changed({ knots, sign, state }, leaving, entering, move) {
-  const inner = sign.flatMap((side, k) => (leaving?.[k] ? [] : [{ at: knots[k + 1], side }]));
-  inner.push(...entering);
-  inner.sort((a, b) => a.at - b.at);
-  return {
-    knots: [0, ...inner.map(({ at }) => at), knots[knots.length - 1]],
-    sign: inner.map(({ side }) => side),
-    state: state + move,
-  };
+  const next = { knots: [0], sign: [], state: state + move };
+  let e = entering.length - 1;
+  for (let k = 1; k < knots.length; k++) {
+    for (; e >= 0 && entering[e].at < knots[k]; e--) {
+      next.knots.push(entering[e].at);
+      next.sign.push(entering[e].side);
+    }
+    if (k < knots.length - 1 && !leaving?.[k - 1]) {
+      next.knots.push(knots[k]);
+      next.sign.push(sign[k - 1]);
+    }
+  }
+  next.knots.push(knots[knots.length - 1]);
+  return next;
 }
 
-/** A spline's values at other knots. */
+/** The values of a spline at other knots. */
 function valuesAt({ points }, knots, values, others) {
-  let p = 0;
-  return others.map((at) => {
+  const out = new Float64Array(others.length);
+  for (let k = 0, p = 0; k < others.length; k++) {
+    const at = others[k];
     while (p < knots.length - 2 && knots[p + 1] <= at) p++;
-    if (at === knots[p + 1]) return values[p + 1];
-    const share = (points[at] - points[knots[p]]) / (points[knots[p + 1]] - points[knots[p]]);
-    return values[p] * (1 - share) + values[p + 1] * share;
-  });
+    const start = points[knots[p]], share = (points[at] - start) / (points[knots[p + 1]] - start);
+    out[k] = at === knots[p] ? values[p] : at === knots[p + 1] ? values[p + 1]
+      : values[p] * (1 - share) + values[p + 1] * share;
+  }
+  return out;
 }

@@ -41,8 +41,9 @@ import { InputError, problemOf } from "./problem.mjs";
  */
 
 const TOLERANCE = Object.freeze({ gap: 1e-8, infeasibility: 1e-9, scoreError: 1e-6 });
-const ROUNDING = 1e-29; // of a few thousand operations with pairs
-const NEAR = 1e-9; // of the tube's radius: a kink so near to the wall is meant to be on it
+const ROUNDING = 2e-31; // of a few operations with pairs
+const NEAR = 1e-2; // of the weight decay: a kink so near to the wall is meant to be on it
+const SNAP = 1e-9; // of the weight decay: an end of the beam so near to a bound is meant to be held there
 const SAME = 1e-12;
 
 /**
@@ -116,11 +117,9 @@ function examined(problem, spline) {
   if (network.reason) return verdict({ reason: network.reason });
   const contacts = contactsOf(problem, spline, kinks, beam, offset);
   const defects = defectsOf(problem, contacts.at, contacts.misses, beam.moment);
+  const noise = noiseOf(problem, contacts.at, beam);
   let squares = 0;
-  contacts.at.forEach((i, k) => {
-    const noise = beam.noise * (1 / gapBefore(problem, contacts.at, k) + 1 / gapBefore(problem, contacts.at, k + 1));
-    squares += (Math.abs(defects[k].hi) + noise) ** 2 / problem.counts[i];
-  });
+  contacts.at.forEach((i, k) => (squares += (Math.abs(defects[k].hi) + noise[k]) ** 2 / problem.counts[i]));
   const distance = Math.sqrt(squares + 2 * (network.penalty + contacts.penalty));
   const primal = lossOf(problem, spline, kinks, beam, network.extra);
   const dual = dualValue(problem, beam, contacts.at, defects);
@@ -136,6 +135,7 @@ function examined(problem, spline) {
 
 /**
  * The beam of a spline through the data: z = target minus score, summed twice from the right end.
+ * Its heights are known to `noise`; its slope changes at each point by z, but for `blur`.
  * @param {Problem} problem
  * @param {number[]} at Indices of the knots, from the first point to the last.
  * @param {Pair[]} values At the knots, less the mean target.
@@ -149,17 +149,20 @@ export function follow({ points, counts, aims, level, radius }, at, values) {
   const z = new Array(m);
   /** @type {Pair[]} */
   const heights = new Array(m);
+  const blur = new Float64Array(m);
   let height = ZERO, moment = ZERO, reach = 0;
   for (let i = m - 1, p = slopes.length; i >= 0; i--) {
     if (i < m - 1) height = plus(height, times(moment, sum(points[i + 1], -points[i])));
-    if (i === at[p]) scores[i] = values[p--];
+    const knot = i === at[p], sizes = Math.abs(values[p].hi) + (knot ? 0 : Math.abs(values[p + 1].hi));
+    if (knot) scores[i] = values[p--];
     else scores[i] = plus(values[p], times(slopes[p], sum(points[i], -points[at[p]])));
     heights[i] = height;
     z[i] = minus(pair(aims[i]), scores[i]);
     moment = plus(moment, scaled(z[i], counts[i]));
-    reach += counts[i] * Math.abs(z[i].hi) * (points[i] - points[0]);
+    blur[i] = ROUNDING * (Math.abs(moment.hi) + counts[i] * (sizes + Math.abs(aims[i])));
+    reach += blur[i] * (points[i] - points[0]);
   }
-  return { slopes, scores, z, heights, moment, noise: ROUNDING * (reach + level + radius[0].hi) };
+  return { slopes, scores, z, heights, moment, blur, noise: reach + ROUNDING * (level + radius[0].hi) };
 }
 
 /** @typedef {ReturnType<typeof follow>} FollowedBeam */
@@ -206,15 +209,25 @@ export function defectsOf({ points }, at, misses, moment) {
   });
 }
 
-/** Distance of a contact from the one before; at both ends there is none. */
-function gapBefore({ points }, at, k) {
-  return k > 0 && k < at.length ? points[at[k]] - points[at[k - 1]] : Infinity;
+/** How well the defects are known: what happens far away does not matter. */
+function noiseOf({ points, radius, level }, at, { heights, blur }) {
+  const noise = new Float64Array(at.length);
+  const walls = at.length > 2 ? radius[0].hi : 0;
+  for (let p = 0; p < at.length - 1; p++) {
+    const [from, to] = [at[p], at[p + 1]];
+    const tall = Math.abs(heights[from].hi) + Math.abs(heights[to].hi) + walls + level;
+    let all = (ROUNDING * tall) / (points[to] - points[from]);
+    for (let i = from; i <= to; i++) all += blur[i];
+    noise[p] += all;
+    noise[p + 1] += all;
+  }
+  return noise;
 }
 
 /** The height of the beam's end above its level; at a bound, or level, if it is near. */
-function offsetOf({ level, low, high, radius }, { heights, noise }) {
+function offsetOf({ level, low, high, beta }, { heights, noise }) {
   const offset = minus(heights[0], pair(level));
-  const near = Math.max(NEAR * radius[0].hi, noise);
+  const near = Math.max(SNAP * beta, noise);
   const held = [low, high, ZERO].find((height) => Math.abs(minus(offset, height).hi) <= near);
   if (held && minus(held, low).hi >= 0 && minus(high, held).hi >= 0) return held;
   if (minus(offset, low).hi < 0) return low;
@@ -230,9 +243,12 @@ function kinksOf({ left, right }, slopes) {
  * What the neurons at the two ends cost above what the beam pays for them, and those that carry a slope that the
  * others cannot.
  */
-function networkOf(problem, { at, left, right }, kinks, offset) {
+function networkOf(problem, { at, values, left, right }, kinks, offset) {
   const { beta, denoising, counts, points, turn, skip, activation } = problem;
-  const last = kinks.length - 1;
+  const last = kinks.length - 1, lean = Math.sign(offset.hi);
+  const sizes = sizesAt(problem, at, values.map((value) => value.hi));
+  let steep = 0; // slopes, or what is natural if the score is nothing but rounding
+  for (let p = 0; p < last; p++) steep += (sizes[p] + sizes[p + 1]) / (points[at[p + 1]] - points[at[p]]);
   const end = (kink, i) => {
     const count = denoising ? 0 : turn * counts[i];
     const room = kink > 0 ? minus(sum(beta, -count), offset) : plus(pair(beta), offset);
@@ -241,11 +257,10 @@ function networkOf(problem, { at, left, right }, kinks, offset) {
   const penalty = end(kinks[0].hi, 0) + end(-kinks[last].hi, points.length - 1);
   if (skip) return { penalty, extra: ZERO, reason: "" };
   if (activation === "abs") {
-    const beyond = Math.abs(plus(left, right).hi), steep = Math.abs(left.hi) + Math.abs(right.hi);
+    const beyond = Math.abs(plus(left, right).hi);
     if (beyond > SAME * steep) return { penalty, extra: ZERO, reason: "the outer slopes are not opposite" };
     return { penalty: penalty + 2 * beta * Math.max(0, beyond - ROUNDING * steep), extra: ZERO, reason: "" };
   }
-  const lean = Math.sign(offset.hi);
   let facingLeft = kinks[last], free = [ZERO, ZERO];
   at.forEach((i, k) => {
     if (k === 0 || k === last) return;
@@ -258,8 +273,7 @@ function networkOf(problem, { at, left, right }, kinks, offset) {
   const spare = ends[0].hi > 0 ? ends[0] : ends[1].hi < 0 ? ends[1] : ZERO;
   const most = denoising ? 0 : counts.subarray(1, -1).reduce((top, count) => Math.max(top, count), 0);
   const width = sum(2 * beta, -most), room = minus(width, scaled(offset, Math.sign(spare.hi)));
-  const noise = ROUNDING * (Math.abs(left.hi) + kinks.reduce((total, kink) => total + Math.abs(kink.hi), 0));
-  const beyond = Math.max(0, Math.abs(spare.hi) - noise);
+  const beyond = Math.max(0, Math.abs(spare.hi) - ROUNDING * steep);
   return {
     penalty: penalty + beyond * Math.max(0, room.hi),
     extra: times(size(spare), width),
@@ -272,24 +286,22 @@ function networkOf(problem, { at, left, right }, kinks, offset) {
  */
 function contactsOf(problem, { at }, kinks, beam, offset) {
   const lean = Math.sign(offset.hi), last = problem.points.length - 1;
-  const knots = new Map(at.map((i, k) => [i, kinks[k].hi]));
-  const near = NEAR * problem.radius[0].hi;
+  const forces = new Map(at.map((i, k) => [i, kinks[k].hi]));
+  const near = NEAR * problem.beta;
   const found = [];
   let most = beam.noise, outside = 0, penalty = 0;
   for (let i = 0; i <= last; i++) {
-    const tries = i === 0 || i === last ? [1] : [1, -1];
-    const walls = tries.map((side) => minus(wall(problem, i, side, offset, lean), beam.heights[i]));
-    const nearer = walls.length < 2 || walls[0].hi < -walls[1].hi ? 0 : 1;
-    const miss = walls[nearer], room = nearer ? -miss.hi : miss.hi;
-    if (i === 0 || i === last) outside = Math.max(outside, Math.abs(room));
-    else outside = Math.max(outside, -room);
-    const kink = i === 0 || i === last ? 0 : knots.get(i) ?? 0;
-    const meant = i === 0 || i === last || (kink !== 0 && room <= near);
-    if (meant) most = Math.max(most, Math.abs(room));
-    // A kink that no wall at its place pushes, or the other wall.
-    const far = Math.max(0, kink > 0 ? walls[0].hi : kink < 0 ? -walls[1].hi : 0);
-    if (kink !== 0 && !(meant && kink > 0 === (nearer === 0))) penalty += Math.abs(kink) * far;
-    found.push({ i, miss, room, meant });
+    const inner = i > 0 && i < last, force = inner ? forces.get(i) ?? 0 : 0;
+    const misses = (inner ? [1, -1] : [1]).map((side) => minus(wall(problem, i, side, offset, lean), beam.heights[i]));
+    const rooms = misses.map((miss, k) => (inner ? (k ? -miss.hi : miss.hi) : -Math.abs(miss.hi)));
+    outside = Math.max(outside, ...rooms.map((room) => -room));
+    // A kink asks for one of the walls.  If that is far away, its neuron costs more than the beam pays.
+    const asked = force > 0 ? 0 : force < 0 ? 1 : -1, there = asked >= 0 && rooms[asked] <= near;
+    if (asked >= 0 && !there) penalty += Math.abs(force) * rooms[asked];
+    const which = there ? asked : rooms.length > 1 && rooms[1] < rooms[0] ? 1 : 0;
+    const meant = there || !inner;
+    if (meant) most = Math.max(most, Math.abs(rooms[which]));
+    found.push({ i, miss: misses[which], room: rooms[which], meant });
   }
   // Moving the beam onto its walls must not push it through a wall elsewhere.
   const touching = found.filter(({ meant, room }) => meant || room <= 2 * most);

@@ -171,7 +171,7 @@ function quantileOf({ cells, masses, below, logTotal }, p) {
     const excess = (last ? logGoal - held : held - logGoal); // rises with v
     if (excess <= 0) low = v;
     if (excess >= 0) high = v;
-    const next = v - excess * Math.exp(Math.min(held - here, DROP));
+    const next = v - excess * Math.exp(held - here);
     const middle = high < Infinity ? 0.5 * (low + high) : 2 * v + 1 / Math.abs(value || Math.sqrt(-slope));
     const before = v;
     v = next >= low && next <= high ? next : middle;

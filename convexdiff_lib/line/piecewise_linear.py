@@ -28,6 +28,7 @@ _BLOCK = 1 << 13  # points evaluated at a time, so that temporaries stay in cach
 _MANY = 1 << 17  # draws from which on strips are laid under the density; fewer take milliseconds without
 _ROUNDING = 1e-12
 _NEWTON_STEPS, _CLOSE = 100, 4e-16
+_LARGEST_LOG = 700.0  # its exponential is finite; lengths of 1e70 stay far below
 
 
 @result
@@ -258,7 +259,7 @@ class PiecewiseLinearScore:
             excess = now - goal[todo]
             low[todo] = np.where(excess <= 0, x, low[todo])
             high[todo] = np.where(excess >= 0, x, high[todo])
-            step = excess * np.exp(np.minimum(now - self.log_density(x), _DROP))
+            step = excess * np.exp(np.minimum(now - self.log_density(x), _LARGEST_LOG))
             with np.errstate(invalid="ignore"):
                 middle = np.where(
                     np.isfinite(low[todo]), 0.5 * (low[todo] + high[todo]), x - 2 * np.abs(step)

@@ -25,7 +25,7 @@ HEAVIEST = 60_000  # bytes of what a page loads beside the solver: 3 % of what i
 
 
 def test_chapters_have_instruments() -> None:
-    assert {"drag-data", "beam", "denoise"} <= set(USED)
+    assert {"drag-data", "beam", "denoise", "chambers", "wedge"} <= set(USED)
 
 
 @pytest.mark.parametrize("name", sorted(set(USED)))
@@ -42,10 +42,14 @@ def test_a_module_asks_only_its_neighbours(module: Path) -> None:
     assert re.findall(r"\b(?:fetch|XMLHttpRequest|WebSocket|EventSource|sendBeacon)\b", text) == []
 
 
-@pytest.mark.parametrize("name", ["drag-data", "beam", "denoise"])
+@pytest.mark.parametrize("name", ["drag-data", "beam", "denoise", "chambers", "wedge"])
 def test_the_stage_with_an_instrument_is_light(name: str) -> None:
     files = [MODULES / f"{part}.mjs" for part in ("chart", "controls", "points", "stage", "start", name)]
     assert sum(file.stat().st_size for file in [*files, MODULES / "live.css"]) <= HEAVIEST
+
+
+def test_the_mathematics_of_the_plane_is_light() -> None:
+    assert sum(file.stat().st_size for file in MODULES.glob("plane*.mjs")) <= HEAVIEST
 
 
 @pytest.mark.parametrize("role", [role for role in ROLES if role != "exact"])

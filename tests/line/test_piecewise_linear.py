@@ -551,6 +551,15 @@ def test_the_ends_of_the_line_and_what_is_no_number() -> None:
     assert np.isnan(s.derivative(np.nan))
 
 
+@pytest.mark.parametrize("unit", [1e-60, 1e20, 1e60])
+def test_the_quantile_knows_no_unit_of_length(unit: float) -> None:
+    s = PiecewiseLinearScore(
+        np.array([-1.0, 2.0]) * unit, np.array([1.0, -2.0]) / unit, -1 / unit**2, -1 / unit**2
+    )
+    p = np.array([0.01, 0.25, 0.5, 0.9])
+    assert np.max(np.abs(s.quantile(p) / unit - stats.norm.ppf(p))) <= 1e-13  # rounding, and of the score
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_the_quantile_is_the_inverse_of_the_distribution_function(name: str) -> None:
     s = CASES[name]

@@ -1,0 +1,217 @@
+/** Your data: a column of numbers that a reader pastes or drops gets its optimal score, density and weight decay. */
+
+import {missingIn, readColumns} from "./reading.mjs";
+import {chooseWeightDecay, criticalWeightDecay, densityOf, fitScore, scoreAt} from "./solver.mjs";
+import {apart, around, element, grid, histogram, rounded, steady, written} from "./stage.mjs";
+
+const MOST = 1000;
+const FOLDS = 5;
+/** Velocities of 82 galaxies of the Corona Borealis region, in 1000 km/s (Roeder 1990). */
+export const EXAMPLE = [
+  9.172, 9.35, 9.483, 9.558, 9.775, 10.227, 10.406, 16.084, 16.17, 18.419, 18.552, 18.6, 18.927, 19.052, 19.07,
+  19.33, 19.343, 19.349, 19.44, 19.473, 19.529, 19.541, 19.547, 19.663, 19.846, 19.856, 19.863, 19.914, 19.918,
+  19.973, 19.989, 20.166, 20.175, 20.179, 20.196, 20.215, 20.221, 20.415, 20.629, 20.795, 20.821, 20.846,
+  20.875, 20.986, 21.137, 21.492, 21.701, 21.814, 21.921, 21.96, 22.185, 22.209, 22.242, 22.249, 22.314,
+  22.374, 22.495, 22.746, 22.747, 22.888, 22.914, 23.206, 23.241, 23.263, 23.484, 23.538, 23.542, 23.666,
+  23.706, 23.711, 24.129, 24.285, 24.289, 24.366, 24.717, 24.99, 25.633, 26.69, 26.995, 32.065, 32.789, 34.279,
+];
+
+export default function yourData(stage) {
+  const {begin} = stage;
+  const source = stage.put(new Source({text: EXAMPLE.join("\n"), changed: read}));
+  const column = stage.select({label: "column", options: {0: "all numbers"}, value: "0", changed: take});
+  const activation = stage.choice({
+    label: "neurons:", options: {relu: "ReLU", abs: "absolute value"}, value: begin.activation ?? "relu", changed: choose,
+  });
+  const skip = stage.toggle({label: "skip connection", changed: choose});
+  const beta = stage.slider({label: "weight decay β", min: 1, max: 100, value: 5, log: true, changed: () => (chosen = null)});
+  stage.button({label: "Choose β by cross-validation", pressed: choose});
+  const score = stage.chart({title: "the optimal score", x: [0, 1], y: [-1, 1], xlabel: "your numbers", ylabel: "score"});
+  const density = stage.chart({title: "its density", x: [0, 1], y: [0, 1], xlabel: "your numbers", ylabel: "density"});
+  const python = stage.copy({label: "The same in Python"});
+  let columns = [], notes = [], x = [], chosen = null, top = {score: 1, density: 1};
+  read();
+
+  /** Read what is in the box; while it cannot be read, the last picture stays. */
+  function read() {
+    const found = source.told(() => readColumns(source.text, {decimalComma: source.decimalComma}));
+    if (!found) return;
+    columns = found.columns;
+    column.node.hidden = columns.length < 2;
+    column.input.replaceChildren(...columns.map(({name}, k) => element("option", {value: k}, name)));
+    notes = found.notes;
+    take();
+  }
+
+  function take() {
+    const chosenColumn = columns[Number(column.value)];
+    if (!source.told(() => checked(chosenColumn.values))) return;
+    x = chosenColumn.values;
+    source.note([...notes, missingIn(chosenColumn)]);
+    const ends = around(x, 0.15, 1e-9 * Math.max(...x.map(Math.abs), 1e-9));
+    for (const chart of [score, density]) stage.show(chart, {x: ends});
+    top = {score: 0, density: 0};
+    choose();
+  }
+
+  /** Try candidates on folds; where no fit has a density, judge by the score. */
+  function choose() {
+    const network = {activation: activation.value, skip: skip.value};
+    const critical = criticalWeightDecay({x, ...network});
+    beta.range(critical, Math.max(2 * critical, x.length));
+    chosen = null;
+    if (x.length < 2 * FOLDS) beta.value = 2 * critical;
+    else {
+      const found = ["likelihood", "score"].map((criterion) => () => chooseWeightDecay(x, {...network, folds: FOLDS, criterion}));
+      chosen = source.told(() => [found[0](), found[1]].reduce((first, second) => (first.best === null ? second() : first)));
+      if (chosen) beta.value = Number(chosen.best.toPrecision(3));
+    }
+    stage.redraw();
+  }
+
+  function drawScore(fit) {
+    const places = withCorners(score.x, fit.knots);
+    const [low, high] = [fit.knots[0], fit.knots[fit.knots.length - 1]];
+    top.score = steady(top.score, Math.max(1e-6, ...scoreAt(fit, grid(low, high, 201)).map(Math.abs)));
+    stage.show(score, {y: [-top.score, top.score]});
+    score.line("score", places, scoreAt(fit, places), {label: "optimal network"});
+    score.dots("kinks", fit.kinks, scoreAt(fit, fit.kinks), {label: "its kinks"});
+  }
+
+  function drawDensity(fit) {
+    const bars = grid(...density.x, 1 + Math.min(60, Math.max(12, Math.round(3 * Math.sqrt(x.length)))));
+    const heights = histogram(x, bars), places = withCorners(density.x, fit.knots);
+    const {logDensity, reason} = densityOf(fit, places), p = logDensity?.map(Math.exp) ?? [];
+    top.density = steady(top.density, Math.max(...heights, ...p));
+    stage.show(density, {y: [0, top.density]});
+    density.bars("histogram", bars, heights, {role: "plain", label: "your numbers"});
+    if (p.length) density.line("density", places, p, {label: "density of the network"});
+    else density.clear("density");
+    density.rug("data", x);
+    return p.length ? [] : [" This score has no density: ", rounded(reason), "; try another weight decay, or a skip connection."];
+  }
+
+  function summary(fit) {
+    const {holds, gap} = fit.certificate;
+    const how = chosen ? ", chosen by cross-validation, " : " ";
+    const verdict = holds
+      ? [`, certified: the gap to the lower bound of the dual is at most ${apart(gap)}`]
+      : [", not certified: ", element("span", {class: "live-warns"}, rounded(fit.certificate.reason))];
+    return [stage.number("count", x.length), " numbers. With β = ", stage.number("beta", beta.value), how,
+      "the smallest loss is ", stage.number("value", fit.value, 6), ...verdict, ". The score has ",
+      stage.number("kinks", fit.kinks.length), ` kink${fit.kinks.length === 1 ? "" : "s"}. There is an optimum from β = `,
+      stage.number("critical", fit.criticalWeightDecay), " on."];
+  }
+
+  stage.draw(() => {
+    if (!x.length) return;
+    const problem = {x, beta: beta.value, activation: activation.value, skip: skip.value};
+    python.write(() => asPython(problem));
+    const fit = fitScore(problem);
+    if (!fit.finite) return stage.say([element("span", {class: "live-warns"}, "No network is optimal: "), rounded(fit.reason), "."]);
+    drawScore(fit);
+    stage.say([...summary(fit), ...drawDensity(fit)]);
+  });
+}
+
+/** A box for text, which takes files, too, and says what is wrong with it. */
+class Source {
+  constructor({text, changed}) {
+    this.changed = changed;
+    this.fault = element("p", {class: "live-fault", role: "alert", id: "your-data-fault"});
+    this.notes = element("p", {class: "live-help", "aria-live": "polite"});
+    this.area = element("textarea", {
+      id: "your-data-text", rows: 6, spellcheck: "false", autocomplete: "off", "aria-describedby": "your-data-fault",
+      oninput: () => this.soon(),
+    });
+    this.area.value = text;
+    this.comma = element("input", {type: "checkbox", role: "switch", onchange: () => changed()});
+    const file = element("input", {type: "file", id: "your-data-file", onchange: () => this.open(file.files[0])});
+    this.node = element("div", {class: "live-control live-source"},
+      element("label", {for: "your-data-text"}, "Your numbers: paste a column or a table, or drop a file"), this.area, this.fault, this.notes,
+      element("div", {class: "live-controls"},
+        element("label", {for: "your-data-file"}, "or choose a file "), file,
+        element("label", {}, this.comma, " comma is the decimal sign")));
+    this.node.addEventListener("dragover", (event) => {
+      event.preventDefault();
+      this.node.classList.add("live-over");
+    });
+    this.node.addEventListener("dragleave", () => this.node.classList.remove("live-over"));
+    this.node.addEventListener("drop", (event) => this.dropped(event));
+  }
+
+  get text() {
+    return this.area.value;
+  }
+
+  get decimalComma() {
+    return this.comma.checked;
+  }
+
+  /** Wait until the reader has paused. */
+  soon() {
+    clearTimeout(this.pause);
+    this.pause = setTimeout(this.changed, 400);
+  }
+
+  dropped(event) {
+    this.node.classList.remove("live-over");
+    const [file] = event.dataTransfer.files;
+    if (!file) return; // a text, which the box takes by itself
+    event.preventDefault();
+    this.open(file);
+  }
+
+  async open(file) {
+    if (!file) return;
+    const text = await file.text();
+    if (text.includes("\u0000")) return this.say(`“${file.name}” is not a text; save it as CSV or as text first.`);
+    this.area.value = text;
+    this.changed();
+  }
+
+  note(sentences) {
+    this.notes.textContent = sentences.join(" ");
+  }
+
+  say(fault) {
+    this.fault.textContent = fault;
+    this.area.toggleAttribute("aria-invalid", fault !== "");
+    if (fault) this.note([]);
+  }
+
+  /** Do something; what it throws is said, and then there is no result. */
+  told(act) {
+    try {
+      const result = act();
+      this.say("");
+      return result;
+    } catch (error) {
+      this.say(`${error.message[0].toUpperCase()}${error.message.slice(1)}`);
+      return null;
+    }
+  }
+}
+
+/** Whether these are few and different enough. */
+function checked(values) {
+  if (values.length > MOST) {
+    throw new Error(`These are ${values.length} numbers, and this page takes up to ${MOST}. The library takes millions: see “The same in Python”.`);
+  }
+  if (values.every((value) => value === values[0])) {
+    const what = values.length === 1 ? "This is one number" : `All ${values.length} numbers are ${written(values[0])}`;
+    throw new Error(`${what}: a law needs at least two different ones.`);
+  }
+  return values;
+}
+
+/** The same, as five lines of Python. */
+function asPython({x, beta, activation, skip}) {
+  return ["from convexdiff_lib import score_matching", `x = [${x.join(", ")}]`,
+    `fit = score_matching(x, beta=${beta}, activation="${activation}", skip=${skip ? "True" : "False"})`,
+    "print(fit.value, fit.knots, fit.certificate)", "fit.plot()"].join("\n");
+}
+
+function withCorners([low, high], knots) {
+  return [...grid(low, high, 401), ...knots.filter((t) => t > low && t < high)].sort((a, b) => a - b);
+}
