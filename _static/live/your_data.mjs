@@ -65,7 +65,7 @@ export default function yourData(stage) {
     const critical = criticalWeightDecay({x, ...network});
     beta.range(critical, Math.max(2 * critical, x.length));
     chosen = null;
-    if (x.length < 2 * FOLDS) beta.value = 2 * critical;
+    if (x.length < 2 * FOLDS) beta.value = Math.sqrt(critical * beta.max);
     else {
       const found = ["likelihood", "score"].map((criterion) => () => chooseWeightDecay(x, {...network, folds: FOLDS, criterion}));
       chosen = source.told(() => [found[0](), found[1]].reduce((first, second) => (first.best === null ? second() : first)));
@@ -207,6 +207,7 @@ function checked(values) {
     const what = values.length === 1 ? "This is one number" : `All ${values.length} numbers are ${written(values[0])}`;
     throw new Error(`${what}: a law needs at least two different ones.`);
   }
+  criticalWeightDecay({x: values}); // which names what else the solver does not take
   return values;
 }
 

@@ -1,5 +1,6 @@
 // Answers of the solver as plain data: under node one line of JSON for each line of JSON, in a browser by a call.
 
+import {missingIn, readColumns} from "../../_static/live/reading.mjs";
 import * as solver from "../../_static/live/solver.mjs";
 
 /** What can be asked: the name of a job, and what it gets. */
@@ -24,6 +25,10 @@ const JOBS = {
   },
   order({ seed, count }) {
     return { order: solver.randomGenerator(seed).permutation(count) };
+  },
+  read({ text, options }) {
+    const {columns, notes} = readColumns(text, options);
+    return { columns: columns.map((column) => ({...column, left: missingIn(column)})), notes };
   },
   step({ scores, positions, noise, stepSize }) {
     return { positions: Array.from(solver.annealedStep(scores, positions, noise, stepSize)) };

