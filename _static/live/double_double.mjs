@@ -11,7 +11,7 @@ const SPLITTER = 134217729; // 2^27 + 1 cuts 53 bits in two halves
 
 /** @param {number} hi @param {number} [lo] @returns {Pair} */
 export function pair(hi, lo = 0) {
-  return { hi, lo };
+  return {hi, lo};
 }
 
 export const ZERO = pair(0);
@@ -19,7 +19,7 @@ export const ZERO = pair(0);
 /** The sum of two doubles. @param {number} a @param {number} b @returns {Pair} */
 export function sum(a, b) {
   const hi = a + b, part = hi - a;
-  return { hi, lo: a - (hi - part) + (b - part) };
+  return {hi, lo: a - (hi - part) + (b - part)};
 }
 
 /** @param {Pair} a @param {Pair} b @returns {Pair} */
@@ -27,7 +27,7 @@ export function plus(a, b) {
   const total = a.hi + b.hi, part = total - a.hi;
   const error = a.hi - (total - part) + (b.hi - part) + a.lo + b.lo;
   const hi = total + error;
-  return { hi, lo: error - (hi - total) };
+  return {hi, lo: error - (hi - total)};
 }
 
 /** @param {Pair} a @param {Pair} b @returns {Pair} */
@@ -35,7 +35,7 @@ export function minus(a, b) {
   const total = a.hi - b.hi, part = total - a.hi;
   const error = a.hi - (total - part) - (b.hi + part) + a.lo - b.lo;
   const hi = total + error;
-  return { hi, lo: error - (hi - total) };
+  return {hi, lo: error - (hi - total)};
 }
 
 /** @param {Pair} a @param {Pair} b @returns {Pair} */
@@ -45,7 +45,7 @@ export function times(a, b) {
   const scaledB = SPLITTER * b.hi, b1 = scaledB - (scaledB - b.hi), b2 = b.hi - b1;
   const error = a1 * b1 - total + a1 * b2 + a2 * b1 + a2 * b2 + a.hi * b.lo + a.lo * b.hi;
   const hi = total + error;
-  return { hi, lo: error - (hi - total) };
+  return {hi, lo: error - (hi - total)};
 }
 
 /** @param {Pair} a @param {number} factor @returns {Pair} */
@@ -59,7 +59,7 @@ export function over(a, b) {
   const rest = minus(a, scaled(b, first));
   const second = rest.hi / b.hi;
   const hi = first + second;
-  return { hi, lo: second - (hi - first) };
+  return {hi, lo: second - (hi - first)};
 }
 
 /** @param {Pair} a @returns {Pair} */

@@ -1,6 +1,6 @@
 // What training in one dimension asks: the data, checked, sorted and tallied, and the tube of the dual.
 
-import { minus, pair, plus, sum } from "./double_double.mjs";
+import {minus, pair, plus, sum} from "./double_double.mjs";
 
 /** @typedef {import("./double_double.mjs").Pair} Pair */
 
@@ -66,7 +66,6 @@ export function numbers(values, name) {
   return Float64Array.from(values);
 }
 
-/** @param {unknown} value */
 function kindOf(value) {
   if (value === null || value === undefined || typeof value === "number") return String(value);
   return `${typeof value === "object" ? "an object" : JSON.stringify(value)}`;
@@ -85,17 +84,16 @@ export function checkNetwork(activation, skip) {
  * @param {Question} question
  * @returns {Problem}
  */
-export function problemOf({ x, targets = null, beta, activation = "relu", skip = false }) {
+export function problemOf({x, targets = null, beta, activation = "relu", skip = false}) {
   const given = numbers(x, "x");
   checkNetwork(activation, skip);
   if (typeof beta !== "number" || !(beta > 0 && beta < Infinity)) {
     throw new InputError(`beta must be a positive finite number; got ${kindOf(beta)}`);
   }
   const sample = tallied(given, targets === null ? null : labelsOf(targets, given.length));
-  return { ...sample, beta, activation, skip, ...tubeOf(sample, beta, activation, skip) };
+  return {...sample, beta, activation, skip, ...tubeOf(sample, beta, activation, skip)};
 }
 
-/** @param {ArrayLike<number>} targets @param {number} n */
 function labelsOf(targets, n) {
   const labels = numbers(targets, "targets");
   if (labels.length !== n) {
@@ -108,10 +106,6 @@ function labelsOf(targets, n) {
   return labels;
 }
 
-/**
- * @param {Float64Array} x
- * @param {Float64Array|null} labels
- */
 function tallied(x, labels) {
   const n = x.length, order = Array.from(x.keys()).sort((i, j) => x[i] - x[j]);
   const meanTarget = labels ? mean(labels) : 0;
@@ -128,15 +122,13 @@ function tallied(x, labels) {
       for (const label of tied) spread += 0.5 * (label - aims[j]) ** 2;
     });
   }
-  return { n, points, counts, aims, denoising: labels !== null, meanTarget, spread };
+  return {n, points, counts, aims, denoising: labels !== null, meanTarget, spread};
 }
 
-/** @param {Float64Array} values */
 function mean(values) {
   return values.reduce((total, value) => total + value, 0) / values.length;
 }
 
-/** @param {Float64Array} points */
 function checkDistances(points) {
   let shortest = Infinity;
   for (let i = 1; i < points.length; i++) shortest = Math.min(shortest, points[i] - points[i - 1]);
@@ -149,12 +141,8 @@ function checkDistances(points) {
   }
 }
 
-/**
- * The tube: see the properties of a Problem with these names.
- * @param {ReturnType<typeof tallied>} sample
- * @param {number} beta @param {"relu"|"abs"} activation @param {boolean} skip
- */
-function tubeOf({ n, counts, denoising }, beta, activation, skip) {
+/** The tube: see the properties of a Problem with these names. */
+function tubeOf({n, counts, denoising}, beta, activation, skip) {
   const relu = activation === "relu", turn = relu ? 1 : 2, m = counts.length;
   const share = denoising ? 0 : 1;
   const half = relu ? beta : beta / 2;
@@ -172,7 +160,7 @@ function tubeOf({ n, counts, denoising }, beta, activation, skip) {
     if (minus(width, high).hi < 0) high = width;
   }
   if (skip) low = high = pair(0);
-  return { turn, level: denoising ? 0 : n, centre, radius, low, high };
+  return {turn, level: denoising ? 0 : n, centre, radius, low, high};
 }
 
 /**
@@ -183,7 +171,7 @@ function tubeOf({ n, counts, denoising }, beta, activation, skip) {
  * @param {Pick<Problem, "counts" | "denoising" | "activation" | "skip">} problem
  * @returns {number}
  */
-export function thresholdOf({ counts, denoising, activation, skip }) {
+export function thresholdOf({counts, denoising, activation, skip}) {
   if (denoising) return 0;
   if (skip && counts.length < 2) return Infinity;
   const most = Math.max(...counts), ends = Math.max(counts[0], counts[counts.length - 1]);

@@ -44,14 +44,12 @@ export function readColumns(text, {decimalComma = false} = {}) {
   return {columns, notes};
 }
 
-/** @param {string} text @param {boolean} decimalComma */
 function separatorOf(text, decimalComma) {
   if (text.includes("\t")) return "\t";
   if (text.includes(";")) return ";";
   return text.includes(",") && !decimalComma ? "," : " ";
 }
 
-/** @param {string} line @param {string} separator @param {boolean} decimalComma */
 function cellsOf(line, separator, decimalComma) {
   if (!line.trim()) return [""];
   const parts = separator === " " ? line.trim().split(decimalComma ? /,?\s+/ : /\s+/) : line.split(separator);
@@ -70,7 +68,7 @@ function headerOf(rows) {
   return cells.every(isName) && cells.some((cell) => !MISSING.has(cell.toLowerCase())) ? cells : null;
 }
 
-/** All numbers, line by line. @returns {Column} */
+/** All numbers, line by line. */
 function listOf(rows) {
   const values = [], missing = [];
   for (const {number, cells} of rows) {
@@ -83,7 +81,7 @@ function listOf(rows) {
   return {name: "all numbers", values, missing: [...new Set(missing)]};
 }
 
-/** The columns that have numbers only. @returns {Column[]} */
+/** The columns that have numbers only. */
 function tableOf(rows, names, notes) {
   const count = Math.max(...rows.map(({cells}) => cells.length));
   const found = [], faults = [];
@@ -100,7 +98,6 @@ function tableOf(rows, names, notes) {
   return found;
 }
 
-/** @param {string} cell @param {number} line */
 function numberOf(cell, line) {
   if (NUMBER.test(cell)) {
     const value = Number(cell);
@@ -115,7 +112,6 @@ function numberOf(cell, line) {
   throw new InputError(`Line ${line}: “${short(cell)}” is not a number.${several}`);
 }
 
-/** @param {string} cell */
 function short(cell) {
   return cell.length > 24 ? `${cell.slice(0, 23)}…` : cell;
 }
