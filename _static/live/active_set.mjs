@@ -27,8 +27,6 @@
  * @property {number} offset Height of the beam's end above its level.
  */
 
-/** @typedef {{spline: Spline, values: Float64Array, offset: number}} Found In the units of the tube. */
-
 const [MOST_ROUNDS, MOST_EXCHANGES, MOST_STALLED] = [3000, 100, 10];
 
 /**
@@ -38,15 +36,10 @@ const [MOST_ROUNDS, MOST_EXCHANGES, MOST_STALLED] = [3000, 100, 10];
  * @returns {Solution}
  */
 export function solve(problem, quickly = true) {
-  const tube = scaledTube(problem);
-  const height = tube.targets ? momentOf(tube) : -tube.level; // if the score is nil everywhere
-  const start = {knots: [0, tube.points.length - 1], sign: [], state: nearestState(tube, height)};
+  const tube = tubeOf(problem);
+  const start = {knots: [0, tube.points.length - 1], sign: [], state: tube.targets ? tube.states.length >> 1 : 0};
   const {spline, values, offset} = (quickly && exchange(tube, start)) || walk(tube, start);
-  return {
-    spline, end: tube.states[spline.state],
-    values: Array.from(values, (value) => value * tube.scoreUnit),
-    offset: tube.targets ? offset * tube.unit * tube.scoreUnit : offset,
-  };
+  return {spline, end: tube.states[spline.state], values: Array.from(values), offset};
 }
 
 /** Change all that is wrong at once, as long as that makes less of it; null if it does not get to nothing. */
@@ -103,60 +96,34 @@ function moveOfFreeEnd({states}, {state}, offset) {
   return low < high ? Number(offset > high) - Number(offset < low) : 0;
 }
 
-/**
- * The tube in its own units: lengths over the spread of the bulk of the data, scores over one of these, or over the
- * spread of the targets.
- */
-function scaledTube(problem) {
-  const {points, counts, aims, denoising, n, skip, activation} = problem;
-  const unit = spreadOf(points, counts, n);
-  const squares = aims.reduce((total, aim, i) => total + counts[i] * aim ** 2, 0);
-  const scoreUnit = denoising ? Math.sqrt(squares / n) || 1 : 1 / unit;
-  const heightUnit = denoising ? unit * scoreUnit : 1;
-  const low = problem.low.hi / heightUnit, high = problem.high.hi / heightUnit;
-  const gaps = points.map((point, i) => (i > 0 ? (point - points[i - 1]) / unit : 0));
-  const tube = {
-    points, counts, unit, scoreUnit, gaps, low, high,
-    targets: denoising ? aims.map((aim) => aim / scoreUnit) : null,
-    centre: problem.centre,
-    radius: Float64Array.from(problem.radius, (half) => half.hi / heightUnit),
-    level: problem.level,
-    flat: skip || activation === "relu" ? 0 : 0.5,
-    steep: skip ? 0 : activation === "relu" ? 1 : 0.5,
-    states: statesOf(low, high, activation === "relu" && !skip),
-    tolerance: 0,
+/** What the rounds read of a problem, in doubles. */
+function tubeOf({points, counts, aims, denoising, n, skip, activation, beta, centre, radius, level, low, high}) {
+  const relu = activation === "relu" && !skip;
+  return {
+    points, counts, centre, level, low: low.hi, high: high.hi,
+    gaps: points.map((point, i) => (i > 0 ? point - points[i - 1] : 0)),
+    targets: denoising ? aims : null,
+    radius: Float64Array.from(radius, (half) => half.hi),
+    flat: skip || relu ? 0 : 0.5,
+    steep: skip ? 0 : relu ? 1 : 0.5,
+    states: statesOf(low.hi, high.hi, relu),
+    tolerance: denoising ? toleranceOf(points, counts, aims, beta) : 1e-10 * n,
   };
-  tube.tolerance = toleranceOf(tube, n, problem.beta / heightUnit);
-  return tube;
 }
 
-/** @typedef {ReturnType<typeof scaledTube>} Tube */
+/** @typedef {ReturnType<typeof tubeOf>} Tube */
 
 /** Above rounding, and below what matters: what is left is found in more digits. */
-function toleranceOf(tube, n, beta) {
-  if (!tube.targets) return 1e-10 * n;
+function toleranceOf(points, counts, targets, beta) {
   let height = 0, moment = 0, highest = 0, size = 0;
-  for (let i = tube.points.length - 1; i > 0; i--) {
-    moment += tube.counts[i] * tube.targets[i];
-    height += moment * tube.gaps[i];
+  for (let i = points.length - 1; i > 0; i--) {
+    moment += counts[i] * targets[i];
+    height += moment * (points[i] - points[i - 1]);
     highest = Math.max(highest, Math.abs(height));
-    size += tube.counts[i] * Math.abs(tube.targets[i]);
+    size += counts[i] * Math.abs(targets[i]);
   }
-  const span = (tube.points[tube.points.length - 1] - tube.points[0]) / tube.unit;
+  const span = points[points.length - 1] - points[0];
   return 1e-10 * Math.min(beta, highest || beta) + 4 * Number.EPSILON * size * span;
-}
-
-/** The distance between the quartiles, each read off the line through all points and their ranks. */
-function spreadOf(points, counts, n) {
-  const quartile = (share) => {
-    let below = 0, i = 0;
-    while (i < points.length - 1 && below + counts[i] / 2 < share * n) below += counts[i++];
-    if (i === 0) return points[0];
-    const here = below + counts[i] / 2, before = below - counts[i - 1] / 2;
-    const part = Math.min(Math.max((share * n - before) / (here - before), 0), 1);
-    return points[i - 1] + part * (points[i] - points[i - 1]);
-  };
-  return quartile(0.75) - quartile(0.25) || points[points.length - 1] - points[0];
 }
 
 /** All states of the beam's end, from low to high; ReLU kinks lean with the sign of its offset. */
@@ -169,24 +136,10 @@ function statesOf(low, high, relu) {
   return [atLow, ...free(low, 0, -1), {held: "level", low: 0, high: 0, lean: 0}, ...free(0, high, 1), atHigh];
 }
 
-/** The height of the beam's end if the score is nil everywhere. */
-function momentOf({points, counts, targets, unit}) {
-  return points.reduce((total, point, i) => total + counts[i] * targets[i] * ((point - points[0]) / unit), 0);
-}
-
-/** A fixed state if one is near, else the free one around. */
-function nearestState({states, tolerance}, height) {
-  const last = states.length - 1, near = 1e-6 * (states[last].high - states[0].low) + tolerance;
-  const fixed = states.findIndex(({low, high}) => low === high && Math.abs(height - low) <= near);
-  if (fixed >= 0) return fixed;
-  const around = states.findIndex(({low, high}) => low <= height && height <= high);
-  return around >= 0 ? around : height < states[0].low ? 0 : last;
-}
-
 /** Lengths of the pieces. */
-function spansOf({points, unit}, knots) {
+function spansOf({points}, knots) {
   const spans = new Float64Array(knots.length - 1);
-  for (let p = 0; p < spans.length; p++) spans[p] = (points[knots[p + 1]] - points[knots[p]]) / unit;
+  for (let p = 0; p < spans.length; p++) spans[p] = points[knots[p + 1]] - points[knots[p]];
   return spans;
 }
 

@@ -281,7 +281,7 @@ function contactsOf(problem, {at}, kinks, beam, offset) {
   const forces = new Map(at.map((i, k) => [i, kinks[k].hi]));
   const near = NEAR * problem.beta;
   const found = [];
-  let most = beam.noise, outside = 0, penalty = 0;
+  let most = beam.noise, outside = 0, far = 0, loose = 0;
   for (let i = 0; i <= last; i++) {
     const inner = i > 0 && i < last, force = inner ? forces.get(i) ?? 0 : 0;
     const misses = (inner ? [1, -1] : [1]).map((side) => minus(wall(problem, i, side, offset, lean), beam.heights[i]));
@@ -289,17 +289,20 @@ function contactsOf(problem, {at}, kinks, beam, offset) {
     outside = Math.max(outside, ...rooms.map((room) => -room));
     // A kink asks for one of the walls.  If that is far away, its neuron costs more than the beam pays.
     const asked = force > 0 ? 0 : force < 0 ? 1 : -1, there = asked >= 0 && rooms[asked] <= near;
-    if (asked >= 0 && !there) penalty += Math.abs(force) * rooms[asked];
-    const which = there ? asked : rooms.length > 1 && rooms[1] < rooms[0] ? 1 : 0;
+    if (asked >= 0 && !there) {
+      far += Math.abs(force) * rooms[asked];
+      loose += Math.abs(force);
+    }
+    const which = there ? asked : rooms.length > 1 && rooms[1] < rooms[0] ? 1 : 0, room = rooms[which];
     const meant = there || !inner;
-    if (meant) most = Math.max(most, Math.abs(rooms[which]));
-    found.push({i, miss: misses[which], room: rooms[which], meant});
+    if (meant || room < 0) most = Math.max(most, Math.abs(room));
+    found.push({i, miss: misses[which], room, meant});
   }
-  // Moving the beam onto its walls must not push it through a wall elsewhere.
-  const touching = found.filter(({meant, room}) => meant || room <= 2 * most);
+  // The beam is moved by `most` at most: where it has no more room than that, it is put on the wall, too.
+  const touching = found.filter(({meant, room}) => meant || room <= most);
   return {
     at: touching.map(({i}) => i), misses: touching.map(({miss}) => miss),
-    outside: Math.max(0, outside - beam.noise), penalty,
+    outside: Math.max(0, outside - beam.noise), penalty: far + loose * most,
   };
 }
 

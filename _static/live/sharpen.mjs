@@ -22,7 +22,6 @@ import {ZERO, minus, pair, plus, scaled} from "./double_double.mjs";
 
 const [ROUNDS, CAREFUL, STEPS] = [60, 20, 4];
 const NUDGE = 1e-6; // of the weight decay: how far the end of the beam goes first when it comes free
-const NARROW = 1e-4; // of the tube's radius
 const ROUNDING = 1e-29; // of a few thousand operations with pairs
 
 /**
@@ -116,17 +115,10 @@ function changed(problem, draft, careful) {
   if (careful && entering.length) {
     entering = [entering.reduce((worst, one) => (one.excess > worst.excess ? one : worst))];
   }
-  const slack = problem.activation === "relu" ? Math.abs(offset.hi) / 2 : 0;
-  let flipped = false;
-  const inner = draft.sides.flatMap((side, k) => {
-    const i = at[k + 1];
-    if (side * kinks[k] >= 0 || (careful && entering.length)) return [{i, side}];
-    // Where the tube is narrow what bends to the wrong side touches the other wall.
-    const narrow = problem.radius[i].hi - slack <= (NARROW * problem.beta) / problem.turn && !careful;
-    flipped ||= narrow;
-    return narrow ? [{i, side: -side}] : [];
-  });
-  if (!entering.length && !end && !flipped && inner.length === draft.sides.length) return null;
+  const inner = draft.sides.flatMap((side, k) => (
+    side * kinks[k] >= 0 || (careful && entering.length) ? [{i: at[k + 1], side}] : []
+  ));
+  if (!entering.length && !end && inner.length === draft.sides.length) return null;
   inner.push(...entering);
   inner.sort((a, b) => a.i - b.i);
   const next = [0, ...inner.map(({i}) => i), at[at.length - 1]];
