@@ -238,7 +238,7 @@ function kinksOf({left, right}, slopes) {
  * others cannot.
  */
 function networkOf(problem, {at, values, left, right}, kinks, offset) {
-  const {beta, denoising, counts, points, turn, skip, activation} = problem;
+  const {beta, denoising, counts, points, turn, skip, activation, width} = problem;
   const last = kinks.length - 1, lean = Math.sign(offset.hi);
   const sizes = sizesAt(problem, at, values.map((value) => value.hi));
   let steep = 0; // slopes, or what is natural if the score is nothing but rounding
@@ -265,14 +265,9 @@ function networkOf(problem, {at, values, left, right}, kinks, offset) {
   // The slope of a pair back to back, one facing right and one facing left.
   const slope = plus(left, facingLeft), ends = free.map((total) => plus(slope, total));
   const spare = ends[0].hi > 0 ? ends[0] : ends[1].hi < 0 ? ends[1] : ZERO;
-  const most = denoising ? 0 : counts.subarray(1, -1).reduce((top, count) => Math.max(top, count), 0);
-  const width = sum(2 * beta, -most), room = minus(width, scaled(offset, Math.sign(spare.hi)));
+  const room = minus(width, scaled(offset, Math.sign(spare.hi)));
   const beyond = Math.max(0, Math.abs(spare.hi) - ROUNDING * steep);
-  return {
-    penalty: penalty + beyond * Math.max(0, room.hi),
-    extra: times(size(spare), width),
-    reason: "",
-  };
+  return {penalty: penalty + beyond * Math.max(0, room.hi), extra: times(size(spare), width), reason: ""};
 }
 
 /** Where the beam is on the wall, or meant to be; and what kinks elsewhere cost above what the beam pays for them. */
@@ -345,15 +340,11 @@ function lossOfSimpleFit({n, points, counts, aims, spread, denoising}) {
   return n ** 2 / (2 * total(away.map((place) => (place - centre) ** 2)));
 }
 
-/** Compare the error at every knot with the score there, and with what is natural around it. */
+/** The error at every knot, compared with the score there, and with what is natural around it. */
 function relativeError(problem, {at, values}, distance) {
   const sizes = sizesAt(problem, at, values.map((value) => value.hi));
-  let worst = 0;
-  at.forEach((i, k) => {
-    const error = distance / Math.sqrt(problem.counts[i]) + 2 * Number.EPSILON * Math.abs(values[k].hi);
-    if (error > 0) worst = Math.max(worst, error / sizes[k]);
-  });
-  return worst;
+  const errors = values.map((value, k) => distance / Math.sqrt(problem.counts[at[k]]) + 2 * Number.EPSILON * Math.abs(value.hi));
+  return Math.max(...errors.map((error, k) => (error > 0 ? error / sizes[k] : 0)));
 }
 
 /**
@@ -369,21 +360,15 @@ export function sizesAt({points, counts, aims, denoising}, at, values) {
     const span = (k) => (k >= 0 && k < last ? points[at[k + 1]] - points[at[k]] : 0);
     return values.map((value, k) => Math.max(Math.abs(value), 1 / Math.max(span(k), span(k - 1))));
   }
-  const around = at.slice(1).map((end, p) => {
+  const rms = (from, end) => {
     let mass = 0, squares = 0;
-    for (let i = at[p]; i < end + Number(p === last - 1); i++) {
+    for (let i = from; i < end; i++) {
       mass += counts[i];
       squares += counts[i] * aims[i] ** 2;
     }
-    return {mass, squares};
-  });
-  const rms = (pieces) => {
-    const mass = pieces.reduce((total, piece) => total + piece.mass, 0);
-    return Math.sqrt(pieces.reduce((total, piece) => total + piece.squares, 0) / mass);
+    return Math.sqrt(squares / mass);
   };
-  const all = rms(around);
-  return values.map((value, k) => {
-    const natural = Math.max(...around.slice(Math.max(k - 1, 0), k + 1).map((piece) => rms([piece])));
-    return Math.max(Math.abs(value), natural || all);
-  });
+  const all = rms(0, counts.length);
+  const around = (p) => (p >= 0 && p < last ? rms(at[p], at[p + 1] + Number(p === last - 1)) : 0);
+  return values.map((value, k) => Math.max(Math.abs(value), Math.max(around(k - 1), around(k)) || all));
 }

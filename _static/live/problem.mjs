@@ -32,6 +32,7 @@ import {minus, pair, plus, sum} from "./double_double.mjs";
  * @property {Pair[]} radius Half the width of the tube at each point.
  * @property {Pair} low How far below its level the end of the beam may be, not above 0.
  * @property {Pair} high How far above.
+ * @property {Pair} width What a slope costs that two neurons carry back to back, at the point where it costs least.
  */
 
 /** Thrown for input that cannot be used; the message says what was given, and what is allowed. */
@@ -153,14 +154,14 @@ function tubeOf({n, counts, denoising}, beta, activation, skip) {
     return denoising ? 0 : above + count / 2;
   });
   let low = pair(-beta), high = sum(beta, -share * turn * Math.max(counts[0], counts[m - 1]));
+  const width = sum(2 * beta, -share * counts.subarray(1, -1).reduce((most, k) => Math.max(most, k), 0));
   if (relu && m > 2) {
     // Beyond this the two walls of ReLU networks, one for each direction, would cross.
-    const width = sum(2 * beta, -share * counts.subarray(1, -1).reduce((most, k) => Math.max(most, k), 0));
     if (plus(width, low).hi < 0) low = pair(-width.hi, -width.lo);
     if (minus(width, high).hi < 0) high = width;
   }
   if (skip) low = high = pair(0);
-  return {turn, level: denoising ? 0 : n, centre, radius, low, high};
+  return {turn, level: denoising ? 0 : n, centre, radius, low, high, width};
 }
 
 /**

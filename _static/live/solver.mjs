@@ -159,18 +159,15 @@ function trained(problem) {
  * make. Together they cost least; a pair back to back, where a point inside repeats, may cost less still.
  */
 function endsOf(problem, draft, slopes) {
-  const {activation, skip, low, high, counts, denoising, beta, points} = problem;
+  const {activation, skip, low, high, counts, denoising, beta, points, width} = problem;
   const none = {first: pair(0), last: pair(0)};
   const atLow = minus(draft.offset, low).hi === 0, atHigh = minus(draft.offset, high).hi === 0;
   if (skip || !(atLow || atHigh)) return none;
   const level = activation === "relu" && draft.lean === 0;
   const {lift} = liftOf(problem, draft, slopes, level ? 1 : draft.lean);
   if (level && lift.hi <= 0) return none;
-  const m = points.length;
-  if (activation === "relu" && Math.abs(draft.offset.hi) < beta && m > 2) {
-    const pairs = 2 * beta - (denoising ? 0 : counts.subarray(1, -1).reduce((top, k) => Math.max(top, k), 0));
-    if (Math.abs(draft.offset.hi) === pairs) return none;
-  }
+  const m = points.length, far = Math.abs(draft.offset.hi);
+  if (activation === "relu" && m > 2 && far < beta && far === width.hi) return none;
   if (lift.hi > 0 && counts[0] !== counts[m - 1] && !denoising) {
     // Of two ends with different numbers of points the one with more lowers the loss more.
     return counts[0] > counts[m - 1] ? {...none, first: lift} : {...none, last: scaled(lift, -1)};
