@@ -36,7 +36,7 @@ export default function beamInATube(stage) {
     title: "the kinks for every weight decay", x: [1.02, 40], y: [-5, 5], xlabel: "weight decay β", ylabel: "kinks",
     logx: true, wide: true, shape: 0.3,
   });
-  const points = stage.points({chart: beam, values: START, most: MOST});
+  const points = stage.points({chart: beam, values: START, most: MOST, typed: () => put(points.values)});
   const list = stage.numbers({label: "all points", entered: put});
   const python = stage.copy({label: "The same in Python"});
   const walk = new Walk(stage);
@@ -58,16 +58,14 @@ export default function beamInATube(stage) {
   function drawBeam(fit) {
     const {position, centre, lower, upper, height, contacts} = fit.beam;
     const n = points.values.length;
-    const [low, high] = [Math.min(...lower, ...height), Math.max(...upper, ...height)];
-    const spare = 0.15 * n;
-    stage.show(beam, {y: around([Math.min(low, -0.2 * n), Math.max(high, n)].map((v) => Math.round(v)), 0, n).map((v, k) => v + (k ? spare : -spare))});
+    stage.show(beam, {y: [-n / 2, 1.5 * n]});
     beam.band("tube", position, lower, upper, {label: "tube"});
     beam.line("rank", position, centre, {role: "plain", label: "rank line"});
     beam.line("beam", position, height, {label: "beam"});
     const pushes = contacts.filter(({index}) => index > 0 && index < position.length - 1); // the ends bend nothing
     const at = pushes.map((push) => push.position);
     const feet = pushes.map((push) => push.height);
-    const tails = pushes.map(({force}, k) => feet[k] + Math.sign(force) * 0.3 * n * Math.log1p(3 * Math.abs(force)));
+    const tails = pushes.map(({force}, k) => feet[k] + Math.sign(force) * 0.5 * n * Math.sqrt(Math.abs(force) / (Math.abs(force) + 2)));
     beam.arrows("pushes", at, tails, at, feet, {label: "push of the wall"});
     beam.dots("contacts", at, feet, {role: "printed", size: 4});
     return pushes;
@@ -151,7 +149,7 @@ class Walk {
 
 function told(stage, fit, pushes) {
   const total = pushes.reduce((sum, {force}) => sum + Math.abs(force), 0);
-  return ["The walls push at ", stage.number("contacts", pushes.length), " points, with ", stage.number("pushes", total),
+  return ["Inside the data the walls push at ", stage.number("contacts", pushes.length), " points, with ", stage.number("pushes", total),
     " in all, which is how much the score bends. Smallest loss: ", stage.number("value", fit.value, 6),
     ", certified with a gap of at most ", apart(fit.gap), ". Critical weight decay: ", stage.number("critical", fit.criticalWeightDecay), "."];
 }

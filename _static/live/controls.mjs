@@ -144,14 +144,18 @@ export class Numbers {
     this.fault = element("span", {class: "live-fault", role: "alert", id: `${id}-fault`});
     this.input = element("input", {
       id, type: "text", inputmode: "decimal", spellcheck: "false", autocomplete: "off", "aria-describedby": `${id}-fault`,
-      onchange: () => this.tell(() => entered(numbers(this.input.value))),
+      oninput: () => (this.typing = true),
+      onchange: () => {
+        this.typing = false;
+        this.tell(() => entered(numbers(this.input.value)));
+      },
     });
     this.node = element("div", {class: "live-control live-numbers"}, element("label", {for: id}, label), this.input, this.fault);
   }
 
   /** Write numbers, unless the reader is writing there. */
   write(values) {
-    if (document.activeElement === this.input && this.fault.textContent) return;
+    if (this.typing || (document.activeElement === this.input && this.fault.textContent)) return;
     this.input.value = Array.from(values, String).join(", ");
     this.fault.textContent = "";
     this.input.removeAttribute("aria-invalid");

@@ -9,7 +9,9 @@ const DATA = {
   outlier: [-1.9, -1.4, -1, -0.6, -0.3, 0.1, 0.3, 0.7, 1, 1.5, 4.6],
   repeated: [-2, -1, -1, 0, 0.5, 0.5, 0.5, 1.5, 2.5],
 };
-const WORDS = {two: "two groups", one: "one group", outlier: "an outlier", repeated: "repeated points"};
+const WORDS = {
+  two: "two groups", one: "one group", outlier: "an outlier", repeated: "repeated points", own: "your own points",
+};
 const SAMPLES = 1000;
 const BINS = 48;
 
@@ -23,11 +25,11 @@ export default function dragTheData(stage) {
   });
   const skip = stage.toggle({label: "skip connection"});
   const start = stage.select({
-    label: "begin with", options: WORDS, value: begin.data ?? "two", changed: () => put(DATA[start.value]),
+    label: "points:", options: WORDS, value: begin.data ?? "two", changed: () => put(DATA[start.value] ?? points.values),
   });
   const score = stage.chart({title: "the optimal score", x: [-6, 6], y: [-3, 3], xlabel: "x", ylabel: "s(x)"});
   const density = stage.chart({title: "density and samples", x: [-6, 6], y: [0, 0.5], xlabel: "x", ylabel: "p(x)"});
-  const points = stage.points({chart: score, values: DATA[start.value], least: 1});
+  const points = stage.points({chart: score, values: DATA[start.value], step: 0.1, least: 1, typed: () => put(points.values)});
   const list = stage.numbers({label: "all points", entered: put});
   const python = stage.copy({label: "The same in Python"});
   const draws = randomGenerator(1).uniform;
@@ -39,10 +41,10 @@ export default function dragTheData(stage) {
       throw new Error(`One to ${points.most} points, please; these are ${values.length}.`);
     }
     points.values = values;
-    const [low, high] = around(values, 0.35, 2);
-    const x = [Math.min(low, -6), Math.max(high, 6)];
+    const usual = values.every((t) => Math.abs(t) < 6);
+    const x = usual ? [-6, 6] : around(values, 0.35, 1e-3);
     for (const chart of [score, density]) stage.show(chart, {x});
-    points.step = x[1] - x[0] > 40 ? (x[1] - x[0]) / 1000 : 0.01;
+    points.step = 10 ** Math.round(Math.log10((x[1] - x[0]) / 100)); // coarse, so that points can be put on each other
   }
 
   function drawScore(fit) {
@@ -84,6 +86,7 @@ export default function dragTheData(stage) {
     const x = points.values;
     const problem = {x, beta: beta.value, activation: activation.value, skip: skip.value};
     list.write(x);
+    start.value = Object.keys(DATA).find((name) => String(DATA[name]) === String(x)) ?? "own";
     python.write(() => asPython(problem));
     density.rug("data", x, {label: "points"});
     const fit = fitScore(problem);

@@ -16,11 +16,13 @@ const KEYS = "Drag a point; click beside the points to add one. By keys: the arr
  * @param {number} [options.least] - so many remain
  * @param {number} [options.most] - no more can be added
  * @param {string} [options.label]
+ * @param {function(): void} [options.typed] - called when a reader has typed a place, which may lie beyond the axes;
+ *   without it such a place is moved to their end
  * @param {function(): void} options.changed
  */
 export class Points {
-  constructor({chart, values, step = 0.01, height = "low", least = 2, most = 60, label = "point", changed}) {
-    Object.assign(this, {chart, step, height, least, most, label, changed});
+  constructor({chart, values, step = 0.01, height = "low", least = 2, most = 60, label = "point", typed = null, changed}) {
+    Object.assign(this, {chart, step, height, least, most, label, typed, changed});
     this.current = values.slice();
     this.chosen = 0;
     this.flat = height === "low";
@@ -62,7 +64,9 @@ export class Points {
 
   drawMark(mark, k) {
     const [x, y] = [this.part(k, 0), this.flat ? this.chart.y[0] : this.part(k, 1)];
-    const [u, v] = this.chart.place(x, y);
+    const [u, ground] = this.chart.place(x, y);
+    const below = this.flat ? this.current.slice(0, k).filter((t) => t === x).length : 0;
+    const v = ground - 9 * below; // points on one place stand on each other
     const rank = this.ranked().indexOf(k) + 1;
     const attributes = {
       transform: `translate(${u} ${v})`, tabindex: k === this.chosen ? 0 : -1,
@@ -179,13 +183,15 @@ export class Points {
   }
 
   type(axis, input) {
-    const value = input.valueAsNumber;
+    const [low, high] = this.typed ? [-Infinity, Infinity] : [this.chart.x, this.chart.y][axis];
+    const value = Math.max(low, Math.min(high, input.valueAsNumber));
     if (Number.isFinite(value)) {
       if (this.flat) this.current[this.chosen] = value;
       else this.current[this.chosen] = this.current[this.chosen].map((old, k) => (k === axis ? value : old));
     } else {
       input.value = this.part(this.chosen, axis);
     }
+    this.typed?.();
     this.changed();
   }
 

@@ -1,4 +1,4 @@
-"""The instruments of the pages in headless Chromium: by any means of input they show what the library says."""
+"""The instruments of the pages in headless Chromium: by any input they show what the library says."""
 
 from __future__ import annotations
 
@@ -263,6 +263,19 @@ def test_it_says_when_there_is_no_density(opened: Callable[..., Instrument]) -> 
 
 
 @each_with_points
+def test_a_typed_place_may_lie_beyond_the_axes(opened: Callable[..., Instrument], name: str) -> None:
+    shown = opened(name, width=390)
+    with shown.redrawn():
+        shown.find(".live-editor input").fill("40.5")
+        shown.find(".live-editor input").press("Enter")
+    assert max(shown.points()) == 40.5
+    assert shown.page.evaluate("document.documentElement.scrollWidth") <= 390
+    right = shown.find(".live-plot").first.evaluate("plot => plot.getBoundingClientRect().right")
+    assert max(shown.middle(shown.mark(k))[0] for k in range(len(shown.points()))) <= right
+    shown.agrees()
+
+
+@each_with_points
 def test_data_can_be_pasted_and_a_fault_is_told(opened: Callable[..., Instrument], name: str) -> None:
     shown = opened(name)
     with shown.redrawn():
@@ -417,7 +430,7 @@ def test_a_page_opened_as_a_file_keeps_the_figure(chromium: Browser, site: str) 
     page.close()
 
 
-def test_with_scripts_the_instrument_takes_the_place_of_the_picture(
+def test_with_scripts_it_takes_the_place_of_the_picture(
     opened: Callable[..., Instrument],
 ) -> None:
     shown = opened("beam")
