@@ -27,8 +27,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 TESTS = ROOT / "tests"
-# What these check is the book, its pages, its tools and its wording, or what comes in and goes out, not numbers; or long
-# training that chapters repeat.
+# What these check is the book, its pages, its tools and its wording, or what comes in and goes out, not
+# numbers; or long training that chapters repeat.
 OTHERS = {
     "book", "live", "paper/test_denoising_experiments.py", "paper/test_score_matching_experiments.py",
     "test_compiled.py", "test_front_door.py", "test_input.py", "test_progress.py", "test_results.py",
