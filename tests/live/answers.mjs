@@ -1,5 +1,7 @@
 // Answers of the solver as plain data: under node one line of JSON for each line of JSON, in a browser by a call.
 
+import {solve} from "../../_static/live/active_set.mjs";
+import {problemOf} from "../../_static/live/problem.mjs";
 import {missingIn, readColumns} from "../../_static/live/reading.mjs";
 import * as solver from "../../_static/live/solver.mjs";
 
@@ -22,6 +24,13 @@ const JOBS = {
   },
   choose({x, options}) {
     return plain(solver.chooseWeightDecay(x, options));
+  },
+  ways({question}) {
+    const problem = problemOf(question);
+    return Object.fromEntries(["careful", "quick"].map((way, quickly) => {
+      const {spline, values, offset} = solve(problem, quickly === 1);
+      return [way, {knots: spline.knots, sides: spline.sign, values, offset}];
+    }));
   },
   order({seed, count}) {
     return {order: solver.randomGenerator(seed).permutation(count)};

@@ -60,6 +60,31 @@ def test_it_agrees_with_the_library(ask: Ask, program: Program) -> None:
 
 
 @each_program
+def test_the_quick_and_the_careful_way_lead_to_one_place(ask: Ask, program: Program) -> None:
+    """The quick way gives up on some problems, and then the careful one is all there is."""
+    activation, skip, denoising = program
+    lines = []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=80)
+        question = {
+            "x": x.tolist(),
+            "targets": (rng.normal(size=80) - x).tolist() if denoising else None,
+            "beta": 0.2 * (1 + seed) if denoising else 2.0 + 0.5 * seed,
+            "activation": activation,
+            "skip": skip,
+        }
+        lines.append(json.dumps({"job": "ways", "question": question}))
+    for answer in ask(lines):
+        quick, careful = answer["quick"], answer["careful"]
+        assert quick["knots"] == careful["knots"]
+        assert quick["sides"] == careful["sides"]
+        # Rounding, before the last digits are found.
+        assert np.allclose(quick["values"], careful["values"], rtol=1e-8, atol=1e-8)
+        assert abs(quick["offset"] - careful["offset"]) <= 1e-8 * 80
+
+
+@each_program
 def test_it_does_not_depend_on_order_and_scale(ask: Ask, program: Program) -> None:
     activation, skip, denoising = program
     x, aims = np.array(X), np.array(TARGETS)
@@ -97,6 +122,24 @@ def test_it_does_not_depend_on_order_and_scale(ask: Ask, program: Program) -> No
         # Rounding of the data, and of the scale, which is no power of two.
         assert np.allclose(np.array(answer["scores"]) * unit, first["scores"], rtol=1e-12, atol=1e-12)
         assert math.isclose(answer["value"] * unit**2, first["value"], rel_tol=1e-12)
+
+
+def test_it_is_small() -> None:
+    """Eight programs, certificate, law and choice, without what is said about them."""
+    modules = (
+        "problem",
+        "double_double",
+        "active_set",
+        "sharpen",
+        "certificate",
+        "solver",
+        "density",
+        "choose",
+        "random",
+    )
+    source = "".join((LIVE / f"{name}.mjs").read_text("utf-8") for name in modules)
+    code = re.sub(r"/\*\*.*?\*/\n?|^\s*//.*?\n", "", source, flags=re.DOTALL | re.MULTILINE)
+    assert len(code) <= 60_000
 
 
 def test_where_training_has_no_minimum_it_says_so(ask: Ask) -> None:
