@@ -143,7 +143,7 @@ function trained(problem) {
   const shown = Math.abs(minus(ends.first, ends.last).hi) > total;
   return {
     claim: claimOf(problem, draft, outer),
-    score: scoreOf(problem, draft, kinks, shown ? outer : null, sizes),
+    score: scoreOf(problem, draft, kinks, {left: shown && ends.first.hi !== 0, right: shown && ends.last.hi !== 0}, outer, sizes),
     contacts: [
       {i: 0, side: 0, force: shown ? ends.first.hi * problem.turn : 0},
       ...kinks.map((force, k) => ({i: draft.at[k + 1], side: draft.sides[k], force})),
@@ -186,7 +186,7 @@ function claimOf({points, meanTarget}, {at, values}, {left, right}) {
 }
 
 /** The score in doubles, without kinks that are nothing but rounding. */
-function scoreOf({points, meanTarget}, {at, values}, kinks, outer, sizes) {
+function scoreOf({points, meanTarget}, {at, values}, kinks, bends, outer, sizes) {
   const last = at.length - 1;
   const kept = at.map((_, k) => k).filter((k) => k === 0 || k === last || kinks[k - 1] !== 0);
   const knots = Float64Array.from(kept, (k) => points[at[k]]);
@@ -201,17 +201,12 @@ function scoreOf({points, meanTarget}, {at, values}, kinks, outer, sizes) {
     if (!own) heights[end] = heights[end === 0 ? 1 : end - 1];
     return 0;
   };
-  const leftSlope = tail(0, 0, outer && outer.left);
-  const rightSlope = tail(knots.length - 1, inner.length - 1, outer && outer.right);
-  const slopes = Float64Array.of(leftSlope, ...knots.subarray(1).map(slopeBefore), rightSlope);
-  return {knots, values: heights, leftSlope, rightSlope, slopes, kinks: knots.filter(bends)};
-
-  function slopeBefore(knot, p) {
-    return (heights[p + 1] - heights[p]) / (knot - knots[p]);
-  }
-  function bends(_, k) {
-    return slopes[k] !== slopes[k + 1];
-  }
+  const leftSlope = tail(0, 0, bends.left && outer.left);
+  const rightSlope = tail(knots.length - 1, inner.length - 1, bends.right && outer.right);
+  const slopes = Float64Array.of(leftSlope, ...knots.subarray(1).map((knot, p) => (
+    (heights[p + 1] - heights[p]) / (knot - knots[p])
+  )), rightSlope);
+  return {knots, values: heights, leftSlope, rightSlope, slopes, kinks: knots.filter((_, k) => slopes[k] !== slopes[k + 1])};
 }
 
 function beamOf(problem, height, offset, contacts) {

@@ -17,6 +17,12 @@ from convexdiff_lib._validation import Activation, FloatArray
 
 Program = tuple[Activation, bool, bool]  # activation, skip, denoising
 
+# Where a neuron at one end of the data, the one with more points, raises the slope through all of them.
+ENDS_OF_UNLIKE_WEIGHT = (
+    ([1.15] * 2 + [3.01] * 2 + [4.22] + [5.13] * 4 + [5.39] * 3 + [7.07] * 3, 4.459),
+    ([0.55] * 5 + [2.01] * 3 + [2.25] * 2 + [2.47] * 3 + [3.16], 5.0934),
+    ([1.39] * 2 + [3.31] * 2 + [3.65] * 2 + [3.86] * 3 + [4.76] * 3, 3.0278),
+)
 SIZES = (1, 2, 3, 7, 30, 120)
 SCALES = (1e-60, 1e-6, 1e6, 1e60)
 FAR = 1e6
@@ -81,6 +87,8 @@ def problems(program: Program) -> Iterator[Problem]:
             low = threshold(x, activation, skip)
             for beta in (0.9 * low, low, 1.1 * low, 0.5 * (low + max(len(x), low)), 2 * low + 2 * len(x)):
                 yield Problem(name, x, None, beta, **kind)
+        for points, beta in ENDS_OF_UNLIKE_WEIGHT:
+            yield Problem(f"{len(points)} points with unlike ends", np.array(points), None, beta, **kind)
     for seed, (name, x) in enumerate(samples_of_families()):
         rng = np.random.default_rng(seed)
         if denoising:

@@ -240,6 +240,21 @@ def test_an_error_is_seen_by_its_size(ask: Ask) -> None:
         assert 0 <= verdict["primal"] - verdict["dual"] <= 100 * error * len(X)
 
 
+def test_a_neuron_that_does_nothing_on_the_data_is_charged(ask: Ask) -> None:
+    """An outer slope changes neither the score at the data nor the beam, only what the network weighs."""
+    question = {"x": X, "beta": 2.01}
+    claim = fit(ask, **question)["claim"]
+    for slope in ("leftSlope", "rightSlope"):
+        for change in (1e-9, -1e-9):
+            moved = claim | {slope: claim[slope] + change}
+            verdict = ask([json.dumps({"job": "certify", "question": question, "claim": moved})])[0]
+            assert verdict["infeasibility"] == 0
+            assert verdict["gap"] <= verdict["tolerance"]["gap"] * verdict["scale"]
+            assert not verdict["holds"]
+            # Half the square of the distance is the gap: of these slopes the score at the data might have one.
+            assert 1e-6 <= verdict["scoreError"] <= 1e-3
+
+
 # --- The beam --------------------------------------------------------------------------------------------
 
 
