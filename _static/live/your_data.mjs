@@ -29,12 +29,12 @@ export default function yourData(stage) {
     label: "neurons:", options: {relu: "ReLU", abs: "absolute value"}, value: begin.activation ?? "relu", changed: choose,
   });
   const skip = stage.toggle({label: "skip connection", changed: choose});
-  const beta = stage.slider({label: "weight decay β", min: 1, max: 100, value: 5, log: true, changed: () => (chosen = null)});
+  const beta = stage.slider({label: "weight decay β", min: 1, max: 100, value: 5, log: true, changed: () => (how = " ")});
   stage.button({label: "Choose β by cross-validation", pressed: choose});
   const score = stage.chart({title: "the optimal score", x: [0, 1], y: [-1, 1], xlabel: "your numbers", ylabel: "score"});
   const density = stage.chart({title: "its density", x: [0, 1], y: [0, 1], xlabel: "your numbers", ylabel: "density"});
   const python = stage.copy({label: "The same in Python"});
-  let columns = [], notes = [], x = [], chosen = null, top = {score: 1, density: 1};
+  let columns = [], notes = [], x = [], how = " ", top = {score: 1, density: 1};
   read();
 
   /** Read what is in the box; while it cannot be read, the last picture stays. */
@@ -42,7 +42,8 @@ export default function yourData(stage) {
     const found = source.told(() => readColumns(source.text, {decimalComma: source.decimalComma}));
     if (!found) return;
     columns = found.columns;
-    column.node.hidden = columns.length < 2;
+    if (columns.length > 1) source.node.after(column.node);
+    else column.node.remove();
     column.input.replaceChildren(...columns.map(({name}, k) => element("option", {value: k}, name)));
     notes = found.notes;
     take();
@@ -64,12 +65,14 @@ export default function yourData(stage) {
     const network = {activation: activation.value, skip: skip.value};
     const critical = criticalWeightDecay({x, ...network});
     beta.range(critical, Math.max(2 * critical, x.length));
-    chosen = null;
-    if (x.length < 2 * FOLDS) beta.value = Math.sqrt(critical * beta.max);
-    else {
-      const found = ["likelihood", "score"].map((criterion) => () => chooseWeightDecay(x, {...network, folds: FOLDS, criterion}));
-      chosen = source.told(() => [found[0](), found[1]].reduce((first, second) => (first.best === null ? second() : first)));
-      if (chosen) beta.value = Number(chosen.best.toPrecision(3));
+    if (x.length < 2 * FOLDS) {
+      beta.value = Math.sqrt(critical * beta.max);
+      how = ` (from the middle: it takes ${2 * FOLDS} numbers to choose) `;
+    } else {
+      const judged = (criterion) => chooseWeightDecay(x, {...network, folds: FOLDS, criterion}).best;
+      const best = source.told(() => judged("likelihood") ?? judged("score"));
+      how = best ? ", chosen by cross-validation, " : " ";
+      beta.value = best ? Number(best.toPrecision(3)) : Math.sqrt(critical * beta.max);
     }
     stage.redraw();
   }
@@ -98,7 +101,6 @@ export default function yourData(stage) {
 
   function summary(fit) {
     const {holds, gap} = fit.certificate;
-    const how = chosen ? ", chosen by cross-validation, " : " ";
     const verdict = holds
       ? [`, certified: the gap to the lower bound of the dual is at most ${apart(gap)}`]
       : [", not certified: ", element("span", {class: "live-warns"}, rounded(fit.certificate.reason))];
@@ -180,7 +182,7 @@ class Source {
   }
 
   say(fault) {
-    this.fault.textContent = fault;
+    this.fault.textContent = fault && `${fault} The pictures still show the numbers before.`;
     this.area.toggleAttribute("aria-invalid", fault !== "");
     if (fault) this.note([]);
   }
