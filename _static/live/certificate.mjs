@@ -302,7 +302,7 @@ function contactsOf(problem, {at}, kinks, beam, offset) {
 }
 
 /** The training loss of the claimed network. */
-function lossOf({counts, points, aims, beta, turn, denoising, spread}, {at, left, right}, kinks, beam, extra) {
+function lossOf({counts, points, beta, turn, denoising, spread}, {at, left, right}, kinks, beam, extra) {
   let total = pair(spread), weight = ZERO;
   for (let i = 0, p = 0; i < points.length; i++) {
     const off = beam.z[i];
@@ -343,7 +343,8 @@ function lossOfSimpleFit({n, points, counts, aims, spread, denoising}) {
 /** The error at every knot, compared with the score there, and with what is natural around it. */
 function relativeError(problem, {at, values}, distance) {
   const sizes = sizesAt(problem, at, values.map((value) => value.hi));
-  const errors = values.map((value, k) => distance / Math.sqrt(problem.counts[at[k]]) + 2 * Number.EPSILON * Math.abs(value.hi));
+  const rounding = (value) => 2 * Number.EPSILON * Math.abs(value.hi);
+  const errors = values.map((value, k) => distance / Math.sqrt(problem.counts[at[k]]) + rounding(value));
   return Math.max(...errors.map((error, k) => (error > 0 ? error / sizes[k] : 0)));
 }
 

@@ -92,7 +92,7 @@ function lawOf(score) {
   const reason = whyNoDensity(score) || cut(score, cells);
   if (reason) return {cells, ends: [], masses: [], below: [], logTotal: NaN, reason};
   const logs = cells.map(({log, value, slope, width}) => log + logMass(value, slope, width));
-  const most = Math.max(...logs.slice(0, 1), logs.reduce((top, one) => Math.max(top, one), -Infinity));
+  const most = logs.reduce((top, one) => Math.max(top, one), -Infinity);
   const total = logs.reduce((sofar, one) => sofar + Math.exp(one - most), 0);
   const masses = logs.map((one) => Math.exp(one - most) / total);
   let sofar = 0;

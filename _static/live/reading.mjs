@@ -28,7 +28,8 @@ const SWITCH = "switch on “comma is the decimal sign”";
  */
 export function readColumns(text, {decimalComma = false} = {}) {
   const separator = separatorOf(text, decimalComma);
-  const rows = text.split(/\r\n|\n|\r/).map((line, k) => ({number: k + 1, cells: cellsOf(line, separator, decimalComma)}))
+  const rows = text.split(/\r\n|\n|\r/)
+    .map((line, k) => ({number: k + 1, cells: cellsOf(line, separator, decimalComma)}))
     .filter(({cells}) => cells.some((cell) => cell !== ""));
   if (!rows.length) throw new InputError("There are no numbers yet: paste a column, or drop a file.");
   const notes = [];

@@ -143,7 +143,7 @@ function trained(problem) {
   const shown = Math.abs(minus(ends.first, ends.last).hi) > total;
   return {
     claim: claimOf(problem, draft, outer),
-    score: scoreOf(problem, draft, kinks, {left: shown && ends.first.hi !== 0, right: shown && ends.last.hi !== 0}, outer, sizes),
+    score: scoreOf(problem, draft, kinks, {left: shown && ends.first.hi, right: shown && ends.last.hi}, outer, sizes),
     contacts: [
       {i: 0, side: 0, force: shown ? ends.first.hi * problem.turn : 0},
       ...kinks.map((force, k) => ({i: draft.at[k + 1], side: draft.sides[k], force})),
@@ -206,7 +206,8 @@ function scoreOf({points, meanTarget}, {at, values}, kinks, bends, outer, sizes)
   const slopes = Float64Array.of(leftSlope, ...knots.subarray(1).map((knot, p) => (
     (heights[p + 1] - heights[p]) / (knot - knots[p])
   )), rightSlope);
-  return {knots, values: heights, leftSlope, rightSlope, slopes, kinks: knots.filter((_, k) => slopes[k] !== slopes[k + 1])};
+  const bent = knots.filter((_, k) => slopes[k] !== slopes[k + 1]);
+  return {knots, values: heights, leftSlope, rightSlope, slopes, kinks: bent};
 }
 
 function beamOf(problem, height, offset, contacts) {

@@ -26,13 +26,17 @@ export default function yourData(stage) {
   const source = stage.put(new Source({text: EXAMPLE.join("\n"), changed: read}));
   const column = stage.select({label: "column", options: {0: "all numbers"}, value: "0", changed: take});
   const activation = stage.choice({
-    label: "neurons:", options: {relu: "ReLU", abs: "absolute value"}, value: begin.activation ?? "relu", changed: choose,
+    label: "neurons:", options: {relu: "ReLU", abs: "absolute value"}, value: begin.activation ?? "relu",
+    changed: choose,
   });
   const skip = stage.toggle({label: "skip connection", changed: choose});
-  const beta = stage.slider({label: "weight decay β", min: 1, max: 100, value: 5, log: true, changed: () => (how = " ")});
+  const beta = stage.slider({
+    label: "weight decay β", min: 1, max: 100, value: 5, log: true, changed: () => (how = " "),
+  });
   stage.button({label: "Choose β by cross-validation", pressed: choose});
-  const score = stage.chart({title: "the optimal score", x: [0, 1], y: [-1, 1], xlabel: "your numbers", ylabel: "score"});
-  const density = stage.chart({title: "its density", x: [0, 1], y: [0, 1], xlabel: "your numbers", ylabel: "density"});
+  const xlabel = "your numbers";
+  const score = stage.chart({title: "the optimal score", x: [0, 1], y: [-1, 1], xlabel, ylabel: "score"});
+  const density = stage.chart({title: "its density", x: [0, 1], y: [0, 1], xlabel, ylabel: "density"});
   const python = stage.copy({label: "The same in Python"});
   let columns = [], notes = [], x = [], how = " ", top = {score: 1, density: 1};
   read();
@@ -96,7 +100,8 @@ export default function yourData(stage) {
     if (p.length) density.line("density", places, p, {label: "density of the network"});
     else density.clear("density");
     density.rug("data", x);
-    return p.length ? [] : [" This score has no density: ", rounded(reason), "; try another weight decay, or a skip connection."];
+    if (p.length) return [];
+    return [" This score has no density: ", rounded(reason), "; try another weight decay, or a skip connection."];
   }
 
   function summary(fit) {
@@ -115,7 +120,10 @@ export default function yourData(stage) {
     const problem = {x, beta: beta.value, activation: activation.value, skip: skip.value};
     python.write(() => asPython(problem));
     const fit = fitScore(problem);
-    if (!fit.finite) return stage.say([element("span", {class: "live-warns"}, "No network is optimal: "), rounded(fit.reason), "."]);
+    if (!fit.finite) {
+      stage.say([element("span", {class: "live-warns"}, "No network is optimal: "), rounded(fit.reason), "."]);
+      return;
+    }
     drawScore(fit);
     stage.say([...summary(fit), ...drawDensity(fit)]);
   });
@@ -135,7 +143,8 @@ class Source {
     this.comma = element("input", {type: "checkbox", role: "switch", onchange: () => changed()});
     const file = element("input", {type: "file", id: "your-data-file", onchange: () => this.open(file.files[0])});
     this.node = element("div", {class: "live-control live-source"},
-      element("label", {for: "your-data-text"}, "Your numbers: paste a column or a table, or drop a file"), this.area, this.fault, this.notes,
+      element("label", {for: "your-data-text"}, "Your numbers: paste a column or a table, or drop a file"),
+      this.area, this.fault, this.notes,
       element("div", {class: "live-controls"},
         element("label", {for: "your-data-file"}, "or choose a file "), file,
         element("label", {}, this.comma, " comma is the decimal sign")));
@@ -203,7 +212,7 @@ class Source {
 /** Whether these are few and different enough. */
 function checked(values) {
   if (values.length > MOST) {
-    throw new Error(`These are ${values.length} numbers, and this page takes up to ${MOST}. The library takes millions: see “The same in Python”.`);
+    throw new Error(`These are ${values.length} numbers, and this page takes up to ${MOST}. The library takes millions.`);
   }
   if (values.every((value) => value === values[0])) {
     const what = values.length === 1 ? "This is one number" : `All ${values.length} numbers are ${written(values[0])}`;
