@@ -147,7 +147,7 @@ function outside(problem, {at, offset, lean}, beam, farthest) {
 /** Where the end of the beam has to go; null if it may stay. */
 function movedEnd(problem, draft, beam) {
   const {low, high, skip, activation, beta} = problem, {offset, held, lean} = draft;
-  if (skip) return null;
+  if (skip || minus(high, low).hi <= 0) return null; // it is held, whatever slope is left
   const relu = activation === "relu";
   if (!held) {
     if (minus(low, offset).hi >= 0) return {offset: low, held: "low", lean: relu ? -1 : 0};
