@@ -103,9 +103,14 @@ function ofOnePoint({n, spread, meanTarget}, {values: [value], left, right}) {
   return verdict({primal, dual: spread, scale: primal, infeasibility: 0, scoreError: error && error / size});
 }
 
+/** Where the end of the beam is near to a bound, it may be meant to be held there, or not: what is better counts. */
 function examined(problem, spline) {
   const beam = follow(problem, spline.at, spline.values);
-  const offset = offsetOf(problem, beam);
+  const verdicts = offsetsOf(problem, beam).map((offset) => examinedAt(problem, spline, beam, offset));
+  return verdicts.reduce((best, other) => (other.scoreError < best.scoreError ? other : best));
+}
+
+function examinedAt(problem, spline, beam, offset) {
   const kinks = kinksOf(spline, beam.slopes);
   const network = networkOf(problem, spline, kinks, offset);
   if (network.reason) return verdict({reason: network.reason});
@@ -218,14 +223,14 @@ function noiseOf({points, radius, level}, at, {heights, blur}) {
   return noise;
 }
 
-/** The height of the beam's end above its level; at a bound, or level, if it is near. */
-function offsetOf({level, low, high, beta}, {heights, noise}) {
-  const offset = minus(heights[0], pair(level));
-  const near = Math.max(SNAP * beta, noise);
-  const held = [low, high, ZERO].find((height) => Math.abs(minus(offset, height).hi) <= near);
-  if (held && minus(held, low).hi >= 0 && minus(high, held).hi >= 0) return held;
-  if (minus(offset, low).hi < 0) return low;
-  return minus(high, offset).hi < 0 ? high : offset;
+/** The height of the beam's end above its level, within its bounds; and that of a bound, or zero, if one is near. */
+function offsetsOf({level, low, high, beta}, {heights, noise}) {
+  const offset = minus(heights[0], pair(level)), near = Math.max(SNAP * beta, noise);
+  const own = minus(offset, low).hi < 0 ? low : minus(high, offset).hi < 0 ? high : offset;
+  const held = [low, high, ZERO].filter((height) => (
+    Math.abs(minus(offset, height).hi) <= near && minus(height, low).hi >= 0 && minus(high, height).hi >= 0
+  ));
+  return [...held, own];
 }
 
 /** Changes of slope at all knots, from outside to outside. */
