@@ -251,7 +251,7 @@ def test_a_neuron_that_does_nothing_on_the_data_is_charged(ask: Ask) -> None:
             assert verdict["infeasibility"] == 0
             assert verdict["gap"] <= verdict["tolerance"]["gap"] * verdict["scale"]
             assert not verdict["holds"]
-            # Half the square of the distance is the gap: of these slopes the score at the data might have one.
+            # Half the square of the distance is the gap: the slope might be one of the score at the data.
             assert 1e-6 <= verdict["scoreError"] <= 1e-3
 
 
