@@ -41,7 +41,7 @@ kernels: $(INSTALLED)  ## the same numbers under other BLAS kernels, without SIM
 # For example: make library PYTHON=python3.13, or make library VERSIONS=tests/oldest.txt
 library:  ## the library's own tests alone, without PyTorch and Jupyter, with the newest versions of all else
 	$(PYTHON) -m venv --clear $(VENV)-library
-	$(VENV)-library/bin/python -m pip install --quiet -e '.[programs,plots,sklearn]' -r tests/requirements.txt $(VERSIONS:%=-c %)
+	$(VENV)-library/bin/python -m pip install --quiet -e '.[programs,plots,sklearn,sweeps]' -r tests/requirements.txt $(VERSIONS:%=-c %)
 	$(VENV)-library/bin/python tools/kernels.py --library own
 
 wheel: $(INSTALLED)  ## build the package, and try the wheel alone in an environment of its own
@@ -68,13 +68,13 @@ format: $(INSTALLED)  ## format the code
 	$(BIN)/ruff format
 
 site: book  ## check every page of the book, and the chapters in JupyterLab, in headless Chromium
-	$(BIN)/pytest -m site -n $(JOBS) --dist=worksteal tests/book/test_site.py tests/book/test_player.py tests/book/test_live.py tests/book/test_your_data.py tests/live tests/book/test_jupyterlab.py
+	$(BIN)/pytest -m site -n $(JOBS) --dist=worksteal tests/book/test_site.py tests/book/test_player.py tests/book/test_live.py tests/book/test_live_plane.py tests/book/test_your_data.py tests/live tests/book/test_jupyterlab.py
 
 refresh: $(INSTALLED)  ## bring every notebook up to date with its text
 	$(BIN)/python tools/refresh.py
 
-experiments: $(INSTALLED)  ## run the long experiments again, and store their data (about fifteen minutes)
-	$(BIN)/python -m experiments
+experiments: $(INSTALLED)  ## run the long experiments again, and store their data; one that was stopped goes on
+	$(BIN)/python -m experiments --jobs $(JOBS)
 
 lab: $(INSTALLED)  ## open the chapters in JupyterLab
 	$(BIN)/jupyter lab

@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 
 import nbformat
@@ -134,8 +135,6 @@ def equations(source: str) -> Iterator[str]:
 
 def title_of(name: str, title: str) -> str:
     """Name a box by its kind and title."""
-    if name == "live":
-        return "On the page of the book this can be tried"
     kind = name.rpartition(":")[2].removesuffix("-start").capitalize()
     if kind in ("Dropdown", "Admonition", "Note", "Tip", "Warning", "Important"):
         return title or kind
@@ -168,13 +167,14 @@ def _until(rest: Iterator[str], fence: str) -> Iterator[str]:
 def _quoted(name: str, title: str, body: list[str], tags: dict[str, int]) -> Iterator[str]:
     if name in NO_BOX:
         return
-    while body and (OPTION.match(body[0]) or not body[0].strip()):
-        body.pop(0)
+    options = list(takewhile(lambda line: OPTION.match(line) or not line.strip(), body))
+    live = any(re.match(r":class:.*\blive\b", option) for option in options)
+    body = body[len(options) :]
     yield ""
     if name == "solution-start":
         yield "**Solution.**"
         return
-    yield f"> **{title_of(name, title)}.**"
+    yield f"> **{'On the page of the book: ' * live}{title_of(name, title)}.**"
     yield ">"
     yield from (f"> {line}".rstrip() for line in unboxed(body, tags))
     yield ""

@@ -126,6 +126,7 @@ from .space import (
     wedge_directions,
 )
 from .storage import load, save
+from .sweeps import TasksFailedError, grid, sweep
 
 __version__: str
 __all__ = [
@@ -162,6 +163,7 @@ __all__ = [
     "SmoothRuns",
     "SolutionPath",
     "Spiral",
+    "TasksFailedError",
     "TwoLayerNetwork",
     "Uniform",
     "UnivariateScore",
@@ -207,6 +209,7 @@ __all__ = [
     "falling_network",
     "gated_denoising",
     "gated_score_matching",
+    "grid",
     "iterate_chambers",
     "langevin_dynamics",
     "langevin_laws",
@@ -253,6 +256,7 @@ __all__ = [
     "space",
     "split_in_cone",
     "standard_normal",
+    "sweep",
     "train_denoising",
     "train_multivariate",
     "train_score_matching",

@@ -31,8 +31,17 @@ SCORE_TOLERANCE_BY_LOSS = 1e-2
 class NotCertifiedError(RuntimeError):
     """No candidate passed its certificate; nothing uncertified is returned.
 
+    Parameters
+    ----------
+    message : str
+    found : object, optional
+        See below.
+
     Attributes
     ----------
+    found : object or None
+        The best answer that was found, of the type that was asked for.  Its certificate does not hold, but
+        says how wide the gap is, for those who can live with a wider one.
     fits : list or None
         Where many fits were asked for, those that passed, and None in the places of those that did not.
 
@@ -45,6 +54,10 @@ class NotCertifiedError(RuntimeError):
     """
 
     fits: list[Any] | None = None
+
+    def __init__(self, message: str, found: object | None = None) -> None:
+        super().__init__(message)
+        self.found = found
 
 
 @result

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Record", "Report", "digits"]
+__all__ = ["Record", "Sweep", "digits"]
 
 Record = dict[str, Any]
-Report = Callable[[int, int, str], None]
+Sweep = Callable[[Callable[..., Any], list[Record]], list[Any]]  # a function and its tasks; their results
 
 
 def digits(values: Any, count: int = 4) -> Any:

@@ -13,7 +13,8 @@ from convexdiff_lib.line.smooth import certified_gap
 from convexdiff_lib.line.training import score_matching
 from convexdiff_lib.paper.activation_programs import smooth_program
 from convexdiff_lib.paper.smooth_training import train_smooth
-from experiments import Record, Report, digits
+from convexdiff_lib.sweeps import grid
+from experiments import Record, Sweep, digits
 
 N, WIDTH, TRIALS, EPOCHS = 16, 32, 24, 4000
 BETAS = (2.0, 4.0)
@@ -40,6 +41,7 @@ def judged(
     x: FloatArray, beta: float, kind: dict[str, Any], *, targets: FloatArray | None = None, **more: Any
 ) -> Record:
     """Train, and compare every run with the exact optimum of ReLU networks."""
+    torch.set_num_threads(1)
     options = {"width": WIDTH, "n_trials": TRIALS, "n_epochs": EPOCHS} | kind | more
     generator = torch.Generator().manual_seed(0)
     runs = train_smooth(x, beta, targets=targets, generator=generator, **options)
@@ -72,43 +74,45 @@ def other_data(seed: int, name: str, unit: bool) -> Record:
     }
 
 
-def run(report: Report) -> Record:
+def trained(beta: float, unit: bool, name: str) -> Record:
+    """Train one kind of networks at one weight decay, with slopes of any size or of size one."""
+    x = sample(0)
+    found = {"beta": beta, "unit_slopes": unit, "kind": name}
+    found |= judged(x, beta, KINDS[name], unit_slopes=unit)
+    if unit and "temperature" in KINDS[name]:
+        last = float(np.ravel(KINDS[name]["temperature"])[-1])
+        found["program"] = digits(smooth_program(x, beta, temperature=last, resolution=300).value, 8)
+    return found
+
+
+def gelu() -> Record:
+    """Train networks of GELU, whose optimum is not known."""
+    return judged(sample(0), 2.0, GELU, unit_slopes=True)
+
+
+def sixty_points() -> Record:
+    """Train more neurons on more points."""
+    many = judged(sample(0, 60), 6.0, KINDS["softplus, 10 to 3000"], n_trials=8, width=64)
+    return {"beta": 6.0, "relative_gaps": many["relative_gaps"]}
+
+
+def denoising(name: str) -> Record:
+    """Train one kind of networks to denoise."""
+    noisy, targets = perturb(sample(0), NOISE, np.random.default_rng(0))
+    found = judged(noisy, DENOISING_BETA, KINDS[name], targets=targets)
+    return {"kind": name, "relative_gaps": found["relative_gaps"]}
+
+
+def run(sweep: Sweep) -> Record:
     """Run everything; about twenty minutes of one core."""
-    torch.set_num_threads(1)
-    jobs = [(beta, unit, name) for beta in BETAS for unit in (False, True) for name in KINDS]
-    total, done = len(jobs) + len(SEEDS) * len(OTHERS) + 4, 0
-    content: Record = {
+    others = [{"seed": seed, "name": name, "unit": unit} for seed in SEEDS for name, unit in OTHERS]
+    return {
         "settings": {"n": N, "width": WIDTH, "trials": TRIALS, "epochs": EPOCHS},
         "seeds": {"data": 0, "other data": list(SEEDS), "Adam": 0},
         "optima": {f"{beta:g}": digits(score_matching(sample(0), beta).value, 10) for beta in BETAS},
-        "runs": [],
+        "runs": sweep(trained, grid(beta=BETAS, unit=(False, True), name=list(KINDS))),
+        "other_data": sweep(other_data, others),
+        "gelu": sweep(gelu, [{}])[0],
+        "sixty_points": sweep(sixty_points, [{}])[0],
+        "denoising": sweep(denoising, grid(name=[name for name, _ in OTHERS[:2]])),
     }
-    x = sample(0)
-    for beta, unit, name in jobs:
-        report(done, total, f"beta {beta:g}, {name}{', unit slopes' if unit else ''}")
-        found = {"beta": beta, "unit_slopes": unit, "kind": name}
-        found |= judged(x, beta, KINDS[name], unit_slopes=unit)
-        if unit and "temperature" in KINDS[name]:
-            last = float(np.ravel(KINDS[name]["temperature"])[-1])
-            found["program"] = digits(smooth_program(x, beta, temperature=last, resolution=300).value, 8)
-        content["runs"].append(found)
-        done += 1
-    content["other_data"] = []
-    for seed in SEEDS:
-        for name, unit in OTHERS:
-            report(done, total, f"data {seed}, {name}")
-            content["other_data"].append(other_data(seed, name, unit))
-            done += 1
-    report(done, total, "GELU")
-    content["gelu"] = judged(x, 2.0, GELU, unit_slopes=True)
-    report(done + 1, total, "sixty points")
-    many = judged(sample(0, 60), 6.0, KINDS["softplus, 10 to 3000"], n_trials=8, width=64)
-    content["sixty_points"] = {"beta": 6.0, "relative_gaps": many["relative_gaps"]}
-    noisy, targets = perturb(x, NOISE, np.random.default_rng(0))
-    content["denoising"] = []
-    for name, _ in OTHERS[:2]:
-        report(done + 2, total, f"denoising, {name}")
-        found = judged(noisy, DENOISING_BETA, KINDS[name], targets=targets)
-        content["denoising"].append({"kind": name, "relative_gaps": found["relative_gaps"]})
-        done += 1
-    return content

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 
 from convexdiff_lib import deep_denoising_score_matching, denoising_score_matching
 from convexdiff_lib._validation import FloatArray
-from experiments import Record, Report, digits
+from convexdiff_lib.sweeps import grid
+from experiments import Record, Sweep, digits
 
 SEED, STEPS, RUNS, WIDTH = 0, 8000, 48, 12
 BETA = 0.1
@@ -86,28 +85,25 @@ def losses_of_training(
     return torch.minimum(lowest, loss().detach()).numpy()
 
 
-def run(report: Report) -> dict[str, Any]:
-    """Train everything."""
+def trained(n: int, name: str) -> Record:
+    """Train one class of networks on so many points."""
     torch.set_num_threads(1)
-    records: list[Record] = []
-    total = len(SIZES) * len(CLASSES)
-    for n in SIZES:
-        x, targets = task(n)
-        optimum = deep_denoising_score_matching(x, targets, BETA).value
-        two = denoising_score_matching(x, targets, BETA).value
-        for name, (depth, full) in CLASSES.items():
-            report(len(records), total, f"{n} points, {name}")
-            found = losses_of_training(x, targets, BETA, depth=depth, full=full)
-            records.append(
-                {
-                    "n": n,
-                    "class": name,
-                    "optimum": digits(optimum, 8),
-                    "two layers": digits(two, 8),
-                    "best": digits(found.min(), 8),
-                    "median": digits(np.median(found), 5),
-                    "below": int((found < optimum * (1 - 1e-9)).sum()),
-                }
-            )
+    x, targets = task(n)
+    optimum = deep_denoising_score_matching(x, targets, BETA).value
+    depth, full = CLASSES[name]
+    found = losses_of_training(x, targets, BETA, depth=depth, full=full)
+    return {
+        "n": n,
+        "class": name,
+        "optimum": digits(optimum, 8),
+        "two layers": digits(denoising_score_matching(x, targets, BETA).value, 8),
+        "best": digits(found.min(), 8),
+        "median": digits(np.median(found), 5),
+        "below": int((found < optimum * (1 - 1e-9)).sum()),
+    }
+
+
+def run(sweep: Sweep) -> Record:
+    """Train everything."""
     settings = {"beta": BETA, "runs": RUNS, "steps": STEPS, "width": WIDTH, "seed": SEED}
-    return {"settings": settings, "runs": records}
+    return {"settings": settings, "runs": sweep(trained, grid(n=SIZES, name=list(CLASSES)))}

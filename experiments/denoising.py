@@ -18,7 +18,8 @@ from convexdiff_lib.paper.denoising_experiments import (
     anneal,
     as_piecewise_linear,
 )
-from experiments import Record, Report, digits
+from convexdiff_lib.sweeps import grid
+from experiments import Record, Sweep, digits
 
 NETWORKS: list[tuple[Activation, bool]] = [("relu", False), ("abs", False), ("relu", True), ("abs", True)]
 RATES = (1.0, 1e-2, 1e-6)
@@ -53,12 +54,52 @@ def judged(samples: AnnealedSamples) -> Record:
     }
 
 
-def run(report: Report) -> Record:
-    """Run everything; about four minutes of one core."""
+def named(activation: Activation, skip: bool) -> str:
+    """Name a network."""
+    return f"{activation}{', skip' if skip else ''}"
+
+
+def optimum(activation: Activation, skip: bool) -> Record:
+    """The optima of one network at all noise levels, and their samples."""
+    fits = PAPER.fits(PAPER.pairs(np.random.default_rng(DATA_SEED)), activation=activation, skip=skip)
+    samples = anneal(fits, PAPER, np.random.default_rng(CHAIN_SEED))
+    values = [digits(fit.value, 10) for fit in fits]
+    return {"network": named(activation, skip), "values": values, **judged(samples)}
+
+
+def trainings(activation: Activation, skip: bool, rate: float) -> list[Record]:
+    """Ten runs of Adam for one network, at one learning rate, and their samples."""
     torch.set_num_threads(1)
-    total = len(NETWORKS) * (1 + len(RATES)) + len(READINGS) + 1
     pairs = PAPER.pairs(np.random.default_rng(DATA_SEED))
-    content: Record = {
+    fits = PAPER.fits(pairs, activation=activation, skip=skip)
+    runs = PAPER.trainings(pairs, rate, activation=activation, skip=skip)
+    best = min(float(r.losses.min()) / fit.value for r, fit in zip(runs, fits, strict=True))
+    assert best >= 1 - 1e-9, "a trained network is below the certified optimum"
+    found = []
+    for trial in range(10):
+        scores = [as_piecewise_linear(r.last[trial]) for r in runs]
+        samples = anneal(scores, PAPER, np.random.default_rng(CHAIN_SEED))
+        found.append(
+            {
+                "network": named(activation, skip),
+                "rate": rate,
+                "trial": trial,
+                "first": [digits(r.history[0, trial]) for r in runs],
+                "highest": [digits(r.history[:, trial].max()) for r in runs],
+                "best": [digits(r.losses[trial], 8) for r in runs],
+                "last": [digits(r.history[-1, trial], 8) for r in runs],
+                "histogram": [digits(h, 3) for h in samples.histogram(EDGES)],
+                **judged(samples),
+            }
+        )
+    return found
+
+
+def run(sweep: Sweep) -> Record:
+    """Run everything; about four minutes of one core."""
+    networks = [{"activation": activation, "skip": skip} for activation, skip in NETWORKS]
+    trained = sweep(trainings, [{**network, "rate": rate} for network in networks for rate in RATES])
+    return {
         "settings": {
             "sigmas": list(PAPER.sigmas),
             "beta": PAPER.beta,
@@ -69,53 +110,16 @@ def run(report: Report) -> Record:
             "seeds": {"data": DATA_SEED, "chains": CHAIN_SEED, "Adam": 0},
         },
         "edges": [EDGES[0], EDGES[-1], len(EDGES) - 1],
-        "optima": [],
-        "trainings": [],
+        "optima": sweep(optimum, networks),
+        "trainings": [record for records in trained for record in records],
+        "readings": sweep(reading, grid(name=list(READINGS))),
+        "data_sets": sweep(data_set, grid(seed=range(DATA_SETS))),
     }
-    done = 0
-    for activation, skip in NETWORKS:
-        name = f"{activation}{', skip' if skip else ''}"
-        report(done, total, f"{name}, optimum")
-        fits = PAPER.fits(pairs, activation=activation, skip=skip)
-        samples = anneal(fits, PAPER, np.random.default_rng(CHAIN_SEED))
-        content["optima"].append(
-            {"network": name, "values": [digits(fit.value, 10) for fit in fits], **judged(samples)}
-        )
-        done += 1
-        for rate in RATES:
-            report(done, total, f"{name}, learning rate {rate:g}")
-            runs = PAPER.trainings(pairs, rate, activation=activation, skip=skip)
-            best = min(float(r.losses.min()) / fit.value for r, fit in zip(runs, fits, strict=True))
-            for trial in range(10):
-                scores = [as_piecewise_linear(r.last[trial]) for r in runs]
-                samples = anneal(scores, PAPER, np.random.default_rng(CHAIN_SEED))
-                content["trainings"].append(
-                    {
-                        "network": name,
-                        "rate": rate,
-                        "trial": trial,
-                        "first": [digits(r.history[0, trial]) for r in runs],
-                        "highest": [digits(r.history[:, trial].max()) for r in runs],
-                        "best": [digits(r.losses[trial], 8) for r in runs],
-                        "last": [digits(r.history[-1, trial], 8) for r in runs],
-                        "histogram": [digits(h, 3) for h in samples.histogram(EDGES)],
-                        **judged(samples),
-                    }
-                )
-            assert best >= 1 - 1e-9, "a trained network is below the certified optimum"
-            done += 1
-    content["readings"] = []
-    for name, setting in READINGS.items():
-        report(done, total, name)
-        content["readings"].append(reading(name, setting))
-        done += 1
-    report(done, total, "data sets")
-    content["data_sets"] = [data_set(seed) for seed in range(DATA_SETS)]
-    return content
 
 
-def reading(name: str, setting: DenoisingSetting) -> Record:
+def reading(name: str) -> Record:
     """One reading of the settings: the sampler with exact scores, and optima of ten data sets."""
+    setting = READINGS[name]
     exact_scores = [standard_normal().smoothed(sigma).score for sigma in setting.sigmas]
     ideal = anneal(exact_scores, setting, np.random.default_rng(CHAIN_SEED))
     distances, outside = [], []
@@ -129,12 +133,13 @@ def reading(name: str, setting: DenoisingSetting) -> Record:
 
 def data_set(seed: int) -> Record:
     """Another data set: how near the optimum and three runs of Adam at 0.01 come, for every network."""
+    torch.set_num_threads(1)
     found: Record = {"seed": DATA_SEED + seed}
     pairs = PAPER.pairs(np.random.default_rng(DATA_SEED + seed))
     for activation, skip in NETWORKS:
         fits = PAPER.fits(pairs, activation=activation, skip=skip)
-        optimum = anneal(fits, PAPER, np.random.default_rng(CHAIN_SEED))
-        found[f"{activation}{', skip' if skip else ''}"] = digits(optimum.distance)
+        samples = anneal(fits, PAPER, np.random.default_rng(CHAIN_SEED))
+        found[named(activation, skip)] = digits(samples.distance)
     runs = PAPER.trainings(pairs, 1e-2, n_trials=3, seed=seed)
     trained = [[as_piecewise_linear(r.last[k]) for r in runs] for k in range(3)]
     found["relu, Adam at 0.01"] = [

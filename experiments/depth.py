@@ -23,7 +23,8 @@ from convexdiff_lib import (
     score_matching,
 )
 from convexdiff_lib._validation import Activation, FloatArray
-from experiments import Record, Report, digits
+from convexdiff_lib.sweeps import grid
+from experiments import Record, Sweep, digits
 
 N, BLUR, DRAWS, SEED = 60, 0.4, 10, 17
 GRIDS = {"score matching": np.geomspace(1.05, 50.0, 14), "denoising": np.geomspace(0.1, 30.0, 14)}
@@ -89,9 +90,9 @@ def fits(loss: str, activation: Activation, x: FloatArray, noise: FloatArray) ->
     return fit
 
 
-def compared(judge: Judge, fit: Callable[[int, float], Any], grid: FloatArray) -> dict[str, list[float]]:
+def compared(judge: Judge, fit: Callable[[int, float], Any], betas: FloatArray) -> dict[str, list[float]]:
     """Two layers and three at the best weight decay of each, and three at the best one of two."""
-    decays, best, chosen = grid.tolist(), {}, {}
+    decays, best, chosen = betas.tolist(), {}, {}
     for depth in (2, 3):
         found = {beta: fit(depth, beta) for beta in decays}
         errors = {beta: judge.error(found[beta]) for beta in decays if found[beta] is not None}
@@ -106,33 +107,30 @@ def compared(judge: Judge, fit: Callable[[int, float], Any], grid: FloatArray) -
     }
 
 
-def run(report: Report) -> Record:
+def row(population: str, loss: str, activation: Activation, draw: int) -> Record:
+    """One sample of a population, two layers against three."""
+    column = columns()[population]
+    rng = np.random.default_rng([SEED, draw])
+    noise = rng.normal(size=N)
+    x = rng.choice(column, N) + BLUR * noise
+    found = compared(Judge(column), fits(loss, activation, x, noise), GRIDS[loss])
+    about: Record = {"population": population, "loss": loss, "activation": activation, "draw": draw}
+    return about | {key: [_stored(value) for value in values] for key, values in found.items()}
+
+
+def run(sweep: Sweep) -> Record:
     """Run everything; a few minutes of one core."""
-    rows: list[Record] = []
-    cases = [(name, loss, act) for name in columns() for loss in LOSSES for act in ACTIVATIONS]
-    for done, (name, loss, activation) in enumerate(cases):
-        report(done, len(cases), f"{name}, {loss}, {activation}")
-        column = columns()[name]
-        judge = Judge(column)
-        for draw in range(DRAWS):
-            rng = np.random.default_rng([SEED, draw])
-            noise = rng.normal(size=N)
-            x = rng.choice(column, N) + BLUR * noise
-            found = compared(judge, fits(loss, activation, x, noise), GRIDS[loss])
-            rows.append(
-                {"population": name, "loss": loss, "activation": activation, "draw": draw}
-                | {key: [_stored(value) for value in values] for key, values in found.items()}
-            )
+    tasks = grid(population=list(columns()), loss=LOSSES, activation=ACTIVATIONS, draw=range(DRAWS))
     return {
         "settings": {
             "n": N,
             "blur": BLUR,
             "draws": DRAWS,
             "seed": SEED,
-            "grids": {loss: [digits(float(beta)) for beta in grid] for loss, grid in GRIDS.items()},
+            "grids": {loss: [digits(float(beta)) for beta in decays] for loss, decays in GRIDS.items()},
             "columns": ["weight decay", "error of the score", "distance of the distribution", "kinks"],
         },
-        "rows": rows,
+        "rows": sweep(row, tasks),
     }
 
 

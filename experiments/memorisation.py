@@ -1,4 +1,4 @@
-"""Forgetting: samples of networks that forget more and more points, and the fourth corner of a rectangle."""
+"""Forgetting: samples of networks that forget more and more points, and the fourth corner of a square."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from convexdiff_lib import (
     planar_denoising,
 )
 from convexdiff_lib._validation import FloatArray
-from experiments import Record, Report, digits
+from convexdiff_lib.sweeps import grid
+from experiments import Record, Sweep, digits
 
 SIZES, SEEDS, DRAWS, CHAINS = (25, 100), (0, 1, 2), 20, 1000
 FORGOTTEN = (0.25, 0.5, 0.8, 1.2, 2.0, 4.0, 8.0, 16.0)  # 2 beta / m, a number of points
@@ -96,46 +97,44 @@ def window(centre: FloatArray, half: float, count: int) -> FloatArray:
     return centre + np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
 
 
-def run(report: Report) -> Record:
+def forgetting(n: int, seed: int) -> Record:
+    """Samples of networks that forget more and more of one training set."""
+    points = truth(n, np.random.default_rng((seed, n, 1)))
+    fresh = truth(20_000, np.random.default_rng((seed, n, 2)))
+    samples = [generated(points, k, seed) for k in FORGOTTEN]
+    return {
+        "n": n,
+        "seed": seed,
+        "copies": digits([copies(points, x) for x in samples], 3),
+        "distance": digits([distance(x, fresh) for x in samples], 3),
+        "fresh": digits(copies(points, fresh[:5000]), 3),
+        "training": digits(distance(points, fresh), 3),
+    }
+
+
+def corners(share: float) -> Record:
+    """How much around the fourth corner goes there, by the angle; and where a square of starts goes."""
+    row = []
+    for angle in ANGLES:
+        corner = triangle(angle)[1:].sum(axis=0)
+        found = ends(angle, denoised(angle, share, window(corner, 0.15, 21)))
+        row.append(digits(np.mean(found == 3), 3))
+    found = ends(90.0, denoised(90.0, share, window(np.array([0.5, 0.5]), 0.8, 49)))
+    return {"corner": row, "basins": ["".join(map(str, line)) for line in found.reshape(49, 49).tolist()]}
+
+
+def run(sweep: Sweep) -> Record:
     """Run everything; about ten minutes of one core."""
-    total, done = len(SIZES) * len(SEEDS) + len(SHARES), 0
-    content: Record = {
+    generated = sweep(forgetting, grid(n=SIZES, seed=SEEDS))
+    found = sweep(corners, grid(share=SHARES))
+    return {
         "seeds": list(SEEDS),
         "draws": DRAWS,
         "chains": CHAINS,
         "forgotten": list(FORGOTTEN),
-        "generated": [],
+        "generated": generated,
         "angles": list(ANGLES),
         "shares": list(SHARES),
-        "corner": [],
-        "basins": [],
+        "corner": [each["corner"] for each in found],
+        "basins": [each["basins"] for each in found],
     }
-    for n in SIZES:
-        for seed in SEEDS:
-            report(done, total, f"{n} points, seed {seed}")
-            points = truth(n, np.random.default_rng((seed, n, 1)))
-            fresh = truth(20_000, np.random.default_rng((seed, n, 2)))
-            samples = [generated(points, k, seed) for k in FORGOTTEN]
-            content["generated"].append(
-                {
-                    "n": n,
-                    "seed": seed,
-                    "copies": digits([copies(points, x) for x in samples], 3),
-                    "distance": digits([distance(x, fresh) for x in samples], 3),
-                    "fresh": digits(copies(points, fresh[:5000]), 3),
-                    "training": digits(distance(points, fresh), 3),
-                }
-            )
-            done += 1
-    for share in SHARES:
-        report(done, total, f"corner, {share}")
-        row = []
-        for angle in ANGLES:
-            corner = triangle(angle)[1:].sum(axis=0)
-            found = ends(angle, denoised(angle, share, window(corner, 0.15, 21)))
-            row.append(digits(np.mean(found == 3), 3))
-        content["corner"].append(row)
-        found = ends(90.0, denoised(90.0, share, window(np.array([0.5, 0.5]), 0.8, 49)))
-        content["basins"].append(["".join(map(str, line)) for line in found.reshape(49, 49).tolist()])
-        done += 1
-    return content

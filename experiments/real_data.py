@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 from scipy.interpolate import CubicSpline
@@ -17,7 +14,7 @@ from sklearn.neighbors import KernelDensity
 from convexdiff_lib import ScoreMatchingDensity
 from convexdiff_lib._validation import FloatArray
 from convexdiff_lib.book import stored_results
-from experiments import Record, Report, digits
+from experiments import Record, Sweep, digits
 
 SEED, SPLITS, FOLDS, CANDIDATES = 0, 10, 5, 14
 SETTINGS = {"seed": SEED, "splits": SPLITS, "folds": FOLDS, "candidates": CANDIDATES}
@@ -176,21 +173,8 @@ def compared(name: str, place: int) -> Record:
     }
 
 
-def run(report: Report) -> Record:
-    """Compare on every column; what is done is kept in a file, so that a run that was stopped goes on."""
+def run(sweep: Sweep) -> Record:
+    """Compare on every column."""
     names = list(stored_results("real_columns")["columns"])
-    kept = Path(tempfile.gettempdir()) / "real_data.jsonl"
-    done: Record = {}
-    if kept.exists():
-        for line in kept.read_text("utf-8").splitlines():
-            settings, name, record = json.loads(line)
-            if settings == SETTINGS:
-                done[name] = record
-    for place, name in enumerate(names):
-        report(len(done), len(names), name)
-        if name not in done:
-            done[name] = compared(name, place)
-            with kept.open("a", encoding="utf-8") as file:
-                file.write(json.dumps([SETTINGS, name, done[name]]) + "\n")
-    kept.unlink(missing_ok=True)
-    return {**SETTINGS, "columns": {name: done[name] for name in names}}
+    found = sweep(compared, [{"name": name, "place": place} for place, name in enumerate(names)])
+    return {**SETTINGS, "columns": dict(zip(names, found, strict=True))}

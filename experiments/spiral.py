@@ -14,7 +14,8 @@ from convexdiff_lib.datasets import Spiral
 from convexdiff_lib.paper.nonconvex import AdamRuns
 from convexdiff_lib.paper.spiral_experiment import SpiralSetting, anneal_in_the_plane, likeness
 from convexdiff_lib.space.wedge import WedgeScore
-from experiments import Record, Report, digits
+from convexdiff_lib.sweeps import grid
+from experiments import Record, Sweep, digits
 
 Denoiser = Callable[[FloatArray], FloatArray]
 
@@ -71,61 +72,76 @@ def stored(best: WedgeScore, wedge: WedgeScore) -> Record:
     }
 
 
-def run(report: Report) -> Record:
-    """Run everything; about ten minutes of one core.
+def reading(name: str) -> Record:
+    """One reading of the settings: its records, its picture, and of the first one the networks.
 
     The first reading has the best of all networks, the others the best with kinks through two data points.
     """
+    setting = READINGS[name]
+    pairs = setting.pairs(np.random.default_rng(DATA_SEED))
+    fits = [setting.fit(*pair) for pair in pairs]
+    found: Record = {}
+    if setting is PAPER:
+        best = [setting.fit(*pair, exact=True) for pair in pairs]
+        found["networks"] = [stored(*both) for both in zip(best, fits, strict=True)]
+        fits = best
+    found["readings"] = [
+        {
+            "reading": name,
+            "features": [len(fit.Z) for fit in fits],
+            "worst_gap": digits(max(fit.certificate.relative_gap for fit in fits), 2),
+            **judged(fits, setting),
+        }
+    ]
+    if setting is PAPER:
+        found["readings"] += other_steps(fits)
+    if name in DRAWN:
+        found["drawn"] = drawn(fits, setting)
+    return found
+
+
+def other_steps(fits: Sequence[WedgeScore]) -> list[Record]:
+    """Samples of the same networks by steps of other sizes."""
+    others = {f"step {step:g}": replace(PAPER, step=step) for step in STEPS}
+    others["constant step 0.5"] = replace(PAPER, constant_step=True)
+    return [{"reading": name, **judged(fits, setting)} for name, setting in others.items()]
+
+
+def other_data(seed: int) -> Record:
+    """The paper's settings on other data."""
+    fits = [PAPER.fit(*pair) for pair in PAPER.pairs(np.random.default_rng(seed))]
+    return {"reading": f"other data, seed {seed}", **judged(fits, PAPER)}
+
+
+def adam(epochs: int) -> Record:
+    """Train for so many epochs: the runs, and the picture of one."""
     torch.set_num_threads(1)
-    total, done = len(READINGS) + len(SEEDS) + len(EPOCHS), 0
-    content: Record = {
+    trials = EPOCHS[epochs]
+    pairs = PAPER.pairs(np.random.default_rng(DATA_SEED))
+    runs = [PAPER.train(*pair, width=WIDTH, n_trials=trials, n_epochs=epochs, seed=0) for pair in pairs]
+    return {
+        "adam": {"epochs": epochs, "trials": [trial(runs, k) for k in range(trials)]},
+        "drawn": drawn([run.networks[0] for run in runs], PAPER),
+    }
+
+
+def run(sweep: Sweep) -> Record:
+    """Run everything; about ten minutes of one core."""
+    found = dict(zip(READINGS, sweep(reading, grid(name=list(READINGS))), strict=True))
+    others = sweep(other_data, grid(seed=SEEDS))
+    trained = sweep(adam, grid(epochs=list(EPOCHS)))
+    pictures = {name: found[name]["drawn"] for name in READINGS if name in DRAWN}
+    (networks,) = (each["networks"] for each in found.values() if "networks" in each)
+    return {
         "seeds": {"data": DATA_SEED, "chains": CHAIN_SEED, "Adam": 0},
         "samples": {"judged": N_JUDGED, "drawn": N_DRAWN},
         "width": WIDTH,
-        "readings": [],
-        "drawn": {},
+        "readings": [record for each in found.values() for record in each["readings"]] + others,
+        "drawn": pictures
+        | {f"Adam, {epochs} epochs": each["drawn"] for epochs, each in zip(EPOCHS, trained, strict=True)},
+        "networks": networks,
+        "adam": [each["adam"] for each in trained],
     }
-    for name, setting in READINGS.items():
-        report(done, total, name)
-        pairs = setting.pairs(np.random.default_rng(DATA_SEED))
-        fits = [setting.fit(*pair) for pair in pairs]
-        if setting is PAPER:
-            best = [setting.fit(*pair, exact=True) for pair in pairs]
-            content["networks"] = [stored(*both) for both in zip(best, fits, strict=True)]
-            fits = best
-        content["readings"].append(
-            {
-                "reading": name,
-                "features": [len(fit.Z) for fit in fits],
-                "worst_gap": digits(max(fit.certificate.relative_gap for fit in fits), 2),
-                **judged(fits, setting),
-            }
-        )
-        if name in DRAWN:
-            content["drawn"][name] = drawn(fits, setting)
-        if setting is PAPER:
-            for step in STEPS:
-                content["readings"].append(
-                    {"reading": f"step {step:g}", **judged(fits, replace(PAPER, step=step))}
-                )
-            content["readings"].append(
-                {"reading": "constant step 0.5", **judged(fits, replace(PAPER, constant_step=True))}
-            )
-        done += 1
-    for seed in SEEDS:
-        report(done, total, f"other data, seed {seed}")
-        fits = [PAPER.fit(*pair) for pair in PAPER.pairs(np.random.default_rng(seed))]
-        content["readings"].append({"reading": f"other data, seed {seed}", **judged(fits, PAPER)})
-        done += 1
-    content["adam"] = []
-    pairs = PAPER.pairs(np.random.default_rng(DATA_SEED))
-    for epochs, trials in EPOCHS.items():
-        report(done, total, f"Adam, {epochs} epochs")
-        runs = [PAPER.train(*pair, width=WIDTH, n_trials=trials, n_epochs=epochs, seed=0) for pair in pairs]
-        content["adam"].append({"epochs": epochs, "trials": [trial(runs, k) for k in range(trials)]})
-        content["drawn"][f"Adam, {epochs} epochs"] = drawn([run.networks[0] for run in runs], PAPER)
-        done += 1
-    return content
 
 
 def trial(runs: Sequence[AdamRuns], k: int) -> Record:

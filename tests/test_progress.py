@@ -60,6 +60,10 @@ CALLS: dict[str, tuple[str, int | Callable[[Any], int], Call]] = {
     "count_chambers": ("hyperplane", 9, lambda p: cd.count_chambers(ROWS, progress=p)),
     "enumerate_arrangements": ("ray", 36, lambda p: cd.enumerate_arrangements(ROWS, progress=p)),
     "iterate_chambers": ("corner", 37, lambda p: list(cd.iterate_chambers(ROWS, block_size=9, progress=p))),
+    "sweep": (
+        "task", 6,
+        lambda p: cd.sweep(pow, cd.grid(base=[2, 3], exp=[1, 2, 3]), version="1", compiled=False, progress=p),
+    ),
     "wedge_directions": ("set", 36, lambda p: cd.wedge_directions(ROWS, progress=p)),
     "langevin_dynamics": (
         "step", 6,

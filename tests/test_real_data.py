@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +14,7 @@ from claims_witness import Evidence
 from convexdiff_lib import ScoreMatchingDensity
 from convexdiff_lib._validation import FloatArray
 from convexdiff_lib.book import stored_results
+from experiments import __main__ as experiments
 from experiments import real_data
 from experiments.real_data import FOLDS, OTHERS, OURS, SEED, SPLITS, column, halves
 
@@ -65,26 +69,46 @@ def test_estimators_are_densities() -> None:
         assert abs(mass - 1) <= 1e-3, key  # steps of a histogram between nodes
 
 
-def test_a_run_that_was_stopped_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
-    monkeypatch.setattr(real_data.tempfile, "gettempdir", lambda: str(tmp_path))
-    asked: list[str] = []
+ASKED: list[str] = []
 
-    def compared(name: str, place: int) -> dict[str, Any]:
-        asked.append(name)
-        if len(asked) == 4:
-            raise KeyboardInterrupt
-        return {"place": place}
 
-    monkeypatch.setattr(real_data, "compared", compared)
+def stopped(name: str, place: int) -> dict[str, Any]:
+    """Stands for the comparison on one column; the fourth time, the user has enough."""
+    ASKED.append(name)
+    if len(ASKED) == 4:
+        raise KeyboardInterrupt
+    return {"place": place}
+
+
+def test_an_experiment_that_was_stopped_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    ASKED.clear()
+    unfinished, stored, names = tmp_path / "unfinished", tmp_path, list(COLUMNS)
+    monkeypatch.setattr(experiments, "UNFINISHED", unfinished)
+    monkeypatch.setattr(experiments, "STORED", stored)
+    monkeypatch.setattr(real_data, "compared", stopped)
+    monkeypatch.setattr(sys, "argv", ["experiments", "real_data"])
     with pytest.raises(KeyboardInterrupt):
-        real_data.run(lambda *_: None)
-    said: list[int] = []
-    content = real_data.run(lambda done, of, what: said.append(done))
-    assert said[:4] == [3, 3, 3, 3]
-    names = list(COLUMNS)
-    assert asked == [*names[:4], *names[3:]]
+        experiments.main()
+    assert not list(stored.glob("*.json"))
+    experiments.main()
+    assert [*names[:4], *names[3:]] == ASKED
+    content = json.loads((stored / "real_data.json").read_text())
     assert [content["columns"][name]["place"] for name in names] == list(range(20))
-    assert not list(tmp_path.iterdir())
+    assert not list(unfinished.iterdir())
+
+
+def test_results_of_other_sources_do_not_count(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    ASKED.clear()
+    monkeypatch.setattr(experiments, "UNFINISHED", tmp_path)
+    monkeypatch.setattr(experiments, "STORED", tmp_path)
+    monkeypatch.setattr(real_data, "compared", stopped)
+    monkeypatch.setattr(sys, "argv", ["experiments", "real_data"])
+    with pytest.raises(KeyboardInterrupt):
+        experiments.main()
+    before = experiments.source()
+    monkeypatch.setattr(experiments, "source", lambda: before[::-1])
+    experiments.main()
+    assert [*list(COLUMNS)[:4], *COLUMNS] == ASKED
 
 
 CLEAR = {"quakes depth", "cancer concavity"}

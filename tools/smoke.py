@@ -18,7 +18,7 @@ import numpy as np
 import convexdiff_lib as cd
 from convexdiff_lib.book import stored_results
 
-EXTRAS = ("cvxpy", "matplotlib", "seaborn", "torch", "sklearn")
+EXTRAS = ("cvxpy", "matplotlib", "seaborn", "torch", "sklearn", "joblib", "distributed")
 
 
 def sources(folder: Path) -> set[str]:
@@ -47,7 +47,7 @@ def main(repository: Path) -> None:
     (cited,) = re.findall(r"^version: (.*)$", (repository / "CITATION.cff").read_text("utf-8"), re.MULTILINE)
     assert version("convexdiff-lib") == cd.__version__ == cited, "the version is not the same everywhere"
     extras = set(metadata("convexdiff-lib").get_all("Provides-Extra", []))
-    assert {"programs", "plots", "sklearn", "torch", "book", "all"} <= extras
+    assert {"programs", "plots", "sklearn", "sweeps", "dask", "torch", "book", "all"} <= extras
 
     rng = np.random.default_rng(0)
     x, noise = rng.normal(size=300), rng.normal(size=300)

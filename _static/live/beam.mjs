@@ -16,7 +16,7 @@ const SLICE = 8; // milliseconds of a frame for the path
 
 export default function beamInATube(stage) {
   const beta = stage.slider({
-    label: "weight decay β", min: 1.02, max: 40, value: Number(stage.begin.beta ?? 6), log: true,
+    label: "weight decay β", min: 1.02, max: 40, value: 6, log: true,
   });
   const activation = stage.choice({label: "neurons:", options: {relu: "ReLU", abs: "absolute value"}, value: "relu"});
   const skip = stage.toggle({label: "skip connection"});

@@ -16,16 +16,16 @@ const SAMPLES = 1000;
 const BINS = 48;
 
 export default function dragTheData(stage) {
-  const {begin} = stage;
+  const responses = "responses" in stage.begin; // as chapter 3 has it
   const beta = stage.slider({
-    label: "weight decay β", min: 0.5, max: 32, value: Number(begin.beta ?? 2.5), log: true,
+    label: "weight decay β", min: 0.5, max: 32, value: responses ? 3 : 2.5, log: true,
   });
   const activation = stage.choice({
-    label: "neurons:", options: {relu: "ReLU", abs: "absolute value"}, value: begin.activation ?? "relu",
+    label: "neurons:", options: {relu: "ReLU", abs: "absolute value"}, value: responses ? "abs" : "relu",
   });
   const skip = stage.toggle({label: "skip connection"});
   const start = stage.select({
-    label: "points:", options: WORDS, value: begin.data ?? "two", changed: () => put(DATA[start.value] ?? points.values),
+    label: "points:", options: WORDS, value: responses ? "one" : "two", changed: () => put(DATA[start.value] ?? points.values),
   });
   const score = stage.chart({title: "the optimal score", x: [-6, 6], y: [-3, 3], xlabel: "x", ylabel: "s(x)"});
   const density = stage.chart({title: "density and samples", x: [-6, 6], y: [0, 0.5], xlabel: "x", ylabel: "p(x)"});
@@ -53,7 +53,7 @@ export default function dragTheData(stage) {
     const between = x.map((t, k) => Math.abs(s[k])).filter((_, k) => inside(x[k], points.values));
     ends.score = steady(ends.score, Math.max(0.5, ...between));
     stage.show(score, {y: [-ends.score, ends.score]});
-    if (begin.responses) drawResponses();
+    if (responses) drawResponses();
     score.line("score", x, s, {label: "optimal network"});
     score.dots("kinks", fit.kinks, scoreAt(fit, fit.kinks), {label: "its kinks"});
   }

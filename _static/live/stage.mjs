@@ -28,7 +28,7 @@ export {numbers} from "./controls.mjs";
 const QUIET = 700; // milliseconds without a change, after which the numbers are read out
 
 export class Stage {
-  /** @param {HTMLElement} root - where the instrument goes; `data-begin="name=value …"` becomes `begin` */
+  /** @param {HTMLElement} root - where the instrument goes; `data-begin="name name=value …"` becomes `begin` */
   constructor(root) {
     this.root = root;
     this.begin = Object.fromEntries((root.dataset.begin ?? "").split(" ").map((pair) => pair.split("=")));

@@ -35,6 +35,7 @@ from ..networks import TwoLayerNetwork
 from .kink_network import KinkNetwork
 from .network_certificates import certify_score_matching
 from .piecewise_linear import PiecewiseLinearScore
+from .sample import check_skip
 
 __all__ = ["LargeWeightDecay", "large_weight_decay", "large_weight_decay_threshold"]
 
@@ -317,11 +318,7 @@ def _checked(sample: FloatArray, activation: Activation, skip: bool) -> _Moments
     """What the closed form of a network needs of the data, if there is such a network and it has one."""
     as_activation(activation)
     data = _Moments.of(sample)
-    if as_flag(skip, "skip") and len(data.points) < 2:
-        raise ValueError(
-            "a skip connection needs at least two distinct points: with one, its slope lowers the loss "
-            "without limit"
-        )
+    check_skip(len(data.points), as_flag(skip, "skip"))
     return data
 
 

@@ -19,7 +19,7 @@ from .chains import ChainNetwork
 from .deep_certificates import certify_chains, score_error_at_kinks
 from .deep_score import DeepScore
 from .problem import LineProblem
-from .sample import Sample, not_none
+from .sample import Sample, check_skip, not_none
 
 __all__ = ["deep_denoising_score_matching", "deep_score_matching", "smallest_deep_penalty"]
 
@@ -142,7 +142,7 @@ def smallest_deep_penalty(x: ArrayLike, *, activation: Activation = "relu", skip
     Raises
     ------
     ValueError
-        If x is malformed.
+        If x is malformed, or a skip connection meets one distinct point, where no penalty is enough.
 
     Examples
     --------
@@ -151,7 +151,10 @@ def smallest_deep_penalty(x: ArrayLike, *, activation: Activation = "relu", skip
     >>> smallest_deep_penalty([0.0, 1.0, 1.0, 1.0, 3.0])
     3.0
     """
-    return _threshold(Sample.of(x), as_activation(activation), as_flag(skip, "skip"))
+    sample = Sample.of(x)
+    with_skip = as_flag(skip, "skip")
+    check_skip(len(sample.points), with_skip)
+    return _threshold(sample, as_activation(activation), with_skip)
 
 
 def _problem(sample: Sample, beta: float, activation: Activation, skip: bool) -> LineProblem:
@@ -159,11 +162,7 @@ def _problem(sample: Sample, beta: float, activation: Activation, skip: bool) ->
     problem = LineProblem(sample, as_weight_decay(beta), as_activation(activation), as_flag(skip, "skip"))
     if problem.targets is not None:
         return problem
-    if skip and len(problem.points) < 2:
-        raise ValueError(
-            "a skip connection needs at least two distinct points: with one, its slope lowers the loss "
-            "without limit"
-        )
+    check_skip(len(problem.points), skip)
     if activation == "abs" and is_surely_finite(sample, problem.beta, skip=skip):
         return problem
     threshold = _threshold(sample, activation, skip)
@@ -188,13 +187,8 @@ def _trained(problem: LineProblem) -> DeepScore:
     """Solve, certify, and hand on."""
     chains, z, error = _solved(problem)
     certificate = certify_chains(problem, chains, z, error)
-    if not certificate.holds:
-        raise NotCertifiedError(
-            f"the answer could not be certified for n = {len(problem.sample.x)}, beta = {problem.beta}, "
-            f"activation = {problem.activation!r}, skip = {problem.skip}: {certificate}"
-        )
     sample, place = problem.sample, np.searchsorted(problem.points, problem.sample.x)
-    return DeepScore(
+    found = DeepScore(
         beta=problem.beta,
         certificate=certificate,
         chains=chains,
@@ -202,6 +196,13 @@ def _trained(problem: LineProblem) -> DeepScore:
         z=sample.labels + (z - problem.aims)[place],
         score=chains.as_score(),
     )
+    if not certificate.holds:
+        raise NotCertifiedError(
+            f"the answer could not be certified for n = {len(sample.x)}, beta = {problem.beta}, "
+            f"activation = {problem.activation!r}, skip = {problem.skip}: {certificate}",
+            found,
+        )
+    return found
 
 
 def _solved(problem: LineProblem) -> tuple[ChainNetwork, FloatArray, float | None]:

@@ -22,7 +22,7 @@ from .._validation import (
     as_weight_decay,
 )
 from ._double_double import DoubleDouble
-from .sample import Sample
+from .sample import Sample, check_skip
 
 __all__ = [
     "LineProblem",
@@ -291,11 +291,7 @@ def check_minimum(problem: LineProblem) -> None:
     if problem.targets is not None:
         return
     beta, activation, skip, counts = problem.beta, problem.activation, problem.skip, problem.counts
-    if skip and len(counts) < 2:
-        raise ValueError(
-            "a skip connection needs at least two distinct points: with one, its slope lowers the loss "
-            "without limit"
-        )
+    check_skip(len(counts), skip)
     threshold = problem.sample.threshold(activation, skip)
     if beta < threshold:
         most = float(counts.max())

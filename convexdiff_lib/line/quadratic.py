@@ -207,9 +207,10 @@ def _fitted(
     A = float(np.sign(gain)) * (abs(gain) - beta) / square if abs(gain) > beta else 0.0
     coefficients = np.array([A, line - A * parts.lean, middle - A * parts.level])
     certificate = _certificate(parts.u, coefficients, beta, labels)
+    found = QuadraticScore(beta, parts.centre, coefficients, certificate)
     if not certificate.holds:
-        raise NotCertifiedError(f"the parabola could not be certified: {certificate}")
-    return QuadraticScore(beta, parts.centre, coefficients, certificate)
+        raise NotCertifiedError(f"the parabola could not be certified: {certificate}", found)
+    return found
 
 
 def _certificate(

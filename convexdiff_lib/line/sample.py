@@ -180,7 +180,7 @@ def smallest_weight_decay(
     ------
     ValueError
         If x is empty, not finite, not one-dimensional or not numeric; if a weight is negative, or all are
-        zero.
+        zero; if a skip connection meets one distinct point, where no weight decay is enough.
 
     Examples
     --------
@@ -193,7 +193,24 @@ def smallest_weight_decay(
     >>> smallest_weight_decay([0.0, 1.0, 3.0], activation="abs", skip=True)
     2.0
     """
-    return Sample.of(x, None, sample_weight).threshold(as_activation(activation), as_flag(skip, "skip"))
+    sample = Sample.of(x, None, sample_weight)
+    with_skip = as_flag(skip, "skip")
+    check_skip(len(sample.points), with_skip)
+    return sample.threshold(as_activation(activation), with_skip)
+
+
+def check_skip(distinct: int, skip: bool) -> None:
+    """Raise ValueError if score matching is to fit a skip connection to fewer than two distinct points.
+
+    Examples
+    --------
+    >>> check_skip(2, skip=True)
+    """
+    if skip and distinct < 2:
+        raise ValueError(
+            "a skip connection needs at least two distinct points: with one, its slope lowers the loss "
+            "without limit"
+        )
 
 
 def not_none(targets: ArrayLike) -> ArrayLike:

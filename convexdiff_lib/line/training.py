@@ -336,7 +336,9 @@ def _judged(problem: LineProblem, claims: Iterable[SplineClaim]) -> UnivariateSc
             best = found
         if best[1].certificate.holds:
             return certified_fit(problem, *best)
-    raise NotCertifiedError(_refusal(problem, best[1].certificate if best else None))
+    if best is None:
+        raise NotCertifiedError(_refusal(problem, None))
+    raise NotCertifiedError(_refusal(problem, best[1].certificate), certified_fit(problem, *best))
 
 
 def _thoroughly(tube: Tube) -> Iterator[tuple[Spline, FloatArray, float]]:
@@ -346,7 +348,7 @@ def _thoroughly(tube: Tube) -> Iterator[tuple[Spline, FloatArray, float]]:
 
 
 def certified_fit(problem: LineProblem, claim: SplineClaim, verdict: Verdict) -> UnivariateScore:
-    """Return what users get from a certified claim.
+    """Return what users get from a claim with its certificate.
 
     Examples
     --------

@@ -319,10 +319,12 @@ def _trained(problem: GatedProblem) -> GatedScore:
     W, Q = problem.restored(W, Q)
     for blocks in (_tidy(W), W):
         certificate = _certificate(problem, blocks, Q)
+        fitted = problem.constraints().fitted(blocks)
+        found = GatedScore(blocks, Q, fitted, problem.beta, certificate.primal, certificate)
         if certificate.holds:
-            fitted = problem.constraints().fitted(blocks)
-            return GatedScore(blocks, Q, fitted, problem.beta, certificate.primal, certificate)
-    raise problem.refusal("gated", certificate, critical if problem.targets is None else None)
+            return found
+    near = critical if problem.targets is None else None
+    raise problem.refusal("gated", certificate, critical=near, found=found)
 
 
 def _solved(problem: GatedProblem) -> tuple[FloatArray, FloatArray, float]:

@@ -244,7 +244,9 @@ def solve_group_lasso(
         stuck = stuck or same  # the general solver has reached its limit
     if best is not None and best.certificate.holds:
         return best
-    raise NotCertifiedError(f"group Lasso with {features.shape[1]} features, lam = {lam:g}: {certificate}")
+    raise NotCertifiedError(
+        f"group Lasso with {features.shape[1]} features, lam = {lam:g}: {certificate}", best
+    )
 
 
 def _column_by_column(K: FloatArray, L: FloatArray, lam: float, tolerance: float) -> GroupLasso:

@@ -174,7 +174,7 @@ def planar_score_matching(
         If an argument is malformed, the points have too many dimensions, or the loss has no lower bound.
     NotCertifiedError
         If rounding kept the duality gap above its tolerance, or so large that the score may be wrong at a
-        point that adds little to the loss.
+        point that adds little to the loss.  Its attribute ``found`` has the score, and how large the gap is.
 
     Examples
     --------
@@ -236,9 +236,10 @@ def _trained(problem: PlanarProblem) -> PlanarScore:
     _, Q = problem.restored(solution.weights, tightened(solution))
     network = _rounded(problem, scaled, solution)
     certificate = certify_planar(problem, network, Q)
+    found = PlanarScore(Q, problem.beta, certificate.primal, certificate, network)
     if certificate.holds:
-        return PlanarScore(Q, problem.beta, certificate.primal, certificate, network)
-    raise problem.refusal("planar", f"{certificate}{_where_doubles_end(problem)}")
+        return found
+    raise problem.refusal("planar", f"{certificate}{_where_doubles_end(problem)}", found=found)
 
 
 def _rounded(problem: PlanarProblem, scaled: Scaled, solution: Candidate) -> TwoLayerNetwork:

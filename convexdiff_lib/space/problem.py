@@ -112,10 +112,12 @@ class SpaceProblem:
             f"{self.beta:.6g}. Below, the loss has no lower bound"
         )
 
-    def refusal(self, network: str, why: object, critical: float | None = None) -> NotCertifiedError:
-        """Return what to say where no network of a kind could be certified."""
+    def refusal(
+        self, network: str, why: object, *, critical: float | None = None, found: object | None = None
+    ) -> NotCertifiedError:
+        """Return what to say where no network of a kind could be certified, with the best that was found."""
         near = "" if critical is None else f", critical {critical:.6g}"
-        return NotCertifiedError(f"{network} {self.kind}, beta = {self.beta:.6g}{near}: {why}")
+        return NotCertifiedError(f"{network} {self.kind}, beta = {self.beta:.6g}{near}: {why}", found)
 
 
 @dataclass(frozen=True, eq=False)

@@ -259,9 +259,10 @@ def _trained(problem: WedgeProblem, exact: bool, memory_limit: float) -> WedgeSc
     network = _network(u, Z, constant, problem.bias, p)
     sure = exact or p == 1
     certificate = _certificate(problem, network, Q, sure)
+    found = WedgeScore(u, Z, constant, Q, lam, p, certificate, sure, network)
     if not certificate.holds:
-        raise NotCertifiedError(f"wedge program, p = {p}, lam = {lam:g}: {certificate}")
-    return WedgeScore(u, Z, constant, Q, lam, p, certificate, sure, network)
+        raise NotCertifiedError(f"wedge program, p = {p}, lam = {lam:g}: {certificate}", found)
+    return found
 
 
 def _solved(problem: WedgeProblem, directions: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -10,19 +10,22 @@ import live
 import portable
 import pytest
 from docutils import nodes
+from docutils.utils import new_document
 
 from convexdiff_lib.plots import ROLES
 
 ROOT = Path(__file__).parents[2]
 MODULES = ROOT / "_static" / "live"
 USED = re.findall(
-    r"^:::\{live\} (\S+)$", "\n".join(file.read_text("utf-8") for file in ROOT.glob("chapters/*.md")), re.M
+    r"^(?:\{live\}|:class: live) ([\w-]+)",
+    "\n".join(file.read_text("utf-8").replace(":::{", "{") for file in ROOT.glob("chapters/*.md")),
+    re.M,
 )
 HEAVIEST = 60_000  # bytes of what a page loads beside the solver: 3 % of what it may weigh
 
 
 def test_chapters_have_instruments() -> None:
-    assert {"drag-data", "beam", "denoise"} <= set(USED)
+    assert {"drag-data", "beam", "denoise", "chambers", "wedge"} <= set(USED)
 
 
 @pytest.mark.parametrize("name", sorted(set(USED)))
@@ -39,10 +42,14 @@ def test_a_module_asks_only_its_neighbours(module: Path) -> None:
     assert re.findall(r"\b(?:fetch|XMLHttpRequest|WebSocket|EventSource|sendBeacon)\b", text) == []
 
 
-@pytest.mark.parametrize("name", ["drag-data", "beam", "denoise"])
+@pytest.mark.parametrize("name", ["drag-data", "beam", "denoise", "chambers", "wedge"])
 def test_the_stage_with_an_instrument_is_light(name: str) -> None:
     files = [MODULES / f"{part}.mjs" for part in ("chart", "controls", "points", "stage", "start", name)]
     assert sum(file.stat().st_size for file in [*files, MODULES / "live.css"]) <= HEAVIEST
+
+
+def test_the_mathematics_of_the_plane_is_light() -> None:
+    assert sum(file.stat().st_size for file in MODULES.glob("plane*.mjs")) <= HEAVIEST
 
 
 @pytest.mark.parametrize("role", [role for role in ROLES if role != "exact"])
@@ -60,31 +67,41 @@ def test_no_two_roles_differ_by_colour_alone() -> None:
 
 
 def test_elsewhere_the_words_of_an_instrument_are_read() -> None:
-    lines = [":::{live} drag-data", ":instead:", "", "Drag a point.", ":::", "More."]
-    title = "> **On the page of the book this can be tried.**"
+    lines = [":::{admonition} Drag the data", ":class: live drag-data", "", "Drag a point.", ":::", "More."]
+    title = "> **On the page of the book: Drag the data.**"
     assert list(portable.unboxed(lines, {})) == ["", title, ">", "> Drag a point.", "", "More."]
 
 
+def a_box(*classes: str) -> nodes.document:
+    document = new_document("page")
+    words = nodes.paragraph("", "Move a point.")
+    document += nodes.admonition("", nodes.title("", "Drag the data"), words, classes=list(classes))
+    return document
+
+
 @pytest.mark.parametrize(
-    ("options", "look"), [({}, '"live"'), ({"instead": None, "begin": "beta=3"}, '"live live-instead"')]
+    ("words", "begin", "look"),
+    [([], "", '"live"'), (["instead", "responses"], "responses", '"live live-instead"')],
 )
-def test_the_directive_writes_what_the_scripts_look_for(options: dict[str, object], look: str) -> None:
-    words = [nodes.paragraph("", "Drag a point.")]
-    directive = SimpleNamespace(
-        arguments=["drag-data"], options=options, parse_content_to_nodes=lambda: words
-    )
-    opened, said, closed = live.Live.run(directive)  # type: ignore[arg-type]
-    begin = options.get("begin", "")
+def test_a_box_becomes_what_the_scripts_look_for(words: list[str], begin: str, look: str) -> None:
+    document = a_box("live", "drag-data", *words)
+    live.replace(None, document)  # type: ignore[arg-type]
+    opened, said, closed = document.children
     assert f'<div class={look} data-live="drag-data" data-begin="{begin}">' in opened.astext()
     assert live.OFF in opened.astext()
-    assert said is words[0]
+    assert said.astext() == "Drag the data. Move a point."
     assert closed.astext() == "</div>"
 
 
+def test_another_box_stays() -> None:
+    document = a_box("danger")
+    live.replace(None, document)  # type: ignore[arg-type]
+    assert [type(child) for child in document.children] == [nodes.admonition]
+
+
 def test_an_unknown_instrument_is_an_error() -> None:
-    directive = SimpleNamespace(arguments=["tuba"], options={}, error=ValueError)
     with pytest.raises(ValueError, match="'tuba'"):
-        live.Live.run(directive)  # type: ignore[arg-type]
+        live.instrument("tuba", [])
 
 
 @pytest.mark.parametrize(("body", "loaded"), [('<div data-live="beam">', True), ("<p>words</p>", False)])

@@ -235,9 +235,9 @@ def test_threshold_on_the_zoo(skip: bool, on_zoo: Evidence) -> None:
 
 
 def test_multiplicities_do_not_decide(on_zoo: Evidence) -> None:
-    seen = on_zoo("ours-depth-abs-threshold", "places-matter-where-points-repeat", at_least=0.1).because(
-        "one pair of data sets with the same multiplicities"
-    )
+    seen = on_zoo(
+        "ours-depth-abs-threshold", "places-matter-where-points-repeat", at_least=0.1, form="ours"
+    ).because("one pair of data sets with the same multiplicities")
     counts = [1, 2, 1, 1, 3, 1]
     even = smallest_deep_penalty(np.repeat(np.arange(6.0), counts), activation="abs")
     apart = smallest_deep_penalty(np.repeat([0.0, 1.0, 3.0, 7.0, 15.0, 31.0], counts), activation="abs")
@@ -383,8 +383,9 @@ def no_midpoints(*arguments: FloatArray) -> float:
 @pytest.mark.parametrize("family", ["_midpoints", "_reflections"])
 def test_a_solver_that_forgets_a_family_is_refused(monkeypatch: pytest.MonkeyPatch, family: str) -> None:
     monkeypatch.setattr(_chain_prices, family, no_midpoints)
-    with pytest.raises(NotCertifiedError, match="DOES NOT HOLD"):
+    with pytest.raises(NotCertifiedError, match="DOES NOT HOLD") as refused:
         denoised(14)
+    assert isinstance(refused.value.found, DeepScore)
 
 
 def test_a_solver_with_impossible_patterns_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

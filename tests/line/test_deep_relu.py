@@ -22,8 +22,9 @@ from convexdiff_lib import (
     denoising_score_matching,
     score_matching,
     smallest_deep_penalty,
+    smallest_weight_decay,
 )
-from convexdiff_lib._validation import FloatArray
+from convexdiff_lib._validation import Activation, FloatArray
 from convexdiff_lib.line import _deep_relu, deep
 from convexdiff_lib.line.beam import Tube
 from convexdiff_lib.line.chains import ChainNetwork
@@ -226,6 +227,15 @@ def test_threshold_on_the_zoo(skip: bool, on_zoo: Evidence) -> None:
         assert deep_score_matching(x, low, skip=skip).certificate.holds
         with pytest.raises(ValueError, match="goes to minus infinity"):
             deep_score_matching(x, 0.999 * low, skip=skip)
+
+
+@pytest.mark.parametrize("activation", ["relu", "abs"])
+@pytest.mark.parametrize("x", [[0.5], [2.0, 2.0, 2.0]], ids=["one point", "all tied"])
+def test_no_penalty_holds_a_skip_connection_at_one_point(x: list[float], activation: Activation) -> None:
+    for smallest in (smallest_deep_penalty, smallest_weight_decay):
+        assert smallest(x, activation=activation) == len(x)
+        with pytest.raises(ValueError, match="skip connection needs at least two distinct points"):
+            smallest(x, activation=activation, skip=True)
 
 
 def test_below_the_threshold_a_network_falls(evidence: Evidence) -> None:

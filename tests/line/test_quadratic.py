@@ -174,5 +174,6 @@ def test_only_the_gaussian_has_a_density() -> None:
 
 
 def test_what_rounding_spoils_is_refused() -> None:
-    with pytest.raises(NotCertifiedError, match="parabola"):
+    with pytest.raises(NotCertifiedError, match="parabola") as refused:
         quadratic_score_matching([0.0, 1e-13, 1.0], 0.1)
+    assert isinstance(refused.value.found, QuadraticScore)

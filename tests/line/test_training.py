@@ -436,13 +436,17 @@ def test_a_wrong_answer_is_never_returned(
     monkeypatch.setattr(training, "sharpened", as_it_is)
     assert solve(x, 3.0, activation, skip).certificate.holds is True  # the thorough route mends it
     monkeypatch.setattr(training, "descend", lambda spline, height: iter(()))
-    with pytest.raises(NotCertifiedError, match=r"n = 20, beta = 3.0, .*DOES NOT HOLD"):
+    with pytest.raises(NotCertifiedError, match=r"n = 20, beta = 3.0, .*DOES NOT HOLD") as refused:
         solve(x, 3.0, activation, skip)
+    found = refused.value.found
+    assert isinstance(found, UnivariateScore)
+    assert not found.certificate.holds
     monkeypatch.setattr(
         training, "solve_by_levels", lambda tube, _=None: replace(solve_by_levels(tube), height=np.nan)
     )
-    with pytest.raises(NotCertifiedError, match="no candidate"):
+    with pytest.raises(NotCertifiedError, match="no candidate") as refused:
         solve(x, 3.0, activation, skip)
+    assert refused.value.found is None
 
 
 @every_network

@@ -89,7 +89,7 @@ def test_what_cannot_be_read_is_named_with_its_line(ask: Ask, text: str, message
 
 
 def test_the_example_is_what_it_is_said_to_be() -> None:
-    source = (LIVE / "your_data.mjs").read_text("utf-8")
+    source = (LIVE / "your-data.mjs").read_text("utf-8")
     found = re.search(r"EXAMPLE = (\[.*?\]);", source, re.DOTALL)
     assert found
     example = [float(word) for word in re.findall(r"[\d.]+", found[1])]

@@ -311,6 +311,20 @@ def test_with_few_points_it_may_have_no_optimum() -> None:
         quadratic_program(np.eye(2), 1.0)
 
 
+def test_a_constant_is_returned_as_it_is() -> None:
+    """Under much weight decay the optimum is zero: a solver's 1e-13 has no scale to be judged by."""
+    enough = {"one point": 20.0, "two points": 20.0, "lattice": 20.0, "opposite pair": 4.0, "cross": 4.0}
+    for name, X in point_sets(2):
+        if name in enough:
+            found = quadratic_program(X, enough[name])
+            assert found.certificate.holds, name
+            assert not found.matrices.any(), name
+    X = np.array([[0.0], [1.0], [3.0]])
+    found = quadratic_program(X, 1e3, targets=X)
+    assert found.certificate.holds
+    assert abs(found.value - 0.5 * np.sum((X - X.mean()) ** 2)) <= 1e-12  # rounding: the best constant
+
+
 def test_a_false_matrix_is_rejected() -> None:
     X = np.random.default_rng(0).normal(size=(20, 2))
     found = quadratic_program(X, 3.0)

@@ -13,6 +13,7 @@ from convexdiff_lib import NotCertifiedError
 from convexdiff_lib._validation import Activation, FloatArray
 from convexdiff_lib.space import gated
 from convexdiff_lib.space.gated import (
+    GatedScore,
     certify_gated,
     critical_weight_decay,
     gated_denoising,
@@ -246,8 +247,11 @@ class TestCertificate:
             return 0.5 * L, np.zeros((len(blocks.signs), 2, 2))
 
         monkeypatch.setattr(gated, "follow_path", careless)
-        with pytest.raises(NotCertifiedError, match="DOES NOT HOLD"):
+        with pytest.raises(NotCertifiedError, match="DOES NOT HOLD") as refused:
             gated_denoising(self.X, self.L, self.patterns, 0.2)
+        found = refused.value.found
+        assert isinstance(found, GatedScore)
+        assert found.value == pytest.approx(0.5 * np.sum(self.L**2), rel=1e-12)  # of the network that is zero
 
 
 def test_a_lower_value_than_any_neurons() -> None:

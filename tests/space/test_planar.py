@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import checked, constrained, every_activation
+from zoo import point_sets
 
 from convexdiff_lib import (
     NotCertifiedError,
@@ -18,9 +19,15 @@ from convexdiff_lib import (
     score_matching_loss,
 )
 from convexdiff_lib._validation import Activation, FloatArray
+from convexdiff_lib.certificates import Certificate
 from convexdiff_lib.space import _columns
 from convexdiff_lib.space.circles import largest_response
-from convexdiff_lib.space.planar import planar_critical_weight_decay, planar_denoising, planar_score_matching
+from convexdiff_lib.space.planar import (
+    PlanarScore,
+    planar_critical_weight_decay,
+    planar_denoising,
+    planar_score_matching,
+)
 from convexdiff_lib.space.planar_certificates import certify_planar_denoising, certify_planar_score_matching
 from convexdiff_lib.space.problem import planar_problem
 
@@ -159,10 +166,16 @@ class TestCertificate:
             certify_planar_denoising(self.X, self.L, net, self.L, 0.3)
 
     def test_too_few_rounds_are_not_believed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        optimum = planar_denoising(self.X, self.L, 0.3).value
         monkeypatch.setattr(_columns, "_ROUGH", np.inf)
         monkeypatch.setattr(_columns, "_refined", lambda candidate: candidate)
-        with pytest.raises(NotCertifiedError, match="DOES NOT HOLD"):
+        with pytest.raises(NotCertifiedError, match="DOES NOT HOLD") as refused:
             planar_denoising(self.X, self.L, 0.3)
+        found = refused.value.found
+        assert isinstance(found, PlanarScore)
+        assert not found.certificate.holds
+        rounding = 1e-8 * found.certificate.scale  # of the optimum, by its own certificate
+        assert found.certificate.dual - rounding <= optimum <= found.certificate.primal + rounding
 
 
 def matching_dictionary(X: FloatArray, beta: float, activation: Activation) -> float:
@@ -260,6 +273,43 @@ def test_a_violation_too_small_to_see_hides_no_gap(
     assert tight.score_error is not None
     assert loose is not None
     assert 2 * tight.score_error <= loose
+
+
+def certificate_anyway(X: FloatArray, L: FloatArray, beta: float, *, bias: bool) -> Certificate:
+    """Of the answer, whether it is certified or refused."""
+    try:
+        return planar_denoising(X, L, beta, bias=bias, penalise_bias=not bias).certificate
+    except NotCertifiedError as refusal:
+        found = refusal.found
+    assert isinstance(found, PlanarScore)
+    return found.certificate
+
+
+def test_a_violation_costs_its_square_and_not_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where rounds end early, a dual variable that is moved leaves less of a gap than one that is shrunk."""
+    monkeypatch.setattr(_columns, "_refined", lambda candidate: candidate)
+    tasks = [[np.random.default_rng(k).normal(size=(12, 2)) for k in (seed, seed + 100)] for seed in (0, 5)]
+    moved = np.array([certificate_anyway(X, L, 0.3, bias=False).relative_gap for X, L in tasks])
+    monkeypatch.setattr("convexdiff_lib.space.planar.tightened", lambda found: found.Q)
+    shrunk = np.array([certificate_anyway(X, L, 0.3, bias=False).relative_gap for X, L in tasks])
+    assert (moved <= shrunk + 1e-12).all()  # rounding
+    assert (moved <= 0.3 * shrunk).any()
+
+
+@pytest.mark.parametrize(
+    ("points", "m", "sigma", "beta", "seed"),
+    [("two points", 5, 3e-3, 1.5, 5), ("two points", 5, 3e-3, 3.0, 50), ("axes", 5, 1e-3, 1.5, 2)],
+)
+def test_many_networks_that_are_nearly_optimal_are_no_reason_to_refuse(
+    points: str, m: int, sigma: float, beta: float, seed: int
+) -> None:
+    """With noise on a polygon around each point; whether rounds end early then depends on the last bit."""
+    centres, turns = dict(point_sets(2))[points], 2 * np.pi * np.arange(m) / m
+    noise = np.sqrt(2) * np.column_stack([np.cos(turns), np.sin(turns)])
+    X = (centres[:, None] + sigma * noise).reshape(-1, 2)
+    X *= 1 + 1e-15 * np.random.default_rng(seed).normal(size=X.shape)
+    targets = np.tile(-noise / sigma, (len(centres), 1))
+    assert certificate_anyway(X, targets, beta, bias=True).holds
 
 
 def test_refused_thin_data_are_told_what_helps() -> None:

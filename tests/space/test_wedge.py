@@ -409,8 +409,9 @@ def test_group_lasso_tells_when_it_fails(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(group_lasso, "_restricted", zero)
     assert solve_group_lasso(np.eye(3), np.ones((3, 2)), 0.1).certificate.holds is True  # the second solver
     monkeypatch.setattr(group_lasso, "close_features", lambda K, L, lam: (zero(K, L), L))
-    with pytest.raises(NotCertifiedError, match="DOES NOT HOLD"):
+    with pytest.raises(NotCertifiedError, match="DOES NOT HOLD") as refused:
         solve_group_lasso(np.eye(3), np.ones((3, 2)), 0.1)
+    assert isinstance(refused.value.found, group_lasso.GroupLasso)
 
 
 def test_one_point_in_space() -> None:
