@@ -68,7 +68,7 @@ format: $(INSTALLED)  ## format the code
 	$(BIN)/ruff format
 
 site: book  ## check every page of the book, and the chapters in JupyterLab, in headless Chromium
-	$(BIN)/pytest -m site -n $(JOBS) --dist=worksteal tests/book/test_site.py tests/book/test_player.py tests/book/test_live.py tests/book/test_live_plane.py tests/book/test_jupyterlab.py
+	$(BIN)/pytest -m site -n $(JOBS) --dist=worksteal tests/book/test_site.py tests/book/test_player.py tests/book/test_live.py tests/book/test_live_plane.py tests/book/test_your_data.py tests/live tests/book/test_jupyterlab.py
 
 refresh: $(INSTALLED)  ## bring every notebook up to date with its text
 	$(BIN)/python tools/refresh.py

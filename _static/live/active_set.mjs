@@ -27,8 +27,6 @@
  * @property {number} offset Height of the beam's end above its level.
  */
 
-/** @typedef {{spline: Spline, values: Float64Array, offset: number}} Found In the units of the tube. */
-
 const [MOST_ROUNDS, MOST_EXCHANGES, MOST_STALLED] = [3000, 100, 10];
 
 /**
@@ -38,31 +36,23 @@ const [MOST_ROUNDS, MOST_EXCHANGES, MOST_STALLED] = [3000, 100, 10];
  * @returns {Solution}
  */
 export function solve(problem, quickly = true) {
-  const tube = scaledTube(problem);
-  const height = tube.targets ? momentOf(tube) : -tube.level; // if the score is nil everywhere
-  const start = { knots: [0, tube.points.length - 1], sign: [], state: nearestState(tube, height) };
-  const { spline, values, offset } = (quickly && exchange(tube, start)) || walk(tube, start);
-  return {
-    spline, end: tube.states[spline.state],
-    values: Array.from(values, (value) => value * tube.scoreUnit),
-    offset: tube.targets ? offset * tube.unit * tube.scoreUnit : offset,
-  };
+  const tube = tubeOf(problem);
+  const start = {knots: [0, tube.points.length - 1], sign: [], state: tube.targets ? tube.states.length >> 1 : 0};
+  const {spline, values, offset} = (quickly && exchange(tube, start)) || walk(tube, start);
+  return {spline, end: tube.states[spline.state], values: Array.from(values), offset};
 }
 
-/**
- * Change all that is wrong at once, as long as that makes less of it; null if it does not get to nothing.
- * @param {Tube} tube @param {Spline} spline @returns {Found|null}
- */
+/** Change all that is wrong at once, as long as that makes less of it; null if it does not get to nothing. */
 function exchange(tube, spline) {
   let fewest = Infinity, stalled = 0;
   for (let round = 0; round < MOST_EXCHANGES && stalled <= MOST_STALLED; round++) {
-    const spans = spansOf(tube, spline.knots), { values, offset } = bestValues(tube, spline, spans);
+    const spans = spansOf(tube, spline.knots), {values, offset} = bestValues(tube, spline, spans);
     const kinks = spline.sign.length, guards = guarded(tube, spline, spans, values);
     const leaving = guards.subarray(0, kinks).map((guard) => Number(guard < 0));
     const move = moveOfFreeEnd(tube, spline, offset) || (guards[kinks] < 0 ? -1 : Number(guards[kinks + 1] < 0));
-    const { worst, number } = outside(tube, spline, values, offset);
+    const {worst, number} = outside(tube, spline, values, offset);
     const wrong = leaving.reduce((total, one) => total + one, number + Math.abs(move));
-    if (!wrong) return { spline, values, offset };
+    if (!wrong) return {spline, values, offset};
     stalled = wrong < fewest ? 0 : stalled + 1;
     fewest = Math.min(wrong, fewest);
     spline = changed(spline, leaving, worst, move);
@@ -70,16 +60,13 @@ function exchange(tube, spline) {
   return null;
 }
 
-/**
- * Go downhill from the score that is nil everywhere.
- * @param {Tube} tube @param {Spline} spline Without kinks. @returns {Found}
- */
+/** Go downhill from the score that is nil everywhere. */
 function walk(tube, spline) {
   let values = new Float64Array(2), offset = 0;
   let caution = 4, careful = 0; // rounds left in which one thing is changed at a time
   for (let round = 0; round < MOST_ROUNDS; round++) {
     const spans = spansOf(tube, spline.knots), best = bestValues(tube, spline, spans);
-    let { step, leaving, move } = longestStep(tube, spline, spans, values, best.values);
+    let {step, leaving, move} = longestStep(tube, spline, spans, values, best.values);
     let entering = [];
     if (step < 1) {
       if (step === 0) {
@@ -88,7 +75,7 @@ function walk(tube, spline) {
       }
       for (let k = 0; k < values.length; k++) values[k] += step * (best.values[k] - values[k]);
     } else {
-      ({ values, offset } = best);
+      ({values, offset} = best);
       move = moveOfFreeEnd(tube, spline, offset);
       entering = outside(tube, spline, values, offset).worst;
       if (!entering.length && !move) break;
@@ -100,105 +87,64 @@ function walk(tube, spline) {
     spline = changed(before, leaving, entering, move);
     values = valuesAt(tube, before.knots, values, spline.knots);
   }
-  return { spline, values, offset };
+  return {spline, values, offset};
 }
 
-/** Whether a free end has left its interval: up, down or not. @param {Tube} tube @param {Spline} spline */
-function moveOfFreeEnd({ states }, { state }, offset) {
-  const { low, high } = states[state];
+/** Whether a free end has left its interval: up, down or not. */
+function moveOfFreeEnd({states}, {state}, offset) {
+  const {low, high} = states[state];
   return low < high ? Number(offset > high) - Number(offset < low) : 0;
 }
 
-/**
- * The tube in its own units: lengths over the spread of the bulk of the data, scores over one of these, or over
- * the spread of the targets.
- * @param {Problem} problem
- */
-function scaledTube(problem) {
-  const { points, counts, aims, denoising, n, skip, activation } = problem;
-  const unit = spreadOf(points, counts, n);
-  const squares = aims.reduce((total, aim, i) => total + counts[i] * aim ** 2, 0);
-  const scoreUnit = denoising ? Math.sqrt(squares / n) || 1 : 1 / unit;
-  const heightUnit = denoising ? unit * scoreUnit : 1;
-  const low = problem.low.hi / heightUnit, high = problem.high.hi / heightUnit;
-  const gaps = points.map((point, i) => (i > 0 ? (point - points[i - 1]) / unit : 0));
-  const tube = {
-    points, counts, unit, scoreUnit, gaps, low, high,
-    targets: denoising ? aims.map((aim) => aim / scoreUnit) : null,
-    centre: problem.centre,
-    radius: Float64Array.from(problem.radius, (half) => half.hi / heightUnit),
-    level: problem.level,
-    flat: skip || activation === "relu" ? 0 : 0.5,
-    steep: skip ? 0 : activation === "relu" ? 1 : 0.5,
-    states: statesOf(low, high, activation === "relu" && !skip),
-    tolerance: 0,
+/** What the rounds read of a problem, in doubles. */
+function tubeOf({points, counts, aims, denoising, n, skip, activation, beta, centre, radius, level, low, high}) {
+  const relu = activation === "relu" && !skip;
+  return {
+    points, counts, centre, level, low: low.hi, high: high.hi,
+    gaps: points.map((point, i) => (i > 0 ? point - points[i - 1] : 0)),
+    targets: denoising ? aims : null,
+    radius: Float64Array.from(radius, (half) => half.hi),
+    flat: skip || relu ? 0 : 0.5,
+    steep: skip ? 0 : relu ? 1 : 0.5,
+    states: statesOf(low.hi, high.hi, relu),
+    tolerance: denoising ? toleranceOf(points, counts, aims, beta) : 1e-10 * n,
   };
-  tube.tolerance = toleranceOf(tube, n, problem.beta / heightUnit);
-  return tube;
 }
 
-/** @typedef {ReturnType<typeof scaledTube>} Tube */
+/** @typedef {ReturnType<typeof tubeOf>} Tube */
 
 /** Above rounding, and below what matters: what is left is found in more digits. */
-function toleranceOf(tube, n, beta) {
-  if (!tube.targets) return 1e-10 * n;
+function toleranceOf(points, counts, targets, beta) {
   let height = 0, moment = 0, highest = 0, size = 0;
-  for (let i = tube.points.length - 1; i > 0; i--) {
-    moment += tube.counts[i] * tube.targets[i];
-    height += moment * tube.gaps[i];
+  for (let i = points.length - 1; i > 0; i--) {
+    moment += counts[i] * targets[i];
+    height += moment * (points[i] - points[i - 1]);
     highest = Math.max(highest, Math.abs(height));
-    size += tube.counts[i] * Math.abs(tube.targets[i]);
+    size += counts[i] * Math.abs(targets[i]);
   }
-  const span = (tube.points[tube.points.length - 1] - tube.points[0]) / tube.unit;
+  const span = points[points.length - 1] - points[0];
   return 1e-10 * Math.min(beta, highest || beta) + 4 * Number.EPSILON * size * span;
-}
-
-/** The distance between the quartiles, each read off the line through all points and their ranks. */
-function spreadOf(points, counts, n) {
-  const quartile = (share) => {
-    let below = 0, i = 0;
-    while (i < points.length - 1 && below + counts[i] / 2 < share * n) below += counts[i++];
-    if (i === 0) return points[0];
-    const here = below + counts[i] / 2, before = below - counts[i - 1] / 2;
-    const part = Math.min(Math.max((share * n - before) / (here - before), 0), 1);
-    return points[i - 1] + part * (points[i] - points[i - 1]);
-  };
-  return quartile(0.75) - quartile(0.25) || points[points.length - 1] - points[0];
 }
 
 /** All states of the beam's end, from low to high; ReLU kinks lean with the sign of its offset. */
 function statesOf(low, high, relu) {
-  const atLow = { held: "low", low, high: low, lean: relu && low < high ? -1 : 0 };
-  const atHigh = { held: "high", low: high, high, lean: relu ? 1 : 0 };
-  const free = (from, to, lean) => (from < to ? [{ held: "", low: from, high: to, lean }] : []);
+  const atLow = {held: "low", low, high: low, lean: relu && low < high ? -1 : 0};
+  const atHigh = {held: "high", low: high, high, lean: relu ? 1 : 0};
+  const free = (from, to, lean) => (from < to ? [{held: "", low: from, high: to, lean}] : []);
   if (low === high) return [atLow];
   if (!relu) return [atLow, ...free(low, high, 0), atHigh];
-  return [atLow, ...free(low, 0, -1), { held: "level", low: 0, high: 0, lean: 0 }, ...free(0, high, 1), atHigh];
-}
-
-/** The height of the beam's end if the score is nil everywhere. */
-function momentOf({ points, counts, targets, unit }) {
-  return points.reduce((total, point, i) => total + counts[i] * targets[i] * ((point - points[0]) / unit), 0);
-}
-
-/** A fixed state if one is near, else the free one around. */
-function nearestState({ states, tolerance }, height) {
-  const last = states.length - 1, near = 1e-6 * (states[last].high - states[0].low) + tolerance;
-  const fixed = states.findIndex(({ low, high }) => low === high && Math.abs(height - low) <= near);
-  if (fixed >= 0) return fixed;
-  const around = states.findIndex(({ low, high }) => low <= height && height <= high);
-  return around >= 0 ? around : height < states[0].low ? 0 : last;
+  return [atLow, ...free(low, 0, -1), {held: "level", low: 0, high: 0, lean: 0}, ...free(0, high, 1), atHigh];
 }
 
 /** Lengths of the pieces. */
-function spansOf({ points, unit }, knots) {
+function spansOf({points}, knots) {
   const spans = new Float64Array(knots.length - 1);
-  for (let p = 0; p < spans.length; p++) spans[p] = (points[knots[p + 1]] - points[knots[p]]) / unit;
+  for (let p = 0; p < spans.length; p++) spans[p] = points[knots[p + 1]] - points[knots[p]];
   return spans;
 }
 
 /** The slope that is left for the neurons at the two ends, as a vector over the knot values. */
-function liftOf({ flat, steep }, spans, sign, lean) {
+function liftOf({flat, steep}, spans, sign, lean) {
   const pieces = spans.length, out = new Float64Array(pieces + 1);
   let before = 1;
   for (let p = 0; p < pieces; p++) {
@@ -212,7 +158,7 @@ function liftOf({ flat, steep }, spans, sign, lean) {
 }
 
 /** That slope itself. */
-function liftAt({ flat, steep }, spans, sign, lean, values) {
+function liftAt({flat, steep}, spans, sign, lean, values) {
   const pieces = spans.length;
   let total = 0, before = 1;
   for (let p = 0; p < pieces; p++) {
@@ -229,11 +175,11 @@ function dot(a, b) {
   return total;
 }
 
-/** The best values at given knots, and the height of the beam's end. @param {Tube} tube @param {Spline} spline */
-function bestValues(tube, { knots, sign, state }, spans) {
-  const { points, counts, targets, centre, radius, level } = tube, last = knots.length - 1;
+/** The best values at given knots, and the height of the beam's end. */
+function bestValues(tube, {knots, sign, state}, spans) {
+  const {points, counts, targets, centre, radius, level} = tube, last = knots.length - 1;
   const end = tube.states[state];
-  const { diagonal, mixed } = squaresOf(tube, knots);
+  const {diagonal, mixed} = squaresOf(tube, knots);
   const lift = liftOf(tube, spans, sign, end.lean), values = new Float64Array(last + 1), response = lift.slice();
   let before = level;
   for (let p = 0; p < last; p++) {
@@ -253,7 +199,7 @@ function bestValues(tube, { knots, sign, state }, spans) {
   solveTridiagonal(diagonal, mixed, values, response);
   const offset = end.low < end.high ? dot(lift, values) / dot(lift, response) : end.low;
   for (let k = 0; k <= last; k++) values[k] -= offset * response[k];
-  return { values, offset };
+  return {values, offset};
 }
 
 /**
@@ -261,7 +207,7 @@ function bestValues(tube, { knots, sign, state }, spans) {
  * @param {{points: Float64Array, counts: Float64Array}} data
  * @param {number[]} knots
  */
-export function squaresOf({ points, counts }, knots) {
+export function squaresOf({points, counts}, knots) {
   const last = knots.length - 1, diagonal = new Float64Array(last + 1), mixed = new Float64Array(last);
   for (let p = 0; p < last; p++) {
     const start = points[knots[p]], perSpan = 1 / (points[knots[p + 1]] - start), end = knots[p + 1];
@@ -277,7 +223,7 @@ export function squaresOf({ points, counts }, knots) {
     diagonal[p + 1] += onRight;
   }
   diagonal[last] += counts[knots[last]];
-  return { diagonal, mixed };
+  return {diagonal, mixed};
 }
 
 /**
@@ -302,8 +248,8 @@ export function solveTridiagonal(diagonal, mixed, first, second) {
 }
 
 /** What must not become negative: kinks times their sign, then what lets a fixed end stay where it is. */
-function guarded(tube, { sign, state }, spans, values) {
-  const { low, high } = tube.states[state], kinks = sign.length;
+function guarded(tube, {sign, state}, spans, values) {
+  const {low, high} = tube.states[state], kinks = sign.length;
   const guards = new Float64Array(kinks + 2);
   for (let k = 0; k < kinks; k++) {
     const bend = (values[k + 2] - values[k + 1]) / spans[k + 1] - (values[k + 1] - values[k]) / spans[k];
@@ -325,18 +271,17 @@ function longestStep(tube, spline, spans, values, goal) {
     room[k] = then[k] < 0 ? now / (now - then[k]) : Infinity;
     step = Math.min(step, room[k]);
   }
-  if (step === 1) return { step, leaving: null, move: 0 };
+  if (step === 1) return {step, leaving: null, move: 0};
   const move = room[kinks] <= step ? -1 : room[kinks + 1] <= step ? 1 : 0;
-  return { step, leaving: room.subarray(0, kinks).map((one) => Number(one <= step)), move };
+  return {step, leaving: room.subarray(0, kinks).map((one) => Number(one <= step)), move};
 }
 
 /**
  * Where the beam is outside its tube: the worst place between neighbouring knots on either side, from right to left;
  * and the number of all places.
- * @param {Tube} tube @param {Spline} spline @param {Float64Array} values @param {number} offset
  */
-function outside(tube, { knots }, values, offset) {
-  const { points, counts, targets, centre, radius, gaps } = tube;
+function outside(tube, {knots}, values, offset) {
+  const {points, counts, targets, centre, radius, gaps} = tube;
   const held = Math.min(Math.max(offset, tube.low), tube.high);
   const ceiling = Math.min(tube.flat * held, tube.steep * held), floor = Math.max(tube.flat * held, tube.steep * held);
   const worst = [];
@@ -362,15 +307,15 @@ function outside(tube, { knots }, values, offset) {
         lowest = i;
       }
     }
-    const top = { at: highest, side: 1, excess: above }, bottom = { at: lowest, side: -1, excess: below };
+    const top = {at: highest, side: 1, excess: above}, bottom = {at: lowest, side: -1, excess: below};
     for (const one of highest > lowest ? [top, bottom] : [bottom, top]) if (one.at >= 0) worst.push(one);
   }
-  return { worst, number };
+  return {worst, number};
 }
 
 /** Drop the knots that are marked, and let others in, which are in falling order. */
-function changed({ knots, sign, state }, leaving, entering, move) {
-  const next = { knots: [0], sign: [], state: state + move };
+function changed({knots, sign, state}, leaving, entering, move) {
+  const next = {knots: [0], sign: [], state: state + move};
   let e = entering.length - 1;
   for (let k = 1; k < knots.length; k++) {
     for (; e >= 0 && entering[e].at < knots[k]; e--) {
@@ -387,7 +332,7 @@ function changed({ knots, sign, state }, leaving, entering, move) {
 }
 
 /** The values of a spline at other knots. */
-function valuesAt({ points }, knots, values, others) {
+function valuesAt({points}, knots, values, others) {
   const out = new Float64Array(others.length);
   for (let k = 0, p = 0; k < others.length; k++) {
     const at = others[k];

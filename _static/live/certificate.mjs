@@ -7,8 +7,8 @@
 // optimum for targets that differ by r, and its distance from the optimum at the data is at most the norm of r,
 // together with what its neurons cost above the price that the beam pays for them.
 
-import { ZERO, minus, over, pair, plus, scaled, size, sum, times } from "./double_double.mjs";
-import { InputError, problemOf } from "./problem.mjs";
+import {ZERO, minus, over, pair, plus, scaled, size, sum, times} from "./double_double.mjs";
+import {InputError, problemOf} from "./problem.mjs";
 
 /** @typedef {import("./double_double.mjs").Pair} Pair */
 /** @typedef {import("./problem.mjs").Problem} Problem */
@@ -40,7 +40,7 @@ import { InputError, problemOf } from "./problem.mjs";
  * @property {{gap: number, infeasibility: number, scoreError: number}} tolerance Largest gap / scale, and so on.
  */
 
-const TOLERANCE = Object.freeze({ gap: 1e-8, infeasibility: 1e-9, scoreError: 1e-6 });
+const TOLERANCE = Object.freeze({gap: 1e-8, infeasibility: 1e-9, scoreError: 1e-6});
 const ROUNDING = 2e-31; // of a few operations with pairs
 const NEAR = 1e-2; // of the weight decay: a kink so near to the wall is meant to be on it
 const SNAP = 1e-9; // of the weight decay: an end of the beam so near to a bound is meant to be held there
@@ -55,13 +55,12 @@ const SAME = 1e-12;
 export function certify(question, claim) {
   const problem = problemOf(question);
   const spline = splineOf(problem, claim);
-  if (typeof spline === "string") return verdict({ reason: spline });
+  if (typeof spline === "string") return verdict({reason: spline});
   return problem.points.length === 1 ? ofOnePoint(problem, spline) : examined(problem, spline);
 }
 
-/** @param {Partial<Certificate>} facts @returns {Certificate} */
 function verdict(facts) {
-  const { primal = NaN, dual = NaN, scale = NaN, infeasibility = NaN, scoreError = NaN, reason = "" } = facts;
+  const {primal = NaN, dual = NaN, scale = NaN, infeasibility = NaN, scoreError = NaN, reason = ""} = facts;
   const gap = facts.gap ?? primal - dual;
   const wrong = [
     reason,
@@ -75,13 +74,9 @@ function verdict(facts) {
   };
 }
 
-/**
- * Read a claim, in numbers of 32 digits; a sentence if it is none about these data.
- * @param {Problem} problem
- * @param {Claim} claim
- */
-function splineOf({ points, meanTarget }, claim) {
-  const { knots, values, valueRests = [], leftSlope, leftRest = 0, rightSlope, rightRest = 0 } = claim;
+/** Read a claim, in numbers of 32 digits; a sentence if it is none about these data. */
+function splineOf({points, meanTarget}, claim) {
+  const {knots, values, valueRests = [], leftSlope, leftRest = 0, rightSlope, rightRest = 0} = claim;
   const all = [...Array.from(knots), ...Array.from(values), leftSlope, rightSlope];
   if (!all.every(Number.isFinite)) return "the claim has numbers that are not finite";
   if (knots.length !== values.length) throw new InputError("a claim needs one value for each of its knots");
@@ -93,28 +88,32 @@ function splineOf({ points, meanTarget }, claim) {
     return "the knots must increase, from the smallest point to the largest";
   }
   const shifted = Array.from(values, (value, k) => minus(pair(value, valueRests[k] ?? 0), pair(meanTarget)));
-  return { at, values: shifted, left: pair(leftSlope, leftRest), right: pair(rightSlope, rightRest) };
+  return {at, values: shifted, left: pair(leftSlope, leftRest), right: pair(rightSlope, rightRest)};
 }
 
 /** @typedef {Exclude<ReturnType<typeof splineOf>, string>} Spline */
 
-/** All points are the same: constants are compared only. @param {Problem} problem @param {Spline} spline */
-function ofOnePoint({ n, spread, meanTarget }, { values: [value], left, right }) {
-  if (left.hi || right.hi) return verdict({ reason: "around a single point the score must be constant" });
+/** All points are the same: constants are compared only. */
+function ofOnePoint({n, spread, meanTarget}, {values: [value], left, right}) {
+  if (left.hi || right.hi) return verdict({reason: "around a single point the score must be constant"});
   const noise = 8 * Number.EPSILON * Math.abs(meanTarget);
   const error = Math.max(0, Math.abs(value.hi) - noise);
   const primal = 0.5 * n * error ** 2 + spread;
   const size = Math.sqrt((2 * spread) / n) || error;
-  return verdict({ primal, dual: spread, scale: primal, infeasibility: 0, scoreError: error && error / size });
+  return verdict({primal, dual: spread, scale: primal, infeasibility: 0, scoreError: error && error / size});
 }
 
-/** @param {Problem} problem @param {Spline} spline @returns {Certificate} */
+/** Where the end of the beam is near to a bound, it may be meant to be held there, or not: what is better counts. */
 function examined(problem, spline) {
   const beam = follow(problem, spline.at, spline.values);
-  const offset = offsetOf(problem, beam);
+  const verdicts = offsetsOf(problem, beam).map((offset) => examinedAt(problem, spline, beam, offset));
+  return verdicts.reduce((best, other) => (other.scoreError < best.scoreError ? other : best));
+}
+
+function examinedAt(problem, spline, beam, offset) {
   const kinks = kinksOf(spline, beam.slopes);
   const network = networkOf(problem, spline, kinks, offset);
-  if (network.reason) return verdict({ reason: network.reason });
+  if (network.reason) return verdict({reason: network.reason});
   const contacts = contactsOf(problem, spline, kinks, beam, offset);
   const defects = defectsOf(problem, contacts.at, contacts.misses, beam.moment);
   const noise = noiseOf(problem, contacts.at, beam);
@@ -140,7 +139,7 @@ function examined(problem, spline) {
  * @param {number[]} at Indices of the knots, from the first point to the last.
  * @param {Pair[]} values At the knots, less the mean target.
  */
-export function follow({ points, counts, aims, level, radius }, at, values) {
+export function follow({points, counts, aims, level, radius}, at, values) {
   const m = points.length;
   const slopes = at.slice(1).map((end, p) => over(minus(values[p + 1], values[p]), sum(points[end], -points[at[p]])));
   /** @type {Pair[]} */
@@ -162,7 +161,7 @@ export function follow({ points, counts, aims, level, radius }, at, values) {
     blur[i] = ROUNDING * (Math.abs(moment.hi) + counts[i] * (sizes + Math.abs(aims[i])));
     reach += blur[i] * (points[i] - points[0]);
   }
-  return { slopes, scores, z, heights, moment, blur, noise: reach + ROUNDING * (level + radius[0].hi) };
+  return {slopes, scores, z, heights, moment, blur, noise: reach + ROUNDING * (level + radius[0].hi)};
 }
 
 /** @typedef {ReturnType<typeof follow>} FollowedBeam */
@@ -187,7 +186,7 @@ export function wall(problem, i, side, offset, lean) {
  * By what share of the offset of the beam's end a wall is moved.
  * @param {Problem} problem @param {number} side @param {number} lean
  */
-export function tilt({ skip, activation }, side, lean) {
+export function tilt({skip, activation}, side, lean) {
   if (skip) return 0;
   if (activation === "abs") return 0.5;
   return side * lean < 0 ? 1 : 0;
@@ -201,7 +200,7 @@ export function tilt({ skip, activation }, side, lean) {
  * @param {Pair} moment Of the whole beam: its slope at the left end, which has to be nil.
  * @returns {Pair[]} Multiplicity times the change of z at each contact.
  */
-export function defectsOf({ points }, at, misses, moment) {
+export function defectsOf({points}, at, misses, moment) {
   const falls = at.slice(1).map((i, p) => over(minus(misses[p], misses[p + 1]), sum(points[i], -points[at[p]])));
   return at.map((_, k) => {
     const before = k > 0 ? falls[k - 1] : scaled(moment, -1);
@@ -210,7 +209,7 @@ export function defectsOf({ points }, at, misses, moment) {
 }
 
 /** How well the defects are known: what happens far away does not matter. */
-function noiseOf({ points, radius, level }, at, { heights, blur }) {
+function noiseOf({points, radius, level}, at, {heights, blur}) {
   const noise = new Float64Array(at.length);
   const walls = at.length > 2 ? radius[0].hi : 0;
   for (let p = 0; p < at.length - 1; p++) {
@@ -224,18 +223,18 @@ function noiseOf({ points, radius, level }, at, { heights, blur }) {
   return noise;
 }
 
-/** The height of the beam's end above its level; at a bound, or level, if it is near. */
-function offsetOf({ level, low, high, beta }, { heights, noise }) {
-  const offset = minus(heights[0], pair(level));
-  const near = Math.max(SNAP * beta, noise);
-  const held = [low, high, ZERO].find((height) => Math.abs(minus(offset, height).hi) <= near);
-  if (held && minus(held, low).hi >= 0 && minus(high, held).hi >= 0) return held;
-  if (minus(offset, low).hi < 0) return low;
-  return minus(high, offset).hi < 0 ? high : offset;
+/** The height of the beam's end above its level, within its bounds; and that of a bound, or zero, if one is near. */
+function offsetsOf({level, low, high, beta}, {heights, noise}) {
+  const offset = minus(heights[0], pair(level)), near = Math.max(SNAP * beta, noise);
+  const own = minus(offset, low).hi < 0 ? low : minus(high, offset).hi < 0 ? high : offset;
+  const held = [low, high, ZERO].filter((height) => (
+    Math.abs(minus(offset, height).hi) <= near && minus(height, low).hi >= 0 && minus(high, height).hi >= 0
+  ));
+  return [...held, own];
 }
 
-/** Changes of slope at all knots, from outside to outside. @param {Spline} spline @param {Pair[]} slopes */
-function kinksOf({ left, right }, slopes) {
+/** Changes of slope at all knots, from outside to outside. */
+function kinksOf({left, right}, slopes) {
   return [...slopes, right].map((slope, k) => minus(slope, k > 0 ? slopes[k - 1] : left));
 }
 
@@ -243,8 +242,8 @@ function kinksOf({ left, right }, slopes) {
  * What the neurons at the two ends cost above what the beam pays for them, and those that carry a slope that the
  * others cannot.
  */
-function networkOf(problem, { at, values, left, right }, kinks, offset) {
-  const { beta, denoising, counts, points, turn, skip, activation } = problem;
+function networkOf(problem, {at, values, left, right}, kinks, offset) {
+  const {beta, denoising, counts, points, turn, skip, activation, width} = problem;
   const last = kinks.length - 1, lean = Math.sign(offset.hi);
   const sizes = sizesAt(problem, at, values.map((value) => value.hi));
   let steep = 0; // slopes, or what is natural if the score is nothing but rounding
@@ -255,11 +254,11 @@ function networkOf(problem, { at, values, left, right }, kinks, offset) {
     return (Math.abs(kink) / turn) * Math.max(0, room.hi);
   };
   const penalty = end(kinks[0].hi, 0) + end(-kinks[last].hi, points.length - 1);
-  if (skip) return { penalty, extra: ZERO, reason: "" };
+  if (skip) return {penalty, extra: ZERO, reason: ""};
   if (activation === "abs") {
     const beyond = Math.abs(plus(left, right).hi);
-    if (beyond > SAME * steep) return { penalty, extra: ZERO, reason: "the outer slopes are not opposite" };
-    return { penalty: penalty + 2 * beta * Math.max(0, beyond - ROUNDING * steep), extra: ZERO, reason: "" };
+    if (beyond > SAME * steep) return {penalty, extra: ZERO, reason: "the outer slopes are not opposite"};
+    return {penalty: penalty + 2 * beta * Math.max(0, beyond - ROUNDING * steep), extra: ZERO, reason: ""};
   }
   let facingLeft = kinks[last], free = [ZERO, ZERO];
   at.forEach((i, k) => {
@@ -271,25 +270,18 @@ function networkOf(problem, { at, values, left, right }, kinks, offset) {
   // The slope of a pair back to back, one facing right and one facing left.
   const slope = plus(left, facingLeft), ends = free.map((total) => plus(slope, total));
   const spare = ends[0].hi > 0 ? ends[0] : ends[1].hi < 0 ? ends[1] : ZERO;
-  const most = denoising ? 0 : counts.subarray(1, -1).reduce((top, count) => Math.max(top, count), 0);
-  const width = sum(2 * beta, -most), room = minus(width, scaled(offset, Math.sign(spare.hi)));
+  const room = minus(width, scaled(offset, Math.sign(spare.hi)));
   const beyond = Math.max(0, Math.abs(spare.hi) - ROUNDING * steep);
-  return {
-    penalty: penalty + beyond * Math.max(0, room.hi),
-    extra: times(size(spare), width),
-    reason: "",
-  };
+  return {penalty: penalty + beyond * Math.max(0, room.hi), extra: times(size(spare), width), reason: ""};
 }
 
-/**
- * Where the beam is on the wall, or meant to be; and what kinks elsewhere cost above what the beam pays for them.
- */
-function contactsOf(problem, { at }, kinks, beam, offset) {
+/** Where the beam is on the wall, or meant to be; and what kinks elsewhere cost above what the beam pays for them. */
+function contactsOf(problem, {at}, kinks, beam, offset) {
   const lean = Math.sign(offset.hi), last = problem.points.length - 1;
   const forces = new Map(at.map((i, k) => [i, kinks[k].hi]));
   const near = NEAR * problem.beta;
   const found = [];
-  let most = beam.noise, outside = 0, penalty = 0;
+  let most = beam.noise, outside = 0, far = 0, loose = 0;
   for (let i = 0; i <= last; i++) {
     const inner = i > 0 && i < last, force = inner ? forces.get(i) ?? 0 : 0;
     const misses = (inner ? [1, -1] : [1]).map((side) => minus(wall(problem, i, side, offset, lean), beam.heights[i]));
@@ -297,22 +289,25 @@ function contactsOf(problem, { at }, kinks, beam, offset) {
     outside = Math.max(outside, ...rooms.map((room) => -room));
     // A kink asks for one of the walls.  If that is far away, its neuron costs more than the beam pays.
     const asked = force > 0 ? 0 : force < 0 ? 1 : -1, there = asked >= 0 && rooms[asked] <= near;
-    if (asked >= 0 && !there) penalty += Math.abs(force) * rooms[asked];
-    const which = there ? asked : rooms.length > 1 && rooms[1] < rooms[0] ? 1 : 0;
+    if (asked >= 0 && !there) {
+      far += Math.abs(force) * rooms[asked];
+      loose += Math.abs(force);
+    }
+    const which = there ? asked : rooms.length > 1 && rooms[1] < rooms[0] ? 1 : 0, room = rooms[which];
     const meant = there || !inner;
-    if (meant) most = Math.max(most, Math.abs(rooms[which]));
-    found.push({ i, miss: misses[which], room: rooms[which], meant });
+    if (meant || room < 0) most = Math.max(most, Math.abs(room));
+    found.push({i, miss: misses[which], room, meant});
   }
-  // Moving the beam onto its walls must not push it through a wall elsewhere.
-  const touching = found.filter(({ meant, room }) => meant || room <= 2 * most);
+  // The beam is moved by `most` at most: where it has no more room than that, it is put on the wall, too.
+  const touching = found.filter(({meant, room}) => meant || room <= most);
   return {
-    at: touching.map(({ i }) => i), misses: touching.map(({ miss }) => miss),
-    outside: Math.max(0, outside - beam.noise), penalty,
+    at: touching.map(({i}) => i), misses: touching.map(({miss}) => miss),
+    outside: Math.max(0, outside - beam.noise), penalty: far + loose * most,
   };
 }
 
 /** The training loss of the claimed network. */
-function lossOf({ counts, points, aims, beta, turn, denoising, spread }, { at, left, right }, kinks, beam, extra) {
+function lossOf({counts, points, beta, turn, denoising, spread}, {at, left, right}, kinks, beam, extra) {
   let total = pair(spread), weight = ZERO;
   for (let i = 0, p = 0; i < points.length; i++) {
     const off = beam.z[i];
@@ -331,7 +326,7 @@ function lossOf({ counts, points, aims, beta, turn, denoising, spread }, { at, l
 }
 
 /** The value of the dual at the beam that has been moved onto its walls. */
-function dualValue({ counts, aims, spread }, beam, at, defects) {
+function dualValue({counts, aims, spread}, beam, at, defects) {
   const moved = beam.z.slice();
   at.forEach((i, k) => (moved[i] = plus(moved[i], over(defects[k], pair(counts[i])))));
   let total = pair(spread);
@@ -343,22 +338,19 @@ function dualValue({ counts, aims, spread }, beam, at, defects) {
 }
 
 /** The size of the loss of the fitted Gaussian, n / (2 variance); for denoising of the best constant. */
-function lossOfSimpleFit({ n, points, counts, aims, spread, denoising }) {
+function lossOfSimpleFit({n, points, counts, aims, spread, denoising}) {
   const total = (values) => values.reduce((sofar, value, i) => sofar + counts[i] * value, 0);
   if (denoising) return 0.5 * total(aims.map((aim) => aim ** 2)) + spread;
   const away = points.map((point) => point - points[0]), centre = total(away) / n;
   return n ** 2 / (2 * total(away.map((place) => (place - centre) ** 2)));
 }
 
-/** Compare the error at every knot with the score there, and with what is natural around it. */
-function relativeError(problem, { at, values }, distance) {
+/** The error at every knot, compared with the score there, and with what is natural around it. */
+function relativeError(problem, {at, values}, distance) {
   const sizes = sizesAt(problem, at, values.map((value) => value.hi));
-  let worst = 0;
-  at.forEach((i, k) => {
-    const error = distance / Math.sqrt(problem.counts[i]) + 2 * Number.EPSILON * Math.abs(values[k].hi);
-    if (error > 0) worst = Math.max(worst, error / sizes[k]);
-  });
-  return worst;
+  const rounding = (value) => 2 * Number.EPSILON * Math.abs(value.hi);
+  const errors = values.map((value, k) => distance / Math.sqrt(problem.counts[at[k]]) + rounding(value));
+  return Math.max(...errors.map((error, k) => (error > 0 ? error / sizes[k] : 0)));
 }
 
 /**
@@ -368,27 +360,21 @@ function relativeError(problem, { at, values }, distance) {
  * @param {number[]} values
  * @returns {number[]}
  */
-export function sizesAt({ points, counts, aims, denoising }, at, values) {
+export function sizesAt({points, counts, aims, denoising}, at, values) {
   const last = at.length - 1;
   if (!denoising) {
     const span = (k) => (k >= 0 && k < last ? points[at[k + 1]] - points[at[k]] : 0);
     return values.map((value, k) => Math.max(Math.abs(value), 1 / Math.max(span(k), span(k - 1))));
   }
-  const around = at.slice(1).map((end, p) => {
+  const rms = (from, end) => {
     let mass = 0, squares = 0;
-    for (let i = at[p]; i < end + Number(p === last - 1); i++) {
+    for (let i = from; i < end; i++) {
       mass += counts[i];
       squares += counts[i] * aims[i] ** 2;
     }
-    return { mass, squares };
-  });
-  const rms = (pieces) => {
-    const mass = pieces.reduce((total, piece) => total + piece.mass, 0);
-    return Math.sqrt(pieces.reduce((total, piece) => total + piece.squares, 0) / mass);
+    return Math.sqrt(squares / mass);
   };
-  const all = rms(around);
-  return values.map((value, k) => {
-    const natural = Math.max(...around.slice(Math.max(k - 1, 0), k + 1).map((piece) => rms([piece])));
-    return Math.max(Math.abs(value), natural || all);
-  });
+  const all = rms(0, counts.length);
+  const around = (p) => (p >= 0 && p < last ? rms(at[p], at[p + 1] + Number(p === last - 1)) : 0);
+  return values.map((value, k) => Math.max(Math.abs(value), Math.max(around(k - 1), around(k)) || all));
 }

@@ -1,9 +1,9 @@
 // The choice of the weight decay without knowing the truth, and one step of sampling.
 
-import { densityOf, whyNoDensity } from "./density.mjs";
-import { InputError, checkNetwork, numbers } from "./problem.mjs";
-import { randomGenerator } from "./random.mjs";
-import { criticalWeightDecay, fitScore, scoreAt } from "./solver.mjs";
+import {densityOf, whyNoDensity} from "./density.mjs";
+import {InputError, checkNetwork, numbers} from "./problem.mjs";
+import {randomGenerator} from "./random.mjs";
+import {criticalWeightDecay, fitScore, scoreAt} from "./solver.mjs";
 
 const DOUBT = 1.5; // standard errors that one or two points cannot make
 
@@ -32,7 +32,7 @@ const DOUBT = 1.5; // standard errors that one or two points cannot make
  * @returns {Choice}
  */
 export function chooseWeightDecay(x, options = {}) {
-  const { activation = "relu", skip = false, folds = 5, seed = 0, criterion = "likelihood", betas = null } = options;
+  const {activation = "relu", skip = false, folds = 5, seed = 0, criterion = "likelihood", betas = null} = options;
   const sample = numbers(x, "x"), n = sample.length;
   checkNetwork(activation, skip);
   if (!Number.isInteger(folds) || folds < 2 || folds > n) {
@@ -42,44 +42,42 @@ export function chooseWeightDecay(x, options = {}) {
     throw new InputError(`criterion must be "likelihood" or "score"; got ${JSON.stringify(criterion)}`);
   }
   const parts = dealt(sample, folds, randomGenerator(seed));
-  const smallest = Math.max(...parts.map(({ seen }) => (
-    (criticalWeightDecay({ x: seen, activation, skip }) * n) / seen.length
+  const smallest = Math.max(...parts.map(({seen}) => (
+    (criticalWeightDecay({x: seen, activation, skip}) * n) / seen.length
   )));
   const candidates = candidatesOf(betas, smallest, n);
   const losses = [], refused = [];
   for (const beta of candidates) {
     const row = new Float64Array(n);
-    const reason = parts.map(({ seen, unseen, places }) => {
-      const fit = fitScore({ x: seen, beta: (beta * seen.length) / n, activation, skip });
+    const reason = parts.map(({seen, unseen, places}) => {
+      const fit = fitScore({x: seen, beta: (beta * seen.length) / n, activation, skip});
       if (!fit.finite) return fit.reason;
       if (!fit.certificate.holds) return fit.certificate.reason;
       const why = criterion === "likelihood" ? whyNoDensity(fit) : "";
       if (!why) judged(fit, unseen, criterion).forEach((loss, k) => (row[places[k]] = loss));
       return why;
     }).find(Boolean);
-    if (reason) refused.push({ beta, reason });
-    else losses.push({ beta, row });
+    if (reason) refused.push({beta, reason});
+    else losses.push({beta, row});
   }
   return chosen(losses, refused);
 }
 
-/** @param {Float64Array} sample @param {number} folds @param {ReturnType<typeof randomGenerator>} generator */
 function dealt(sample, folds, generator) {
   const order = generator.permutation(sample.length);
-  return Array.from({ length: folds }, (_, fold) => {
+  return Array.from({length: folds}, (_, fold) => {
     const places = order.filter((_, k) => k % folds === fold), mine = new Set(places);
-    return { places, unseen: places.map((i) => sample[i]), seen: sample.filter((_, i) => !mine.has(i)) };
+    return {places, unseen: places.map((i) => sample[i]), seen: sample.filter((_, i) => !mine.has(i))};
   });
 }
 
-/** @param {ArrayLike<number>|null} betas @param {number} smallest @param {number} n */
 function candidatesOf(betas, smallest, n) {
   if (smallest === Infinity) {
     throw new InputError("a skip connection needs two distinct points in all folds but one; take fewer folds");
   }
   if (!betas) {
     const low = 1.25 * smallest, high = Math.max(2 * low, 0.6 * n), count = 12;
-    return Float64Array.from({ length: count }, (_, k) => low * (high / low) ** (k / (count - 1)));
+    return Float64Array.from({length: count}, (_, k) => low * (high / low) ** (k / (count - 1)));
   }
   const given = numbers(betas, "betas").sort();
   if (given[0] < smallest) {
@@ -99,30 +97,29 @@ function judged(fit, unseen, criterion) {
   });
 }
 
-/** @returns {Choice} */
 function chosen(losses, refused) {
-  const means = losses.map(({ row }) => summary(row));
+  const means = losses.map(({row}) => summary(row));
   let best = 0, taken = losses.length - 1;
-  means.forEach(({ mean }, k) => (best = mean < means[best].mean ? k : best));
+  means.forEach(({mean}, k) => (best = mean < means[best].mean ? k : best));
   for (let lower = taken - 1; lower >= 0; lower--) {
     const gain = summary(losses[taken].row.map((loss, i) => loss - losses[lower].row[i]));
     if (gain.mean > DOUBT * gain.error) taken = lower;
   }
   return {
-    betas: Float64Array.from(losses, ({ beta }) => beta),
-    heldOut: Float64Array.from(means, ({ mean }) => mean),
-    standardError: Float64Array.from(means, ({ error }) => error),
+    betas: Float64Array.from(losses, ({beta}) => beta),
+    heldOut: Float64Array.from(means, ({mean}) => mean),
+    standardError: Float64Array.from(means, ({error}) => error),
     best: losses[best]?.beta ?? null,
     cautious: losses[taken]?.beta ?? null,
     refused,
   };
 }
 
-/** Mean, and its standard error. @param {Float64Array} row */
+/** Mean, and its standard error. */
 function summary(row) {
   const n = row.length, mean = row.reduce((total, value) => total + value, 0) / n;
   const squares = row.reduce((total, value) => total + (value - mean) ** 2, 0);
-  return { mean, error: Math.sqrt(squares / (n - 1) / n) };
+  return {mean, error: Math.sqrt(squares / (n - 1) / n)};
 }
 
 /**

@@ -32,7 +32,7 @@ const known = new WeakMap();
  * Why a score is that of no density; empty if it is.
  * @param {Score} score
  */
-export function whyNoDensity({ knots, values, slopes }) {
+export function whyNoDensity({knots, values, slopes}) {
   const last = knots.length - 1;
   const tails = [["left", -1, slopes[0], values[0]], ["right", 1, slopes[last + 1], values[last]]];
   for (const [name, outward, slope, value] of tails) {
@@ -50,13 +50,13 @@ export function whyNoDensity({ knots, values, slopes }) {
  * @returns {{logDensity: Float64Array|null, reason: string}} Null, and why, if the score has no density.
  */
 export function densityOf(fit, grid) {
-  const { cells, ends, logTotal, reason } = law(fit);
-  if (reason) return { logDensity: null, reason };
+  const {cells, ends, logTotal, reason} = law(fit);
+  if (reason) return {logDensity: null, reason};
   const logDensity = Float64Array.from(grid, (place) => {
-    const { start, facing, value, slope, log } = cells[countAtMost(ends, place)], v = facing * (place - start);
+    const {start, facing, value, slope, log} = cells[countAtMost(ends, place)], v = facing * (place - start);
     return log + v * (value + (slope * v) / 2) - logTotal;
   });
-  return { logDensity, reason: "" };
+  return {logDensity, reason: ""};
 }
 
 /**
@@ -81,34 +81,32 @@ export function samplesOf(fit, uniforms) {
   return /** @type {Float64Array|null} */ (quantile(fit, uniforms));
 }
 
-/** @param {Score} fit */
 function law(fit) {
   let found = known.get(fit);
   if (!found) known.set(fit, (found = lawOf(fit)));
   return found;
 }
 
-/** @param {Score} score */
 function lawOf(score) {
   const cells = [];
   const reason = whyNoDensity(score) || cut(score, cells);
-  if (reason) return { cells, ends: [], masses: [], below: [], logTotal: NaN, reason };
-  const logs = cells.map(({ log, value, slope, width }) => log + logMass(value, slope, width));
-  const most = Math.max(...logs.slice(0, 1), logs.reduce((top, one) => Math.max(top, one), -Infinity));
+  if (reason) return {cells, ends: [], masses: [], below: [], logTotal: NaN, reason};
+  const logs = cells.map(({log, value, slope, width}) => log + logMass(value, slope, width));
+  const most = logs.reduce((top, one) => Math.max(top, one), -Infinity);
   const total = logs.reduce((sofar, one) => sofar + Math.exp(one - most), 0);
   const masses = logs.map((one) => Math.exp(one - most) / total);
   let sofar = 0;
   const below = masses.map((mass) => (sofar += mass) - mass);
   // Right ends of all cells but the last, which has none.
-  const ends = cells.slice(0, -1).map(({ start, facing, width }) => (facing > 0 ? start + width : start));
-  return { cells, ends, masses, below, logTotal: most + Math.log(total), reason: "" };
+  const ends = cells.slice(0, -1).map(({start, facing, width}) => (facing > 0 ? start + width : start));
+  return {cells, ends, masses, below, logTotal: most + Math.log(total), reason: ""};
 }
 
-/** Cut the line so that |slope| width^2 <= 1; a sentence if that is too much. @param {Score} score @param {Cell[]} cells */
-function cut({ knots, values, slopes }, cells) {
+/** Cut the line so that |slope| width^2 <= 1; a sentence if that is too much. */
+function cut({knots, values, slopes}, cells) {
   const last = knots.length - 1;
   let log = 0;
-  addTail(cells, { start: knots[0], facing: -1, value: -values[0], slope: slopes[0], log });
+  addTail(cells, {start: knots[0], facing: -1, value: -values[0], slope: slopes[0], log});
   for (let p = 0; p < last; p++) {
     const length = knots[p + 1] - knots[p], slope = slopes[p + 1];
     const pieces = Math.max(1, Math.ceil(length * Math.sqrt(Math.abs(slope)))), width = length / pieces;
@@ -116,20 +114,19 @@ function cut({ knots, values, slopes }, cells) {
     for (let k = 0; k < pieces; k++) {
       const v = k * width;
       const start = knots[p] + v, value = values[p] + slope * v;
-      cells.push({ start, facing: 1, width, value, slope, log: log + v * (values[p] + (slope * v) / 2) });
+      cells.push({start, facing: 1, width, value, slope, log: log + v * (values[p] + (slope * v) / 2)});
     }
     log += 0.5 * (values[p] + values[p + 1]) * length;
   }
-  addTail(cells, { start: knots[last], facing: 1, value: values[last], slope: slopes[last + 1], log });
+  addTail(cells, {start: knots[last], facing: 1, value: values[last], slope: slopes[last + 1], log});
   return cells.length <= MOST_CELLS ? "" : "the density is too rough to normalise";
 }
 
-/** @param {Cell[]} cells @param {Omit<Cell, "width">} first Where the tail begins. */
-function addTail(cells, { start, facing, value, slope, log }) {
+function addTail(cells, {start, facing, value, slope, log}) {
   const width = slope < 0 ? 1 / Math.sqrt(-slope) : Infinity;
   // The peak may lie beyond the last knot.
   const count = slope < 0 ? Math.min(Math.ceil(Math.max(0, value * width) + TAIL) + 1, MOST_CELLS + 1) : 1;
-  const tail = Array.from({ length: count }, (_, k) => {
+  const tail = Array.from({length: count}, (_, k) => {
     const v = k > 0 ? k * width : 0;
     return {
       start: start + facing * v, facing, width: k < count - 1 ? width : Infinity,
@@ -153,12 +150,11 @@ function logMass(value, slope, width) {
   return rise + Math.log(0.5 * reach * total);
 }
 
-/** @param {ReturnType<typeof lawOf>} found @param {number} p */
-function quantileOf({ cells, masses, below, logTotal }, p) {
+function quantileOf({cells, masses, below, logTotal}, p) {
   if (!(p > 0 && p < 1)) return p === 0 ? -Infinity : p === 1 ? Infinity : NaN;
   const at = Math.max(0, countAtMost(below, p) - 1), cell = cells[at], mass = masses[at];
   const share = Math.min(Math.max(p - below[at], 0), mass);
-  const { start, facing, width, value, slope, log } = cell;
+  const {start, facing, width, value, slope, log} = cell;
   const last = width === Infinity;
   // The mass from the start of the cell; in a tail, beyond.
   const goal = facing > 0 ? (last ? mass - share : share) : last ? share : mass - share;
@@ -180,7 +176,7 @@ function quantileOf({ cells, masses, below, logTotal }, p) {
   return start + facing * v;
 }
 
-/** How many of these increasing numbers are at most a given one. @param {ArrayLike<number>} increasing @param {number} one */
+/** How many of these increasing numbers are at most a given one. */
 function countAtMost(increasing, one) {
   let low = 0, high = increasing.length;
   while (low < high) {
@@ -191,7 +187,7 @@ function countAtMost(increasing, one) {
   return low;
 }
 
-/** Nodes in (-1, 1) and weights of Gauss and Legendre's rule, by Newton's method. @param {number} count */
+/** Nodes in (-1, 1) and weights of Gauss and Legendre's rule, by Newton's method. */
 function gaussRule(count) {
   const nodes = [], weights = [];
   for (let k = 0; k < count; k++) {

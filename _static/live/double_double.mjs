@@ -1,5 +1,6 @@
 // Numbers of about 32 digits: unevaluated sums of two doubles, after Dekker (1971) and Knuth (1969).
 // The rounding error of a sum or of a product of two doubles is itself a double, which is kept beside it.
+// All functions here take pairs and give pairs, but `pair` and `sum`, which take doubles.
 
 /**
  * @typedef {object} Pair A number hi + lo, where lo is below the last digit of hi.
@@ -9,60 +10,53 @@
 
 const SPLITTER = 134217729; // 2^27 + 1 cuts 53 bits in two halves
 
-/** @param {number} hi @param {number} [lo] @returns {Pair} */
 export function pair(hi, lo = 0) {
-  return { hi, lo };
+  return {hi, lo};
 }
 
 export const ZERO = pair(0);
 
-/** The sum of two doubles. @param {number} a @param {number} b @returns {Pair} */
+/** The sum of two doubles. */
 export function sum(a, b) {
   const hi = a + b, part = hi - a;
-  return { hi, lo: a - (hi - part) + (b - part) };
+  return {hi, lo: a - (hi - part) + (b - part)};
 }
 
-/** @param {Pair} a @param {Pair} b @returns {Pair} */
 export function plus(a, b) {
   const total = a.hi + b.hi, part = total - a.hi;
   const error = a.hi - (total - part) + (b.hi - part) + a.lo + b.lo;
   const hi = total + error;
-  return { hi, lo: error - (hi - total) };
+  return {hi, lo: error - (hi - total)};
 }
 
-/** @param {Pair} a @param {Pair} b @returns {Pair} */
 export function minus(a, b) {
   const total = a.hi - b.hi, part = total - a.hi;
   const error = a.hi - (total - part) - (b.hi + part) + a.lo - b.lo;
   const hi = total + error;
-  return { hi, lo: error - (hi - total) };
+  return {hi, lo: error - (hi - total)};
 }
 
-/** @param {Pair} a @param {Pair} b @returns {Pair} */
 export function times(a, b) {
   const total = a.hi * b.hi;
   const scaledA = SPLITTER * a.hi, a1 = scaledA - (scaledA - a.hi), a2 = a.hi - a1;
   const scaledB = SPLITTER * b.hi, b1 = scaledB - (scaledB - b.hi), b2 = b.hi - b1;
   const error = a1 * b1 - total + a1 * b2 + a2 * b1 + a2 * b2 + a.hi * b.lo + a.lo * b.hi;
   const hi = total + error;
-  return { hi, lo: error - (hi - total) };
+  return {hi, lo: error - (hi - total)};
 }
 
-/** @param {Pair} a @param {number} factor @returns {Pair} */
 export function scaled(a, factor) {
   return times(a, pair(factor));
 }
 
-/** @param {Pair} a @param {Pair} b @returns {Pair} */
 export function over(a, b) {
   const first = a.hi / b.hi;
   const rest = minus(a, scaled(b, first));
   const second = rest.hi / b.hi;
   const hi = first + second;
-  return { hi, lo: second - (hi - first) };
+  return {hi, lo: second - (hi - first)};
 }
 
-/** @param {Pair} a @returns {Pair} */
 export function size(a) {
   return a.hi < 0 ? pair(-a.hi, -a.lo) : a;
 }

@@ -1,6 +1,6 @@
 // What training in one dimension asks: the data, checked, sorted and tallied, and the tube of the dual.
 
-import { minus, pair, plus, sum } from "./double_double.mjs";
+import {minus, pair, plus, sum} from "./double_double.mjs";
 
 /** @typedef {import("./double_double.mjs").Pair} Pair */
 
@@ -32,6 +32,7 @@ import { minus, pair, plus, sum } from "./double_double.mjs";
  * @property {Pair[]} radius Half the width of the tube at each point.
  * @property {Pair} low How far below its level the end of the beam may be, not above 0.
  * @property {Pair} high How far above.
+ * @property {Pair} width What a slope costs that two neurons carry back to back, at the point where it costs least.
  */
 
 /** Thrown for input that cannot be used; the message says what was given, and what is allowed. */
@@ -66,7 +67,6 @@ export function numbers(values, name) {
   return Float64Array.from(values);
 }
 
-/** @param {unknown} value */
 function kindOf(value) {
   if (value === null || value === undefined || typeof value === "number") return String(value);
   return `${typeof value === "object" ? "an object" : JSON.stringify(value)}`;
@@ -85,17 +85,16 @@ export function checkNetwork(activation, skip) {
  * @param {Question} question
  * @returns {Problem}
  */
-export function problemOf({ x, targets = null, beta, activation = "relu", skip = false }) {
+export function problemOf({x, targets = null, beta, activation = "relu", skip = false}) {
   const given = numbers(x, "x");
   checkNetwork(activation, skip);
   if (typeof beta !== "number" || !(beta > 0 && beta < Infinity)) {
     throw new InputError(`beta must be a positive finite number; got ${kindOf(beta)}`);
   }
   const sample = tallied(given, targets === null ? null : labelsOf(targets, given.length));
-  return { ...sample, beta, activation, skip, ...tubeOf(sample, beta, activation, skip) };
+  return {...sample, beta, activation, skip, ...tubeOf(sample, beta, activation, skip)};
 }
 
-/** @param {ArrayLike<number>} targets @param {number} n */
 function labelsOf(targets, n) {
   const labels = numbers(targets, "targets");
   if (labels.length !== n) {
@@ -108,10 +107,6 @@ function labelsOf(targets, n) {
   return labels;
 }
 
-/**
- * @param {Float64Array} x
- * @param {Float64Array|null} labels
- */
 function tallied(x, labels) {
   const n = x.length, order = Array.from(x.keys()).sort((i, j) => x[i] - x[j]);
   const meanTarget = labels ? mean(labels) : 0;
@@ -128,15 +123,13 @@ function tallied(x, labels) {
       for (const label of tied) spread += 0.5 * (label - aims[j]) ** 2;
     });
   }
-  return { n, points, counts, aims, denoising: labels !== null, meanTarget, spread };
+  return {n, points, counts, aims, denoising: labels !== null, meanTarget, spread};
 }
 
-/** @param {Float64Array} values */
 function mean(values) {
   return values.reduce((total, value) => total + value, 0) / values.length;
 }
 
-/** @param {Float64Array} points */
 function checkDistances(points) {
   let shortest = Infinity;
   for (let i = 1; i < points.length; i++) shortest = Math.min(shortest, points[i] - points[i - 1]);
@@ -149,12 +142,8 @@ function checkDistances(points) {
   }
 }
 
-/**
- * The tube: see the properties of a Problem with these names.
- * @param {ReturnType<typeof tallied>} sample
- * @param {number} beta @param {"relu"|"abs"} activation @param {boolean} skip
- */
-function tubeOf({ n, counts, denoising }, beta, activation, skip) {
+/** The tube: see the properties of a Problem with these names. */
+function tubeOf({n, counts, denoising}, beta, activation, skip) {
   const relu = activation === "relu", turn = relu ? 1 : 2, m = counts.length;
   const share = denoising ? 0 : 1;
   const half = relu ? beta : beta / 2;
@@ -165,14 +154,14 @@ function tubeOf({ n, counts, denoising }, beta, activation, skip) {
     return denoising ? 0 : above + count / 2;
   });
   let low = pair(-beta), high = sum(beta, -share * turn * Math.max(counts[0], counts[m - 1]));
+  const width = sum(2 * beta, -share * counts.subarray(1, -1).reduce((most, k) => Math.max(most, k), 0));
   if (relu && m > 2) {
     // Beyond this the two walls of ReLU networks, one for each direction, would cross.
-    const width = sum(2 * beta, -share * counts.subarray(1, -1).reduce((most, k) => Math.max(most, k), 0));
     if (plus(width, low).hi < 0) low = pair(-width.hi, -width.lo);
     if (minus(width, high).hi < 0) high = width;
   }
   if (skip) low = high = pair(0);
-  return { turn, level: denoising ? 0 : n, centre, radius, low, high };
+  return {turn, level: denoising ? 0 : n, centre, radius, low, high, width};
 }
 
 /**
@@ -183,7 +172,7 @@ function tubeOf({ n, counts, denoising }, beta, activation, skip) {
  * @param {Pick<Problem, "counts" | "denoising" | "activation" | "skip">} problem
  * @returns {number}
  */
-export function thresholdOf({ counts, denoising, activation, skip }) {
+export function thresholdOf({counts, denoising, activation, skip}) {
   if (denoising) return 0;
   if (skip && counts.length < 2) return Infinity;
   const most = Math.max(...counts), ends = Math.max(counts[0], counts[counts.length - 1]);

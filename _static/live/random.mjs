@@ -45,14 +45,14 @@ export function randomGenerator(seed) {
     }
   }
   function permutation(count) {
-    const out = Array.from({ length: count }, (_, i) => i);
+    const out = Array.from({length: count}, (_, i) => i);
     for (let i = count - 1; i > 0; i--) {
       const j = Math.floor(uniform() * (i + 1));
       [out[i], out[j]] = [out[j], out[i]];
     }
     return out;
   }
-  return { uniform, normal, permutation };
+  return {uniform, normal, permutation};
 }
 
 function rotated(word, by) {

@@ -28,7 +28,8 @@ const SWITCH = "switch on “comma is the decimal sign”";
  */
 export function readColumns(text, {decimalComma = false} = {}) {
   const separator = separatorOf(text, decimalComma);
-  const rows = text.split(/\r\n|\n|\r/).map((line, k) => ({number: k + 1, cells: cellsOf(line, separator, decimalComma)}))
+  const rows = text.split(/\r\n|\n|\r/)
+    .map((line, k) => ({number: k + 1, cells: cellsOf(line, separator, decimalComma)}))
     .filter(({cells}) => cells.some((cell) => cell !== ""));
   if (!rows.length) throw new InputError("There are no numbers yet: paste a column, or drop a file.");
   const notes = [];
@@ -44,14 +45,12 @@ export function readColumns(text, {decimalComma = false} = {}) {
   return {columns, notes};
 }
 
-/** @param {string} text @param {boolean} decimalComma */
 function separatorOf(text, decimalComma) {
   if (text.includes("\t")) return "\t";
   if (text.includes(";")) return ";";
   return text.includes(",") && !decimalComma ? "," : " ";
 }
 
-/** @param {string} line @param {string} separator @param {boolean} decimalComma */
 function cellsOf(line, separator, decimalComma) {
   if (!line.trim()) return [""];
   const parts = separator === " " ? line.trim().split(decimalComma ? /,?\s+/ : /\s+/) : line.split(separator);
@@ -70,7 +69,7 @@ function headerOf(rows) {
   return cells.every(isName) && cells.some((cell) => !MISSING.has(cell.toLowerCase())) ? cells : null;
 }
 
-/** All numbers, line by line. @returns {Column} */
+/** All numbers, line by line. */
 function listOf(rows) {
   const values = [], missing = [];
   for (const {number, cells} of rows) {
@@ -83,7 +82,7 @@ function listOf(rows) {
   return {name: "all numbers", values, missing: [...new Set(missing)]};
 }
 
-/** The columns that have numbers only. @returns {Column[]} */
+/** The columns that have numbers only. */
 function tableOf(rows, names, notes) {
   const count = Math.max(...rows.map(({cells}) => cells.length));
   const found = [], faults = [];
@@ -100,7 +99,6 @@ function tableOf(rows, names, notes) {
   return found;
 }
 
-/** @param {string} cell @param {number} line */
 function numberOf(cell, line) {
   if (NUMBER.test(cell)) {
     const value = Number(cell);
@@ -115,7 +113,6 @@ function numberOf(cell, line) {
   throw new InputError(`Line ${line}: “${short(cell)}” is not a number.${several}`);
 }
 
-/** @param {string} cell */
 function short(cell) {
   return cell.length > 24 ? `${cell.slice(0, 23)}…` : cell;
 }

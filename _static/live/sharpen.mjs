@@ -3,9 +3,9 @@
 // With the same points of contact the problem is linear, so that a step or two takes away what the beam misses on
 // the walls.  What then bends to the wrong side, or is outside the tube, leaves or enters.
 
-import { solveTridiagonal, squaresOf } from "./active_set.mjs";
-import { defectsOf, follow, tilt, wall } from "./certificate.mjs";
-import { ZERO, minus, pair, plus, scaled } from "./double_double.mjs";
+import {solveTridiagonal, squaresOf} from "./active_set.mjs";
+import {defectsOf, follow, tilt, wall} from "./certificate.mjs";
+import {ZERO, minus, pair, plus, scaled} from "./double_double.mjs";
 
 /** @typedef {import("./double_double.mjs").Pair} Pair */
 /** @typedef {import("./problem.mjs").Problem} Problem */
@@ -22,7 +22,6 @@ import { ZERO, minus, pair, plus, scaled } from "./double_double.mjs";
 
 const [ROUNDS, CAREFUL, STEPS] = [60, 20, 4];
 const NUDGE = 1e-6; // of the weight decay: how far the end of the beam goes first when it comes free
-const NARROW = 1e-4; // of the tube's radius
 const ROUNDING = 1e-29; // of a few thousand operations with pairs
 
 /**
@@ -30,7 +29,7 @@ const ROUNDING = 1e-29; // of a few thousand operations with pairs
  * @param {import("./active_set.mjs").Solution} solution
  * @returns {Draft}
  */
-export function sharpened(problem, { spline, end, values, offset }) {
+export function sharpened(problem, {spline, end, values, offset}) {
   /** @type {Draft} */
   let draft = {
     at: spline.knots, sides: spline.sign, values: values.map((value) => pair(value)),
@@ -45,23 +44,22 @@ export function sharpened(problem, { spline, end, values, offset }) {
   return draft;
 }
 
-/** @param {Problem} problem @param {string} held */
-function boundOf({ low, high }, held) {
+function boundOf({low, high}, held) {
   return held === "low" ? low : held === "high" ? high : ZERO;
 }
 
 /** The beam of a draft, what it misses at its contacts, and the slope left for neurons at the two ends. */
-function lookAt(problem, { at, sides, values, offset, lean }) {
+function lookAt(problem, {at, sides, values, offset, lean}) {
   const beam = follow(problem, at, values);
   const misses = at.map((i, k) => minus(wall(problem, i, sides[k - 1], offset, lean), beam.heights[i]));
-  return { beam, misses, farthest: misses.reduce((most, miss) => Math.max(most, Math.abs(miss.hi)), 0) };
+  return {beam, misses, farthest: misses.reduce((most, miss) => Math.max(most, Math.abs(miss.hi)), 0)};
 }
 
 /**
  * The slope that is left for neurons at the two ends, and how it depends on the knot values.
  * @param {Problem} problem @param {Draft} draft @param {Pair[]} slopes @param {number} lean
  */
-export function liftOf(problem, { at, sides }, slopes, lean) {
+export function liftOf(problem, {at, sides}, slopes, lean) {
   const last = at.length - 1;
   const tilts = at.map((_, k) => (k === 0 ? 1 : k === last ? 0 : tilt(problem, sides[k - 1], lean)));
   const perValue = new Float64Array(at.length);
@@ -73,15 +71,15 @@ export function liftOf(problem, { at, sides }, slopes, lean) {
     perValue[p] -= perSlope;
     perValue[p + 1] += perSlope;
   });
-  return { lift, perValue, noise };
+  return {lift, perValue, noise};
 }
 
-/** Take away what the beam misses, for given contacts. @param {Problem} problem @param {Draft} draft */
+/** Take away what the beam misses, for given contacts. */
 function newton(problem, draft) {
-  const { diagonal, mixed } = squaresOf(problem, draft.at);
+  const {diagonal, mixed} = squaresOf(problem, draft.at);
   for (let step = 0; step < STEPS; step++) {
-    const { beam, misses, farthest } = lookAt(problem, draft);
-    const { lift, perValue, noise } = liftOf(problem, draft, beam.slopes, draft.lean);
+    const {beam, misses, farthest} = lookAt(problem, draft);
+    const {lift, perValue, noise} = liftOf(problem, draft, beam.slopes, draft.lean);
     const offLevel = draft.held ? 0 : Math.abs(lift.hi) - noise;
     if ((step > 0 && farthest <= beam.noise && offLevel <= 0) || !Number.isFinite(farthest)) break;
     const move = Float64Array.from(defectsOf(problem, draft.at, misses, beam.moment), (defect) => -defect.hi);
@@ -102,17 +100,13 @@ function newton(problem, draft) {
   return draft;
 }
 
-/**
- * Let go of what bends to the wrong side, take in what is outside, and move the end of the beam.
- * @param {Problem} problem @param {Draft} draft @param {boolean} careful Whether to change one thing at a time.
- * @returns {Draft|null} Null if nothing is wrong.
- */
+/** Let go of what bends to the wrong side, take in what is outside, and move the end of the beam. */
 function changed(problem, draft, careful) {
-  const { at, lean, offset } = draft, { beam, farthest } = lookAt(problem, draft);
+  const {at, lean, offset} = draft, {beam, farthest} = lookAt(problem, draft);
   if (!Number.isFinite(farthest)) return null;
   let entering = outside(problem, draft, beam, farthest);
   const end = movedEnd(problem, draft, beam);
-  if (end && (careful || !entering.length)) return { ...draft, ...end };
+  if (end && (careful || !entering.length)) return {...draft, ...end};
   const kinks = beam.slopes.slice(1).map((slope, k) => {
     const kink = minus(slope, beam.slopes[k]).hi;
     const noise = ROUNDING * (Math.abs(slope.hi) + Math.abs(beam.slopes[k].hi));
@@ -121,35 +115,28 @@ function changed(problem, draft, careful) {
   if (careful && entering.length) {
     entering = [entering.reduce((worst, one) => (one.excess > worst.excess ? one : worst))];
   }
-  const slack = problem.activation === "relu" ? Math.abs(offset.hi) / 2 : 0;
-  let flipped = false;
-  const inner = draft.sides.flatMap((side, k) => {
-    const i = at[k + 1];
-    if (side * kinks[k] >= 0 || (careful && entering.length)) return [{ i, side }];
-    // Where the tube is narrow what bends to the wrong side touches the other wall.
-    const narrow = problem.radius[i].hi - slack <= (NARROW * problem.beta) / problem.turn && !careful;
-    flipped ||= narrow;
-    return narrow ? [{ i, side: -side }] : [];
-  });
-  if (!entering.length && !end && !flipped && inner.length === draft.sides.length) return null;
+  const inner = draft.sides.flatMap((side, k) => (
+    side * kinks[k] >= 0 || (careful && entering.length) ? [{i: at[k + 1], side}] : []
+  ));
+  if (!entering.length && !end && inner.length === draft.sides.length) return null;
   inner.push(...entering);
   inner.sort((a, b) => a.i - b.i);
-  const next = [0, ...inner.map(({ i }) => i), at[at.length - 1]];
+  const next = [0, ...inner.map(({i}) => i), at[at.length - 1]];
   return {
-    at: next, sides: inner.map(({ side }) => side), values: next.map((i) => beam.scores[i]),
+    at: next, sides: inner.map(({side}) => side), values: next.map((i) => beam.scores[i]),
     offset, held: draft.held, lean, ...end,
   };
 }
 
 /** The worst places outside the tube between neighbouring contacts, on either side. */
-function outside(problem, { at, offset, lean }, beam, farthest) {
+function outside(problem, {at, offset, lean}, beam, farthest) {
   const found = [], most = Math.max(beam.noise, 2 * farthest);
   for (let p = 0; p < at.length - 1; p++) {
     for (const side of [1, -1]) {
-      let worst = { i: -1, side, excess: most };
+      let worst = {i: -1, side, excess: most};
       for (let i = at[p] + 1; i < at[p + 1]; i++) {
         const excess = side * minus(beam.heights[i], wall(problem, i, side, offset, lean)).hi;
-        if (excess > worst.excess) worst = { i, side, excess };
+        if (excess > worst.excess) worst = {i, side, excess};
       }
       if (worst.i >= 0) found.push(worst);
     }
@@ -157,19 +144,19 @@ function outside(problem, { at, offset, lean }, beam, farthest) {
   return found;
 }
 
-/** Where the end of the beam has to go; null if it may stay. @returns {Partial<Draft>|null} */
+/** Where the end of the beam has to go; null if it may stay. */
 function movedEnd(problem, draft, beam) {
-  const { low, high, skip, activation, beta } = problem, { offset, held, lean } = draft;
-  if (skip) return null;
+  const {low, high, skip, activation, beta} = problem, {offset, held, lean} = draft;
+  if (skip || minus(high, low).hi <= 0) return null; // it is held, whatever slope is left
   const relu = activation === "relu";
   if (!held) {
-    if (minus(low, offset).hi >= 0) return { offset: low, held: "low", lean: relu ? -1 : 0 };
-    if (relu && offset.hi * lean <= 0) return { offset: ZERO, held: "level", lean: 0 };
-    if (minus(offset, high).hi >= 0) return { offset: high, held: "high", lean: relu && high.hi > 0 ? 1 : 0 };
+    if (minus(low, offset).hi >= 0) return {offset: low, held: "low", lean: relu ? -1 : 0};
+    if (relu && offset.hi * lean <= 0) return {offset: ZERO, held: "level", lean: 0};
+    if (minus(offset, high).hi >= 0) return {offset: high, held: "high", lean: relu && high.hi > 0 ? 1 : 0};
     return null;
   }
   const seen = (from, mayRise, mayFall) => {
-    const { lift, noise } = liftOf(problem, draft, beam.slopes, from);
+    const {lift, noise} = liftOf(problem, draft, beam.slopes, from);
     return lift.hi > noise && mayRise ? 1 : lift.hi < -noise && mayFall ? -1 : 0;
   };
   const isLow = minus(offset, low).hi === 0, isHigh = minus(offset, high).hi === 0;
@@ -177,5 +164,5 @@ function movedEnd(problem, draft, beam) {
   if (relu && lean === 0) move = seen(-1, false, true) || (isHigh ? 0 : seen(1, true, false));
   else move = seen(lean, !isHigh, !isLow);
   if (!move) return null;
-  return { offset: plus(offset, pair(move * NUDGE * beta)), held: "", lean: relu ? lean || move : 0 };
+  return {offset: plus(offset, pair(move * NUDGE * beta)), held: "", lean: relu ? lean || move : 0};
 }

@@ -1,16 +1,16 @@
 // The exact optimum of training in one dimension: what pages call.
 
-import { solve } from "./active_set.mjs";
-import { certify, follow, sizesAt, wall } from "./certificate.mjs";
-import { minus, pair, plus, scaled } from "./double_double.mjs";
-import { problemOf, thresholdOf } from "./problem.mjs";
-import { liftOf, sharpened } from "./sharpen.mjs";
+import {solve} from "./active_set.mjs";
+import {certify, follow, sizesAt, wall} from "./certificate.mjs";
+import {minus, pair, plus, scaled} from "./double_double.mjs";
+import {problemOf, thresholdOf} from "./problem.mjs";
+import {liftOf, sharpened} from "./sharpen.mjs";
 
-export { annealedStep, chooseWeightDecay } from "./choose.mjs";
-export { certify } from "./certificate.mjs";
-export { densityOf, quantile, samplesOf } from "./density.mjs";
-export { InputError } from "./problem.mjs";
-export { randomGenerator } from "./random.mjs";
+export {annealedStep, chooseWeightDecay} from "./choose.mjs";
+export {certify} from "./certificate.mjs";
+export {densityOf, quantile, samplesOf} from "./density.mjs";
+export {InputError} from "./problem.mjs";
+export {randomGenerator} from "./random.mjs";
 
 /** @typedef {import("./double_double.mjs").Pair} Pair */
 /** @typedef {import("./problem.mjs").Problem} Problem */
@@ -71,7 +71,7 @@ export function fitScore(question) {
   const critical = thresholdOf(problem);
   if (problem.beta < critical) return notFinite(problem, critical);
   const one = problem.points.length === 1;
-  const { claim, score, contacts, offset, heights } = one ? constantFit(problem) : trained(problem);
+  const {claim, score, contacts, offset, heights} = one ? constantFit(problem) : trained(problem);
   const certificate = certify(question, claim);
   return {
     finite: true,
@@ -96,11 +96,10 @@ export function fitScore(question) {
  * @returns {number}
  */
 export function criticalWeightDecay(question) {
-  return thresholdOf(problemOf({ ...question, beta: 1 }));
+  return thresholdOf(problemOf({...question, beta: 1}));
 }
 
-/** @param {Problem} problem @param {number} critical @returns {NotFinite} */
-function notFinite({ beta, activation, skip, counts }, critical) {
+function notFinite({beta, activation, skip, counts}, critical) {
   const most = Math.max(...counts);
   const reason = critical === Infinity
     ? "a skip connection needs at least two distinct points: with one, its slope lowers the loss without limit"
@@ -108,21 +107,20 @@ function notFinite({ beta, activation, skip, counts }, critical) {
       `${activation} network ${skip ? "with" : "without"} skip connection has a finite minimum on these data` +
       (most > 1 ? ` (points repeat, up to ${most} times, which raises it)` : "") +
       ": below it the loss goes to minus infinity";
-  return { finite: false, criticalWeightDecay: critical, value: -Infinity, reason };
+  return {finite: false, criticalWeightDecay: critical, value: -Infinity, reason};
 }
 
-/** All points are the same: the score is nil there, or the mean of the targets. @param {Problem} problem */
-function constantFit({ points, meanTarget, level }) {
+/** All points are the same: the score is nil there, or the mean of the targets. */
+function constantFit({points, meanTarget, level}) {
   const knots = points.slice(), values = Float64Array.of(meanTarget);
-  const outer = { leftSlope: 0, rightSlope: 0 };
+  const outer = {leftSlope: 0, rightSlope: 0};
   return {
-    claim: { knots, values, ...outer },
-    score: { knots, values, ...outer, slopes: new Float64Array(2), kinks: new Float64Array(0) },
+    claim: {knots, values, ...outer},
+    score: {knots, values, ...outer, slopes: new Float64Array(2), kinks: new Float64Array(0)},
     contacts: [], offset: -level, heights: new Float64Array(1),
   };
 }
 
-/** @param {Problem} problem */
 function trained(problem) {
   const draft = sharpened(problem, solve(problem));
   const beam = follow(problem, draft.at, draft.values);
@@ -145,43 +143,39 @@ function trained(problem) {
   const shown = Math.abs(minus(ends.first, ends.last).hi) > total;
   return {
     claim: claimOf(problem, draft, outer),
-    score: scoreOf(problem, draft, kinks, shown ? outer : null, sizes),
+    score: scoreOf(problem, draft, kinks, {left: shown && ends.first.hi, right: shown && ends.last.hi}, outer, sizes),
     contacts: [
-      { i: 0, side: 0, force: shown ? ends.first.hi * problem.turn : 0 },
-      ...kinks.map((force, k) => ({ i: draft.at[k + 1], side: draft.sides[k], force })),
-      { i: problem.points.length - 1, side: 0, force: shown ? ends.last.hi * problem.turn : 0 },
-    ].filter(({ force }) => force !== 0),
+      {i: 0, side: 0, force: shown ? ends.first.hi * problem.turn : 0},
+      ...kinks.map((force, k) => ({i: draft.at[k + 1], side: draft.sides[k], force})),
+      {i: problem.points.length - 1, side: 0, force: shown ? ends.last.hi * problem.turn : 0},
+    ].filter(({force}) => force !== 0),
     offset: draft.offset.hi,
     heights: Float64Array.from(beam.heights, (height) => height.hi),
   };
 }
 
 /**
- * The weights of the neurons at the first and at the last point, facing inwards, that carry the slope which no
- * others make.  Together they cost least; a pair back to back, where a point inside repeats, may cost less still.
+ * The weights of the neurons at the first and at the last point, facing inwards, that carry the slope which no others
+ * make. Together they cost least; a pair back to back, where a point inside repeats, may cost less still.
  */
 function endsOf(problem, draft, slopes) {
-  const { activation, skip, low, high, counts, denoising, beta, points } = problem;
-  const none = { first: pair(0), last: pair(0) };
+  const {activation, skip, low, high, counts, denoising, beta, points, width} = problem;
+  const none = {first: pair(0), last: pair(0)};
   const atLow = minus(draft.offset, low).hi === 0, atHigh = minus(draft.offset, high).hi === 0;
   if (skip || !(atLow || atHigh)) return none;
   const level = activation === "relu" && draft.lean === 0;
-  const { lift } = liftOf(problem, draft, slopes, level ? 1 : draft.lean);
+  const {lift} = liftOf(problem, draft, slopes, level ? 1 : draft.lean);
   if (level && lift.hi <= 0) return none;
-  const m = points.length;
-  if (activation === "relu" && Math.abs(draft.offset.hi) < beta && m > 2) {
-    const pairs = 2 * beta - (denoising ? 0 : counts.subarray(1, -1).reduce((top, k) => Math.max(top, k), 0));
-    if (Math.abs(draft.offset.hi) === pairs) return none;
-  }
+  const m = points.length, far = Math.abs(draft.offset.hi);
+  if (activation === "relu" && m > 2 && far < beta && far === width.hi) return none;
   if (lift.hi > 0 && counts[0] !== counts[m - 1] && !denoising) {
     // Of two ends with different numbers of points the one with more lowers the loss more.
-    return counts[0] > counts[m - 1] ? { ...none, first: lift } : { ...none, last: scaled(lift, -1) };
+    return counts[0] > counts[m - 1] ? {...none, first: lift} : {...none, last: scaled(lift, -1)};
   }
-  return { first: scaled(lift, 0.5), last: scaled(lift, -0.5) };
+  return {first: scaled(lift, 0.5), last: scaled(lift, -0.5)};
 }
 
-/** @returns {import("./certificate.mjs").Claim} */
-function claimOf({ points, meanTarget }, { at, values }, { left, right }) {
+function claimOf({points, meanTarget}, {at, values}, {left, right}) {
   const shifted = values.map((value) => plus(value, pair(meanTarget)));
   return {
     knots: Float64Array.from(at, (i) => points[i]),
@@ -192,7 +186,7 @@ function claimOf({ points, meanTarget }, { at, values }, { left, right }) {
 }
 
 /** The score in doubles, without kinks that are nothing but rounding. */
-function scoreOf({ points, meanTarget }, { at, values }, kinks, outer, sizes) {
+function scoreOf({points, meanTarget}, {at, values}, kinks, bends, outer, sizes) {
   const last = at.length - 1;
   const kept = at.map((_, k) => k).filter((k) => k === 0 || k === last || kinks[k - 1] !== 0);
   const knots = Float64Array.from(kept, (k) => points[at[k]]);
@@ -207,29 +201,24 @@ function scoreOf({ points, meanTarget }, { at, values }, kinks, outer, sizes) {
     if (!own) heights[end] = heights[end === 0 ? 1 : end - 1];
     return 0;
   };
-  const leftSlope = tail(0, 0, outer && outer.left);
-  const rightSlope = tail(knots.length - 1, inner.length - 1, outer && outer.right);
-  const slopes = Float64Array.of(leftSlope, ...knots.subarray(1).map(slopeBefore), rightSlope);
-  return { knots, values: heights, leftSlope, rightSlope, slopes, kinks: knots.filter(bends) };
-
-  function slopeBefore(knot, p) {
-    return (heights[p + 1] - heights[p]) / (knot - knots[p]);
-  }
-  function bends(_, k) {
-    return slopes[k] !== slopes[k + 1];
-  }
+  const leftSlope = tail(0, 0, bends.left && outer.left);
+  const rightSlope = tail(knots.length - 1, inner.length - 1, bends.right && outer.right);
+  const slopes = Float64Array.of(leftSlope, ...knots.subarray(1).map((knot, p) => (
+    (heights[p + 1] - heights[p]) / (knot - knots[p])
+  )), rightSlope);
+  const bent = knots.filter((_, k) => slopes[k] !== slopes[k + 1]);
+  return {knots, values: heights, leftSlope, rightSlope, slopes, kinks: bent};
 }
 
-/** @returns {Beam} */
 function beamOf(problem, height, offset, contacts) {
-  const { points, centre, level, low, high } = problem, last = points.length - 1;
+  const {points, centre, level, low, high} = problem, last = points.length - 1;
   const lean = Math.sign(offset), end = pair(offset);
   const side = (sign, bound) => Float64Array.from(points, (_, i) => (
     i > 0 && i < last ? wall(problem, i, sign, end, lean).hi : i < last ? level + bound.hi : 0
   ));
   return {
     position: points, centre, lower: side(-1, low), upper: side(1, high), height, offset,
-    contacts: contacts.map(({ i, side: wallSide, force }) => ({
+    contacts: contacts.map(({i, side: wallSide, force}) => ({
       index: i, position: points[i], height: height[i], side: wallSide || (offset > 0 ? 1 : -1), force,
     })),
   };
@@ -241,7 +230,7 @@ function beamOf(problem, height, offset, contacts) {
  * @param {number|ArrayLike<number>} t
  * @returns {number|Float64Array} A number for a number, else one for each.
  */
-export function scoreAt({ knots, values, slopes }, t) {
+export function scoreAt({knots, values, slopes}, t) {
   if (typeof t !== "number") return Float64Array.from(t, at);
   return at(t);
 

@@ -17,6 +17,31 @@ from convexdiff_lib._validation import Activation, FloatArray
 
 Program = tuple[Activation, bool, bool]  # activation, skip, denoising
 
+# Where a neuron at one end of the data, the one with more points, raises the slope through all of them; and
+# where the tube of a ReLU network closes at a point inside.
+UNLIKE = (
+    ([1.15] * 2 + [3.01] * 2 + [4.22] + [5.13] * 4 + [5.39] * 3 + [7.07] * 3, 4.459),
+    ([0.55] * 5 + [2.01] * 3 + [2.25] * 2 + [2.47] * 3 + [3.16], 5.0934),
+    ([1.39] * 2 + [3.31] * 2 + [3.65] * 2 + [3.86] * 3 + [4.76] * 3, 3.0278),
+    ([0.0, 2.0, 2.0, 3.0, 5.0], 1.0),
+    ([1.0] * 2 + [2.0] * 4 + [3.0] * 2, 2.0),
+)
+# With one activation the free end of its beam is within 1e-9 of a bound.
+NEAR_A_BOUND = (
+    [
+        *(6894.162610625562, 1.2253046833472183, 1.2994877296036802, 30.995207245787373, 0.935070047732043),
+        *(
+            0.003641450435325937,
+            0.3767403002183551,
+            0.23835070697122002,
+            0.022407179293559065,
+            1.9635284313172656,
+        ),
+        5672.714207183533,
+    ],
+    [-2.0, 2.0, 1.0, -4.0, -4.0, 1.0, -3.0, 1.0, 1.0, -2.0, -2.0],
+    0.07292810736543648,
+)
 SIZES = (1, 2, 3, 7, 30, 120)
 SCALES = (1e-60, 1e-6, 1e6, 1e60)
 FAR = 1e6
@@ -76,11 +101,15 @@ def problems(program: Program) -> Iterator[Problem]:
         for name, x, targets in denoising_tasks():
             for beta in (1e-3, 0.3, 3.0):
                 yield Problem(name, x, targets, beta, **kind)
+        x, labels, beta = NEAR_A_BOUND
+        yield Problem("an end near a bound", np.array(x), np.array(labels), beta, **kind)
     else:
         for name, x in samples():
             low = threshold(x, activation, skip)
             for beta in (0.9 * low, low, 1.1 * low, 0.5 * (low + max(len(x), low)), 2 * low + 2 * len(x)):
                 yield Problem(name, x, None, beta, **kind)
+        for points, beta in UNLIKE:
+            yield Problem(f"{len(points)} unlike points", np.array(points), None, beta, **kind)
     for seed, (name, x) in enumerate(samples_of_families()):
         rng = np.random.default_rng(seed)
         if denoising:

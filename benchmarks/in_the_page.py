@@ -1,4 +1,4 @@
-"""Time the solver of the pages in headless Chromium, for each of the eight programs.  Writes live.json."""
+"""Time the solver of the pages in headless Chromium, for all eight programs.  Writes in_the_page.json."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from report import STORED, store
 from tools import browser
 
 ROOT = Path(__file__).parent.parent
-RESULTS = STORED / "live.json"
+RESULTS = STORED / "in_the_page.json"
 SIZES = (50, 200, 500)
 REPEATS = 3  # of five kinds of samples, each at five weight decays
-TIMED = "async (options) => (await import('/benchmarks/live.mjs')).timed(options)"
+TIMED = "async (options) => (await import('/benchmarks/in_the_page.mjs')).timed(options)"
 
 
 def main() -> None:

@@ -6,14 +6,19 @@ import {apart, around, element, grid, histogram, rounded, steady, written} from 
 
 const MOST = 1000;
 const FOLDS = 5;
-/** Velocities of 82 galaxies of the Corona Borealis region, in 1000 km/s (Roeder 1990). */
+/** Waiting times between 272 eruptions of Old Faithful, in minutes: data set `faithful` of R. */
 export const EXAMPLE = [
-  9.172, 9.35, 9.483, 9.558, 9.775, 10.227, 10.406, 16.084, 16.17, 18.419, 18.552, 18.6, 18.927, 19.052, 19.07,
-  19.33, 19.343, 19.349, 19.44, 19.473, 19.529, 19.541, 19.547, 19.663, 19.846, 19.856, 19.863, 19.914, 19.918,
-  19.973, 19.989, 20.166, 20.175, 20.179, 20.196, 20.215, 20.221, 20.415, 20.629, 20.795, 20.821, 20.846,
-  20.875, 20.986, 21.137, 21.492, 21.701, 21.814, 21.921, 21.96, 22.185, 22.209, 22.242, 22.249, 22.314,
-  22.374, 22.495, 22.746, 22.747, 22.888, 22.914, 23.206, 23.241, 23.263, 23.484, 23.538, 23.542, 23.666,
-  23.706, 23.711, 24.129, 24.285, 24.289, 24.366, 24.717, 24.99, 25.633, 26.69, 26.995, 32.065, 32.789, 34.279,
+  43, 45, 45, 45, 46, 46, 46, 46, 46, 47, 47, 47, 47, 48, 48, 48, 49, 49, 49, 49, 49, 50, 50, 50, 50, 50, 51,
+  51, 51, 51, 51, 51, 52, 52, 52, 52, 52, 53, 53, 53, 53, 53, 53, 53, 54, 54, 54, 54, 54, 54, 54, 54, 54, 55,
+  55, 55, 55, 55, 55, 56, 56, 56, 56, 57, 57, 57, 58, 58, 58, 58, 59, 59, 59, 59, 59, 59, 59, 60, 60, 60, 60,
+  60, 60, 62, 62, 62, 62, 63, 63, 63, 64, 64, 64, 64, 65, 65, 65, 66, 66, 67, 68, 69, 69, 70, 70, 70, 70, 71,
+  71, 71, 71, 71, 72, 73, 73, 73, 73, 73, 73, 73, 74, 74, 74, 74, 74, 74, 75, 75, 75, 75, 75, 75, 75, 75, 76,
+  76, 76, 76, 76, 76, 76, 76, 76, 77, 77, 77, 77, 77, 77, 77, 77, 77, 77, 77, 77, 78, 78, 78, 78, 78, 78, 78,
+  78, 78, 78, 78, 78, 78, 78, 78, 79, 79, 79, 79, 79, 79, 79, 79, 79, 79, 80, 80, 80, 80, 80, 80, 80, 80, 81,
+  81, 81, 81, 81, 81, 81, 81, 81, 81, 81, 81, 81, 82, 82, 82, 82, 82, 82, 82, 82, 82, 82, 82, 82, 83, 83, 83,
+  83, 83, 83, 83, 83, 83, 83, 83, 83, 83, 83, 84, 84, 84, 84, 84, 84, 84, 84, 84, 84, 85, 85, 85, 85, 85, 85,
+  86, 86, 86, 86, 86, 86, 87, 87, 88, 88, 88, 88, 88, 88, 89, 89, 89, 90, 90, 90, 90, 90, 90, 91, 92, 93, 93,
+  94, 96,
 ];
 
 export default function yourData(stage) {
@@ -21,15 +26,19 @@ export default function yourData(stage) {
   const source = stage.put(new Source({text: EXAMPLE.join("\n"), changed: read}));
   const column = stage.select({label: "column", options: {0: "all numbers"}, value: "0", changed: take});
   const activation = stage.choice({
-    label: "neurons:", options: {relu: "ReLU", abs: "absolute value"}, value: begin.activation ?? "relu", changed: choose,
+    label: "neurons:", options: {relu: "ReLU", abs: "absolute value"}, value: begin.activation ?? "relu",
+    changed: choose,
   });
   const skip = stage.toggle({label: "skip connection", changed: choose});
-  const beta = stage.slider({label: "weight decay β", min: 1, max: 100, value: 5, log: true, changed: () => (chosen = null)});
+  const beta = stage.slider({
+    label: "weight decay β", min: 1, max: 100, value: 5, log: true, changed: () => (how = " "),
+  });
   stage.button({label: "Choose β by cross-validation", pressed: choose});
-  const score = stage.chart({title: "the optimal score", x: [0, 1], y: [-1, 1], xlabel: "your numbers", ylabel: "score"});
-  const density = stage.chart({title: "its density", x: [0, 1], y: [0, 1], xlabel: "your numbers", ylabel: "density"});
+  const xlabel = "your numbers";
+  const score = stage.chart({title: "the optimal score", x: [0, 1], y: [-1, 1], xlabel, ylabel: "score"});
+  const density = stage.chart({title: "its density", x: [0, 1], y: [0, 1], xlabel, ylabel: "density"});
   const python = stage.copy({label: "The same in Python"});
-  let columns = [], notes = [], x = [], chosen = null, top = {score: 1, density: 1};
+  let columns = [], notes = [], x = [], how = " ", top = {score: 1, density: 1};
   read();
 
   /** Read what is in the box; while it cannot be read, the last picture stays. */
@@ -37,7 +46,8 @@ export default function yourData(stage) {
     const found = source.told(() => readColumns(source.text, {decimalComma: source.decimalComma}));
     if (!found) return;
     columns = found.columns;
-    column.node.hidden = columns.length < 2;
+    if (columns.length > 1) source.node.after(column.node);
+    else column.node.remove();
     column.input.replaceChildren(...columns.map(({name}, k) => element("option", {value: k}, name)));
     notes = found.notes;
     take();
@@ -59,12 +69,14 @@ export default function yourData(stage) {
     const network = {activation: activation.value, skip: skip.value};
     const critical = criticalWeightDecay({x, ...network});
     beta.range(critical, Math.max(2 * critical, x.length));
-    chosen = null;
-    if (x.length < 2 * FOLDS) beta.value = 2 * critical;
-    else {
-      const found = ["likelihood", "score"].map((criterion) => () => chooseWeightDecay(x, {...network, folds: FOLDS, criterion}));
-      chosen = source.told(() => [found[0](), found[1]].reduce((first, second) => (first.best === null ? second() : first)));
-      if (chosen) beta.value = Number(chosen.best.toPrecision(3));
+    if (x.length < 2 * FOLDS) {
+      beta.value = Math.sqrt(critical * beta.max);
+      how = ` (from the middle: it takes ${2 * FOLDS} numbers to choose) `;
+    } else {
+      const judged = (criterion) => chooseWeightDecay(x, {...network, folds: FOLDS, criterion}).best;
+      const best = source.told(() => judged("likelihood") ?? judged("score"));
+      how = best ? ", chosen by cross-validation, " : " ";
+      beta.value = best ? Number(best.toPrecision(3)) : Math.sqrt(critical * beta.max);
     }
     stage.redraw();
   }
@@ -88,12 +100,12 @@ export default function yourData(stage) {
     if (p.length) density.line("density", places, p, {label: "density of the network"});
     else density.clear("density");
     density.rug("data", x);
-    return p.length ? [] : [" This score has no density: ", rounded(reason), "; try another weight decay, or a skip connection."];
+    if (p.length) return [];
+    return [" This score has no density: ", rounded(reason), "; try another weight decay, or a skip connection."];
   }
 
   function summary(fit) {
     const {holds, gap} = fit.certificate;
-    const how = chosen ? ", chosen by cross-validation, " : " ";
     const verdict = holds
       ? [`, certified: the gap to the lower bound of the dual is at most ${apart(gap)}`]
       : [", not certified: ", element("span", {class: "live-warns"}, rounded(fit.certificate.reason))];
@@ -108,7 +120,10 @@ export default function yourData(stage) {
     const problem = {x, beta: beta.value, activation: activation.value, skip: skip.value};
     python.write(() => asPython(problem));
     const fit = fitScore(problem);
-    if (!fit.finite) return stage.say([element("span", {class: "live-warns"}, "No network is optimal: "), rounded(fit.reason), "."]);
+    if (!fit.finite) {
+      stage.say([element("span", {class: "live-warns"}, "No network is optimal: "), rounded(fit.reason), "."]);
+      return;
+    }
     drawScore(fit);
     stage.say([...summary(fit), ...drawDensity(fit)]);
   });
@@ -128,7 +143,8 @@ class Source {
     this.comma = element("input", {type: "checkbox", role: "switch", onchange: () => changed()});
     const file = element("input", {type: "file", id: "your-data-file", onchange: () => this.open(file.files[0])});
     this.node = element("div", {class: "live-control live-source"},
-      element("label", {for: "your-data-text"}, "Your numbers: paste a column or a table, or drop a file"), this.area, this.fault, this.notes,
+      element("label", {for: "your-data-text"}, "Your numbers: paste a column or a table, or drop a file"),
+      this.area, this.fault, this.notes,
       element("div", {class: "live-controls"},
         element("label", {for: "your-data-file"}, "or choose a file "), file,
         element("label", {}, this.comma, " comma is the decimal sign")));
@@ -175,7 +191,7 @@ class Source {
   }
 
   say(fault) {
-    this.fault.textContent = fault;
+    this.fault.textContent = fault && `${fault} The pictures still show the numbers before.`;
     this.area.toggleAttribute("aria-invalid", fault !== "");
     if (fault) this.note([]);
   }
@@ -196,12 +212,13 @@ class Source {
 /** Whether these are few and different enough. */
 function checked(values) {
   if (values.length > MOST) {
-    throw new Error(`These are ${values.length} numbers, and this page takes up to ${MOST}. The library takes millions: see “The same in Python”.`);
+    throw new Error(`These are ${values.length} numbers, and this page takes up to ${MOST}. The library takes millions.`);
   }
   if (values.every((value) => value === values[0])) {
     const what = values.length === 1 ? "This is one number" : `All ${values.length} numbers are ${written(values[0])}`;
     throw new Error(`${what}: a law needs at least two different ones.`);
   }
+  criticalWeightDecay({x: values}); // which names what else the solver does not take
   return values;
 }
 
