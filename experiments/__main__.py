@@ -24,6 +24,7 @@ NAMES = (
     "activations",
     "memorisation",
     "real_data",
+    "digit_images",
 )
 STORED = Path(__file__).parents[1] / "convexdiff_lib" / "stored"  # for the book, and for whoever runs it
 
