@@ -144,10 +144,14 @@ def test_what_is_wrong_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_on_some_of_the_rows_no_affine_map_is_sought(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is left over is orthogonal to affine maps on all rows, not on some of them."""
-    rng = np.random.default_rng(0)
-    X = rng.normal(size=(900, 10))
-    L = np.abs(X[:, :3]) + rng.normal(size=(900, 3))
-    monkeypatch.setattr(grown_neurons, "_SEEN", 150)
-    largest = grown_denoising(X, L, 1e6, rng=np.random.default_rng(1), rounds=1, newcomers=30).largest
-    fit = grown_denoising(X, L, 0.3 * largest, rng=np.random.default_rng(1), rounds=2, newcomers=30)
-    assert len(fit.neurons) >= 40  # most of those that were sought respond
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        X = rng.normal(size=(900, 10))
+        L = np.abs(X[:, :3]) + rng.normal(size=(900, 3))
+        found = []
+        for seen in (150, 900):
+            monkeypatch.setattr(grown_neurons, "_SEEN", seen)
+            first = grown_denoising(X, L, 1e6, rng=np.random.default_rng(1), rounds=1, newcomers=30)
+            found.append(first.largest)
+        # A sixth of the rows leads nearly as high; towards affine maps it led to 0.69 of the largest response.
+        assert found[0] >= 0.8 * found[1]
