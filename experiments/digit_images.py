@@ -23,9 +23,11 @@ from experiments.images.training import TRAININGS, Known
 
 SCRATCH = Path(__file__).parents[1] / "build" / "digit_images"
 SEEDS = (0, 1, 2)
+LEVELS = (3, 1, 5, 0, 2, 4, 6, 7)  # in the order in which they are done
 SHORT = ("gated", "grown", "adam", "polished")
-LONG = ("long", "long polished")
-LONG_LEVELS = (2, 3, 4)  # where trained networks differ most from simple models
+LONG, LONG_LEVEL = ("long", "long polished"), 3
+PACKAGES = {"package": 1, "package long": 3}  # and for how many times the seconds of the grown networks
+TUNED = 0.25  # and for which part of them each choice is tried
 
 
 def key(model: str, seed: int, index: int | str) -> str:
@@ -59,45 +61,46 @@ def remember(name: str, record: Record) -> None:
 def order() -> Iterator[tuple[str, int, int | str]]:
     """Return units of work, those that matter most first."""
     for seed in SEEDS:
-        for index in range(len(SIGMAS)):
+        for index in LEVELS:
             for model in SHORT:
                 yield model, seed, index
         for model in (*(EXACT if seed == SEEDS[0] else ()), *SHORT):
             yield model, seed, "samples"
-    for seed in SEEDS:
-        yield "package", seed, "all"
-        yield "package", seed, "samples"
-    for seed in SEEDS:
-        for index in LONG_LEVELS:
-            for model in LONG:
-                yield model, seed, index
+    yield "package", SEEDS[0], "choice"
+    for model in PACKAGES:
+        for seed in SEEDS:
+            yield model, seed, "all"
+            yield model, seed, "samples"
+        if model == "package":
+            yield from ((slow, seed, LONG_LEVEL) for seed in SEEDS for slow in LONG)
 
 
-def train_package(data: Data, seed: int, units: dict[str, Record]) -> Record:
-    """Train the package's network for as long as the grown networks of all levels together."""
-    seconds = sum(units[key("grown", seed, i)]["seconds"] for i in range(len(SIGMAS)))
-    first = None if seed == SEEDS[0] else units[key("package", SEEDS[0], "all")]
-    record, model = package.train_package(data, seed, seconds, first)
-    torch.save(model.state_dict(), SCRATCH / f"package_{seed}.pt")
-    return record
-
-
-def samples_of_package(judge: Judge, seed: int, units: dict[str, Record]) -> Record:
-    """Sample as from the other models, and by the package's own sampler."""
-    model = package.network(units[key("package", seed, "all")]["target"])
-    model.load_state_dict(torch.load(SCRATCH / f"package_{seed}.pt"))
-    x = sampled(package.corrections(model), seed)
-    own = judge.verdict(package.own_samples(model, N_SAMPLES, seed))
+def work_of_package(
+    data: Data, judge: Judge, name: tuple[str, int, int | str], units: dict[str, Record]
+) -> Record:
+    """Choose, train or sample: by the dynamics that are used for the other models, and by its own sampler."""
+    model, seed, what = name
+    seconds = sum(units[key("grown", seed, i)]["seconds"] for i in LEVELS)
+    if what == "choice":
+        return {"tried": package.chosen(data, seed, TUNED * seconds)}
+    _, target, rate = units[key("package", SEEDS[0], "choice")]["tried"][0]
+    path = SCRATCH / f"{model}_{seed}.pt"
+    if what == "all":
+        record, trained = package.train_package(data, seed, target, rate, PACKAGES[model] * seconds)
+        torch.save(trained.state_dict(), path)
+        return record
+    trained = package.network(target)
+    trained.load_state_dict(torch.load(path))
+    x = sampled(package.corrections(trained), seed)
+    own = judge.verdict(package.own_samples(trained, N_SAMPLES, seed))
     return {**judge.verdict(x), "own": own, "images": shown(x)}
 
 
 def work(data: Data, judge: Judge, name: tuple[str, int, int | str], units: dict[str, Record]) -> Record:
     """Do one unit of work."""
     model, seed, index = name
-    if model == "package":
-        if index == "samples":
-            return samples_of_package(judge, seed, units)
-        return train_package(data, seed, units)
+    if model in PACKAGES:
+        return work_of_package(data, judge, name, units)
     if isinstance(index, int):
         record, arrays = TRAININGS[model](Level(data, seed, index), Known(units, kept))
         small = {what: values.astype(np.float32) for what, values in arrays.items()}
@@ -133,11 +136,11 @@ def content(data: Data, judge: Judge, units: dict[str, Record]) -> Record:
             "gated_shares": list(training.GATED_SHARES),
             "stages": [list(stage) for stage in training.STAGES],
             "width": training.WIDTH,
-            "rates": list(training.RATES),
+            "rates": [list(training.RATES), list(training.RATE_LEVELS)],
             "batch": training.BATCH,
             "adam_shares": list(training.ADAM_SHARES),
-            "long_seconds": training.LONG_SECONDS,
-            "package": ["smalldiffusion 0.5", list(package.HIDDEN), list(package.NOISE)],
+            "long": [LONG_LEVEL, training.LONG_SECONDS],
+            "package": ["smalldiffusion 0.5", list(package.HIDDEN), list(package.NOISE), PACKAGES, TUNED],
             "bandwidth": width,
             "samples": N_SAMPLES,
             "steps": [judging.STEPS, judging.STEP],

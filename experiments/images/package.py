@@ -23,12 +23,21 @@ from experiments import Record, digits
 from experiments.images.data import SIGMAS, Data, Denoiser, Level
 from experiments.images.models import exact_corrections
 
-__all__ = ["HIDDEN", "NOISE", "RATES", "TARGETS", "corrections", "loaded", "own_samples", "train_package"]
+__all__ = [
+    "HIDDEN",
+    "NOISE",
+    "RATES",
+    "TARGETS",
+    "chosen",
+    "corrections",
+    "loaded",
+    "own_samples",
+    "train_package",
+]
 
 HIDDEN, BATCH = (256, 256, 256), 256
 NOISE = (200, 0.04, 6.0)  # its log-linear schedule
 TARGETS, RATES = ("noise", "image", "velocity"), (1e-3, 3e-3)
-LONG_TIMES = 3  # the long run, compared with the short one
 OWN_STEPS = 50
 
 
@@ -117,29 +126,25 @@ def training_loop(loader: Any, model: Any, rate: float) -> Iterator[Any]:
     yield from loop
 
 
-def train_package(data: Data, seed: int, seconds: float, first: Record | None) -> tuple[Record, Any]:
-    """Choose what is predicted, then the rate, on validation with the first seed; then train for longer."""
-    tried: list[list[Any]] = []
-    if first is None:
-        for target, rate in [(t, RATES[0]) for t in TARGETS]:
-            tried.append([digits(train_once(data, seed, target, rate, seconds)[0]), target, rate])
-        target = min(tried)[1]
-        for rate in RATES[1:]:
-            tried.append([digits(train_once(data, seed, target, rate, seconds)[0]), target, rate])
-        choice = min(tried)[1:]
-    else:
-        choice = [first["target"], first["rate"]]
-    record: Record = {"target": choice[0], "rate": choice[1], "tried": tried}
-    for name, span in (("short", seconds), ("long", LONG_TIMES * seconds)):
-        _, model, steps, curve = train_once(data, seed, choice[0], choice[1], span)
-        record[name] = {
-            "seconds": digits(span, 3),
-            "steps": steps,
-            "curve": curve,
-            "validation": digits(errors(data, model, data.validation)),
-            "test": digits(errors(data, model, data.test)),
-        }
-    record["weights"] = sum(value.numel() for value in model.parameters())
+def chosen(data: Data, seed: int, seconds: float) -> list[list[Any]]:
+    """Return what can be predicted, and at which rate: the best on validation after these seconds first."""
+    choices = [(target, rate) for target in TARGETS for rate in RATES]
+    return sorted([digits(train_once(data, seed, *choice, seconds)[0]), *choice] for choice in choices)
+
+
+def train_package(data: Data, seed: int, target: str, rate: float, seconds: float) -> tuple[Record, Any]:
+    """Train, and return what is stored with the network."""
+    _, model, steps, curve = train_once(data, seed, target, rate, seconds)
+    record = {
+        "target": target,
+        "rate": rate,
+        "seconds": digits(seconds, 3),
+        "steps": steps,
+        "curve": curve,
+        "weights": sum(value.numel() for value in model.parameters()),
+        "validation": digits(errors(data, model, data.validation)),
+        "test": digits(errors(data, model, data.test)),
+    }
     return record, model
 
 

@@ -24,6 +24,7 @@ __all__ = [
     "GATES",
     "LONG_SECONDS",
     "RATES",
+    "RATE_LEVELS",
     "STAGES",
     "TRAININGS",
     "WIDTH",
@@ -38,6 +39,7 @@ STAGES = ((0.6, 1), (0.3, 1), (0.1, 2), (0.05, 3), (0.025, 4))  # shares, and ro
 NEWCOMERS = 100
 WIDTH, BATCH = 800, 256
 ADAM_SHARES, RATES = (0.6, 0.3, 0.1, 0.05, 0.025, 0.0125, 0.00625), (3e-3, 1e-3, 1e-2)
+RATE_LEVELS = (3, 1, 5)  # where all rates are tried; the others take that of the nearest of these
 LEAST_SECONDS, LONG_SECONDS = 3.0, 30.0
 WORSE = 1.02  # growth ends where the error on validation is larger than the least one by this factor
 
@@ -181,9 +183,13 @@ def train_adam(level: Level, known: Known) -> tuple[Record, Arrays]:
     if first is not None:
         return _adam(level, grown["most"], first["share"], first["rate"], seconds)
     tuning = _Tuning(level, grown["most"], seconds)
-    tuning.climb(ADAM_SHARES.index(grown["share"]))
-    for rate in RATES[1:]:
-        tuning.run(tuning.best[0]["share"], rate)
+    if level.index in RATE_LEVELS:
+        tuning.climb(ADAM_SHARES.index(grown["share"]), RATES[0])
+        for rate in RATES[1:]:
+            tuning.run(tuning.best[0]["share"], rate)
+    else:
+        nearest = min(RATE_LEVELS, key=lambda index: abs(index - level.index))
+        tuning.climb(ADAM_SHARES.index(grown["share"]), known.units[f"adam/0/{nearest}"]["rate"])
     record, arrays = tuning.best
     return {**record, "tried": tuning.tried}, arrays
 
@@ -214,14 +220,14 @@ class _Tuning:
             self.best = record, arrays
         return better
 
-    def climb(self, start: int) -> None:
+    def climb(self, start: int, rate: float) -> None:
         """Go to smaller weight decays while that helps; if it does not at once, to larger ones."""
-        self.run(ADAM_SHARES[start], RATES[0])
+        self.run(ADAM_SHARES[start], rate)
         for side in (ADAM_SHARES[start + 1 :], ADAM_SHARES[:start][::-1]):
             if len(self.tried) > 2:
                 break
             for share in side:
-                if not self.run(share, RATES[0]):
+                if not self.run(share, rate):
                     break
 
 
