@@ -18,7 +18,7 @@ from experiments import Record, Report, digits
 from experiments.images import judging, package, training
 from experiments.images.data import DRAWS, N_TRAIN, N_VALIDATION, SIGMAS, Data, Level
 from experiments.images.judging import N_SAMPLES, Judge, sampled, shown
-from experiments.images.models import EXACT, bandwidth, exact_corrections, restored
+from experiments.images.models import EXACT, bandwidth, exact_corrections, gaussian, restored
 from experiments.images.training import TRAININGS, Known
 
 SCRATCH = Path(__file__).parents[1] / "build" / "digit_images"
@@ -125,6 +125,7 @@ def content(data: Data, judge: Judge, units: dict[str, Record]) -> Record:
         ]
         for model in EXACT
     }
+    unit = [level.error(gaussian(data, level.sigma), data.validation) for level in levels]
     rng = np.random.default_rng(5)
     floor = judge.verdict(data.train[rng.permutation(len(data.train))[:N_SAMPLES]])
     return {
@@ -147,7 +148,7 @@ def content(data: Data, judge: Judge, units: dict[str, Record]) -> Record:
             "seeds": list(SEEDS),
             "accuracy": digits(judge.classifier.score(data.train, data.labels)),
         },
-        "exact": exact,
+        "exact": {**exact, "gaussian validation": digits(unit)},
         "floor": floor,
         "units": [{"unit": name, **stored(name, record)} for name, record in units.items()],
     }
