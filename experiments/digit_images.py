@@ -163,6 +163,7 @@ def stored(name: str, record: Record) -> Record:
 def run(report: Report) -> Record:
     """Run what is not done yet; about an hour of one core."""
     torch.set_num_threads(1)
+    package.loaded()  # what is missing is said before the hour, not after it
     SCRATCH.mkdir(parents=True, exist_ok=True)
     data, units = Data.load(), finished_units()
     judge, names = Judge(data), list(order())

@@ -47,8 +47,10 @@ def loaded() -> Any:
         import torchvision  # noqa: F401
     except (ImportError, RuntimeError):
         sys.modules["torchvision"] = MagicMock()
-    import smalldiffusion
-
+    try:
+        import smalldiffusion
+    except ImportError as error:
+        raise ImportError("the experiment on digits trains this package: pip install smalldiffusion") from error
     return smalldiffusion
 
 
