@@ -27,7 +27,7 @@ LEVELS = (3, 1, 5, 0, 2, 4, 6, 7)  # in the order in which they are done
 SHORT = ("gated", "grown", "adam", "polished")
 LONG, LONG_LEVEL = ("long", "long polished"), 3
 PACKAGES = {"package": 1, "package long": 3}  # and for how many times the seconds of the grown networks
-TUNED = 0.25  # and for which part of them each choice is tried
+TUNED = 0.15  # and for which part of them each choice is tried
 
 
 def key(model: str, seed: int, index: int | str) -> str:

@@ -50,7 +50,9 @@ def loaded() -> Any:
     try:
         import smalldiffusion
     except ImportError as error:
-        raise ImportError("the experiment on digits trains this package: pip install smalldiffusion") from error
+        raise ImportError(
+            "this experiment trains an established package: pip install smalldiffusion"
+        ) from error
     return smalldiffusion
 
 

@@ -41,6 +41,7 @@ WIDTH, BATCH = 800, 256
 ADAM_SHARES, RATES = (0.6, 0.3, 0.1, 0.05, 0.025, 0.0125, 0.00625), (3e-3, 1e-3, 1e-2)
 RATE_LEVELS = (3, 1, 5)  # where all rates are tried; the others take that of the nearest of these
 LEAST_SECONDS, LONG_SECONDS = 3.0, 30.0
+TUNED = 0.4  # each choice is tried for this part of the seconds, but for the levels where rates are tried
 WORSE = 1.02  # growth ends where the error on validation is larger than the least one by this factor
 
 
@@ -182,15 +183,18 @@ def train_adam(level: Level, known: Known) -> tuple[Record, Arrays]:
     first = known.of("adam", level, 0)
     if first is not None:
         return _adam(level, grown["most"], first["share"], first["rate"], seconds)
-    tuning = _Tuning(level, grown["most"], seconds)
     if level.index in RATE_LEVELS:
+        tuning = _Tuning(level, grown["most"], seconds)
         tuning.climb(ADAM_SHARES.index(grown["share"]), RATES[0])
         for rate in RATES[1:]:
             tuning.run(tuning.best[0]["share"], rate)
+        record, arrays = tuning.best
     else:
         nearest = min(RATE_LEVELS, key=lambda index: abs(index - level.index))
+        tuning = _Tuning(level, grown["most"], TUNED * seconds)
         tuning.climb(ADAM_SHARES.index(grown["share"]), known.units[f"adam/0/{nearest}"]["rate"])
-    record, arrays = tuning.best
+        found = tuning.best[0]
+        record, arrays = _adam(level, grown["most"], found["share"], found["rate"], seconds)
     return {**record, "tried": tuning.tried}, arrays
 
 
