@@ -73,6 +73,7 @@ def order() -> Iterator[tuple[str, int, int | str]]:
             yield model, seed, "all"
             yield model, seed, "samples"
         if model == "package":
+            yield "patient", SEEDS[0], LONG_LEVEL
             yield from ((slow, seed, LONG_LEVEL) for seed in SEEDS for slow in LONG)
 
 
@@ -137,6 +138,7 @@ def content(data: Data, judge: Judge, units: dict[str, Record]) -> Record:
             "gates": training.GATES,
             "gated_shares": list(training.GATED_SHARES),
             "stages": [list(stage) for stage in training.STAGES],
+            "patient": [list(stage) for stage in training.PATIENT],
             "width": training.WIDTH,
             "rates": [list(training.RATES), list(training.RATE_LEVELS)],
             "batch": training.BATCH,

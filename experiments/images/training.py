@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,7 @@ Arrays = dict[str, FloatArray]
 GATES = 24
 GATED_SHARES = (0.7, 0.4, 0.2, 0.1, 0.05)  # of the weight decay that leaves nothing but the affine map
 STAGES = ((0.6, 1), (0.3, 1), (0.1, 2), (0.05, 3), (0.025, 4))  # shares, and rounds of growth
+PATIENT = (*STAGES[:3], (0.05, 12))  # many rounds at one weight decay
 NEWCOMERS = 100
 WIDTH, BATCH = 800, 256
 ADAM_SHARES, RATES = (0.6, 0.3, 0.1, 0.05, 0.025, 0.0125, 0.00625), (3e-3, 1e-3, 1e-2, 3e-4)
@@ -89,13 +90,22 @@ def train_gated(level: Level, known: Known) -> tuple[Record, Arrays]:
 
 def train_grown(level: Level, _: Known) -> tuple[Record, Arrays]:
     """Neurons found where the dual is violated, with less and less weight decay; the best on validation."""
+    return _grown(level, STAGES)
+
+
+def train_patient(level: Level, _: Known) -> tuple[Record, Arrays]:
+    """Do the same with many rounds at one weight decay, to see whether time is what growth lacks."""
+    return _grown(level, PATIENT)
+
+
+def _grown(level: Level, plan: Sequence[tuple[float, int]]) -> tuple[Record, Arrays]:
     begin = time.process_time()
     noisy, lacking = level.pairs()
     rng, neurons, n = level.rng(2), None, len(noisy)
     most = grown_denoising(noisy, lacking, 1e9, rng=rng, rounds=1, newcomers=NEWCOMERS).largest
     stages: list[Record] = []
     best: Any = None
-    for share, rounds in STAGES:
+    for share, rounds in plan:
         fit = grown_denoising(
             noisy, lacking, share * most, rng=rng, start=neurons, rounds=rounds, newcomers=NEWCOMERS
         )
@@ -282,6 +292,7 @@ TRAININGS: dict[str, Callable[[Level, Known], tuple[Record, Arrays]]] = {
     "grown": train_grown,
     "adam": train_adam,
     "polished": train_polished,
+    "patient": train_patient,
     "long": train_long,
     "long polished": train_long_polished,
 }
