@@ -27,7 +27,6 @@ LEVELS = (3, 1, 5, 0, 2, 4, 6, 7)  # in the order in which they are done
 SHORT = ("gated", "grown", "adam", "polished")
 LONG, LONG_LEVEL = ("long", "long polished"), 3
 PACKAGES = {"package": 1, "package long": 3}  # and for how many times the seconds of the grown networks
-PACKAGE_SEEDS = {"package": SEEDS, "package long": SEEDS[:1]}
 TUNED = 0.15  # and for which part of them each choice is tried
 
 
@@ -68,8 +67,8 @@ def order() -> Iterator[tuple[str, int, int | str]]:
         for model in (*(EXACT if seed == SEEDS[0] else ()), *SHORT):
             yield model, seed, "samples"
     yield "package", SEEDS[0], "choice"
-    for model, seeds in PACKAGE_SEEDS.items():
-        for seed in seeds:
+    for model in PACKAGES:
+        for seed in SEEDS:
             yield model, seed, "all"
             yield model, seed, "samples"
         if model == "package":

@@ -12,7 +12,7 @@ from claims_witness import Evidence
 from convexdiff_lib._validation import FloatArray
 from convexdiff_lib.book import stored_results
 from experiments import digit_images
-from experiments.digit_images import PACKAGE_SEEDS, SEEDS, SHORT
+from experiments.digit_images import PACKAGES, SEEDS, SHORT
 from experiments.images import training
 from experiments.images.data import SIGMAS, Data, Level
 from experiments.images.models import gaussian, kernel
@@ -28,8 +28,8 @@ def data() -> Data:
 
 
 def mean_error(model: str) -> FloatArray:
-    if model in PACKAGE_SEEDS:
-        return np.array([UNITS[f"{model}/{s}/all"]["test"] for s in PACKAGE_SEEDS[model]]).mean(axis=0)
+    if model in PACKAGES:
+        return np.array([UNITS[f"{model}/{s}/all"]["test"] for s in SEEDS]).mean(axis=0)
     found = [[UNITS[f"{model}/{s}/{i}"]["test"] for i in range(len(SIGMAS))] for s in SEEDS]
     return np.array(found).mean(axis=0)
 

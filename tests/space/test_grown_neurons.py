@@ -153,5 +153,5 @@ def test_on_some_of_the_rows_no_affine_map_is_sought(monkeypatch: pytest.MonkeyP
             monkeypatch.setattr(grown_neurons, "_SEEN", seen)
             first = grown_denoising(X, L, 1e6, rng=np.random.default_rng(1), rounds=1, newcomers=30)
             found.append(first.largest)
-        # A sixth of the rows leads nearly as high; towards affine maps it led to 0.69 of the largest response.
+        # A sixth of the rows leads nearly as high; towards affine maps it led to 0.69 of that.
         assert found[0] >= 0.8 * found[1]
