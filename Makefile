@@ -73,7 +73,7 @@ site: book  ## check every page of the book, and the chapters in JupyterLab, in 
 refresh: $(INSTALLED)  ## bring every notebook up to date with its text
 	$(BIN)/python tools/refresh.py
 
-experiments: $(INSTALLED)  ## run the long experiments again, and store their data; one that was stopped goes on
+experiments: $(INSTALLED)  ## run the long experiments again (more than an hour), and store their data; one that was stopped goes on
 	$(BIN)/python -m experiments --jobs $(JOBS)
 
 lab: $(INSTALLED)  ## open the chapters in JupyterLab

@@ -27,10 +27,11 @@ NAMES = (
     "activations",
     "memorisation",
     "real_data",
+    "digit_images",
 )
 ROOT = Path(__file__).parents[1]
 STORED = ROOT / "convexdiff_lib" / "stored"  # for the book, and for whoever runs it
-UNFINISHED = ROOT / "_build" / "experiments"  # results of tasks, until their experiment is stored
+UNFINISHED = ROOT / "build" / "experiments"  # results of tasks, until their experiment is stored
 
 
 def main() -> None:

@@ -95,7 +95,14 @@ from convexdiff_lib.space.gated import (
     gated_denoising,
     gated_score_matching,
 )
+from convexdiff_lib.space.gated_skip import (
+    bisecting_gates,
+    certify_gated_skip,
+    gated_skip_denoising,
+    gated_skip_path,
+)
 from convexdiff_lib.space.group_lasso import certify_group_lasso, solve_group_lasso
+from convexdiff_lib.space.grown_neurons import certify_neurons, grown_denoising, neurons_denoising
 from convexdiff_lib.space.interpolation import best_values, value_constraints
 from convexdiff_lib.space.planar import planar_critical_weight_decay, planar_denoising, planar_score_matching
 from convexdiff_lib.space.planar_certificates import (
@@ -189,6 +196,36 @@ def certify_gates(
     X: Any = ROWS, targets: Any = ROWS, patterns: Any = GATES, W: Any = BLOCKS, Q: Any = ROWS, beta: Any = 1.0
 ) -> Any:
     return certify_gated(X, targets, patterns, W, Q, beta)
+
+
+PLANES = np.array([[1.0, 0.0, -0.5]])  # a hyperplane, the constant last
+
+
+def certify_planes(
+    X: Any = ROWS,
+    targets: Any = ROWS,
+    gates: Any = PLANES,
+    W: Any = np.zeros((1, 3, 2)),  # noqa: B008
+    V: Any = np.zeros((3, 2)),  # noqa: B008
+    Q: Any = ROWS,
+) -> Any:
+    return certify_gated_skip(X, targets, gates, W, V, Q, 1.0)
+
+
+def certify_grown(
+    X: Any = ROWS,
+    targets: Any = ROWS,
+    first: Any = PLANES,
+    weights: Any = np.zeros((1, 2)),  # noqa: B008
+    V: Any = np.zeros((3, 2)),  # noqa: B008
+    Q: Any = ROWS,
+) -> Any:
+    return certify_neurons(X, targets, first, weights, V, Q, 1.0)
+
+
+def grow(X: Any = ROWS, targets: Any = ROWS, beta: Any = 1.0, **options: Any) -> Any:
+    settings: dict[str, Any] = {"rng": rng(), "rounds": 1, "newcomers": 2} | options
+    return grown_denoising(X, targets, beta, **settings)
 
 
 def neurons(
@@ -389,6 +426,30 @@ MATRIX_DOORS: dict[str, tuple[str, Door]] = {
     "gated denoising X": ("X", lambda x: gated_denoising(x, ROWS, GATES, 1.0)),
     "gated denoising targets": ("targets", lambda x: gated_denoising(ROWS, x, GATES, 1.0)),
     "gated score matching": ("X", lambda x: gated_score_matching(x, GATES, 1.0)),
+    "gates and skip X": ("X", lambda x: gated_skip_denoising(x, ROWS, PLANES, 1.0)),
+    "gates and skip targets": ("targets", lambda x: gated_skip_denoising(ROWS, x, PLANES, 1.0)),
+    "gates and skip gates": ("gates", lambda x: gated_skip_denoising(ROWS, ROWS, x, 1.0)),
+    "path of gates X": ("X", lambda x: gated_skip_path(x, ROWS, PLANES, [1.0])),
+    "path of gates targets": ("targets", lambda x: gated_skip_path(ROWS, x, PLANES, [1.0])),
+    "path of gates gates": ("gates", lambda x: gated_skip_path(ROWS, ROWS, x, [1.0])),
+    "gates and skip score": ("x", gated_skip_denoising(ROWS, ROWS, PLANES, 1.0)),
+    "bisecting gates": ("points", lambda x: bisecting_gates(x, 2, rng())),
+    "certify gates and skip X": ("X", lambda x: certify_planes(X=x)),
+    "certify gates and skip targets": ("targets", lambda x: certify_planes(targets=x)),
+    "certify gates and skip gates": ("gates", lambda x: certify_planes(gates=x)),
+    "neurons X": ("X", lambda x: neurons_denoising(x, ROWS, PLANES, 1.0)),
+    "neurons targets": ("targets", lambda x: neurons_denoising(ROWS, x, PLANES, 1.0)),
+    "neurons first layer": ("neurons", lambda x: neurons_denoising(ROWS, ROWS, x, 1.0)),
+    "grown score": ("x", neurons_denoising(ROWS, ROWS, PLANES, 1.0)),
+    "grown X": ("X", lambda x: grow(X=x)),
+    "grown targets": ("targets", lambda x: grow(targets=x)),
+    "grown start": ("start", lambda x: grow(start=x)),
+    "certify grown X": ("X", lambda x: certify_grown(X=x)),
+    "certify grown targets": ("targets", lambda x: certify_grown(targets=x)),
+    "certify grown neurons": ("neurons", lambda x: certify_grown(first=x)),
+    "certify grown weights": ("weights", lambda x: certify_grown(weights=x)),
+    "certify grown V": ("V", lambda x: certify_grown(V=x)),
+    "certify grown Q": ("Q", lambda x: certify_grown(Q=x)),
     "critical weight decay": ("X", lambda x: critical_weight_decay(x, GATES)),
     "certify gated X": ("X", lambda x: certify_gates(X=x)),
     "neurons' X": ("X", lambda x: neurons(X=x)),
@@ -454,6 +515,9 @@ ANY_SHAPE_DOORS: dict[str, tuple[str, Door]] = {
     "gates of the critical weight decay": ("patterns", lambda x: critical_weight_decay(ROWS, x)),
     "gated W": ("W", lambda x: certify_gates(W=x)),
     "gated Q": ("Q", lambda x: certify_gates(Q=x)),
+    "gates and skip W": ("W", lambda x: certify_planes(W=x)),
+    "gates and skip V": ("V", lambda x: certify_planes(V=x)),
+    "gates and skip Q": ("Q", lambda x: certify_planes(Q=x)),
     "neurons' W": ("W", lambda x: neurons(W=x)),
     "neurons' patterns": ("patterns", lambda x: neurons(patterns=x)),
     "neurons' generators": ("generators", lambda x: neurons(generators=x)),
@@ -557,6 +621,7 @@ MAY_BE_NONE = {
     "train hinges, targets",
     "quadratic program's targets",
     "certify gated targets",
+    "grown start",
     "planar problem's targets",
     "gated problem's targets",
     "targets of a multivariate program",
@@ -795,6 +860,10 @@ POSITIVE_DOORS: dict[str, tuple[str, Door]] = {
     "planar denoising": ("beta", lambda b: planar_denoising(ROWS, ROWS, b)),
     "certify planar": ("beta", lambda b: certify_plane(beta=b)),
     "gated denoising": ("beta", lambda b: gated_denoising(ROWS, ROWS, GATES, b)),
+    "gates and skip": ("beta", lambda b: gated_skip_denoising(ROWS, ROWS, PLANES, b)),
+    "path of gates": ("beta", lambda b: gated_skip_path(ROWS, ROWS, PLANES, [1.0, b])),
+    "neurons": ("beta", lambda b: neurons_denoising(ROWS, ROWS, PLANES, b)),
+    "grown": ("beta", lambda b: grow(beta=b)),
     "gated score matching": ("beta", lambda b: gated_score_matching(ROWS, GATES, b)),
     "certify gated": ("beta", lambda b: certify_gates(beta=b)),
 }
@@ -968,6 +1037,9 @@ COUNT_DOORS: dict[str, tuple[str, int, Door]] = {
     "dimensions": ("d", 1, lambda n: count_arrangements(2, n)),
     "rows of a bound": ("n", 1, lambda n: count_bound(n, 2)),
     "rank of a bound": ("r", 1, lambda n: count_bound(2, n)),
+    "bisecting gates": ("count", 1, lambda n: bisecting_gates(ROWS, n, rng())),
+    "rounds": ("rounds", 0, lambda n: grow(rounds=n)),
+    "newcomers": ("newcomers", 1, lambda n: grow(newcomers=n)),
     "gates": ("n_gates", 1, lambda n: coverage(ROWS, enumerate_arrangements(ROWS), n, rng())),
 }
 
@@ -993,6 +1065,8 @@ def test_a_seed_is_no_generator(seed: Any) -> None:
         lambda g: Cross().sample(1, g),
         lambda g: perturb(GOOD, 1.0, g),
         lambda g: choose_weight_decay(GOOD, [4.0], folds=2, rng=g),
+        lambda g: bisecting_gates(ROWS, 1, g),
+        lambda g: grow(rng=g),
     ]
     chains: list[Door] = [
         lambda g: langevin_dynamics(np.negative, GOOD, step_size=0.1, n_steps=1, rng=g),

@@ -65,6 +65,14 @@ CALLS: dict[str, tuple[str, int | Callable[[Any], int], Call]] = {
         lambda p: cd.sweep(pow, cd.grid(base=[2, 3], exp=[1, 2, 3]), version="1", compiled=False, progress=p),
     ),
     "wedge_directions": ("set", 36, lambda p: cd.wedge_directions(ROWS, progress=p)),
+    "gated_skip_path": (
+        "fit", 3,
+        lambda p: cd.gated_skip_path(ROWS, ROWS, [[1.0, 0.0, 0.0, 0.1]], [3, 2, 1], progress=p),
+    ),
+    "grown_denoising": (
+        "round", 3,
+        lambda p: cd.grown_denoising(ROWS, ROWS, 1.0, rng=rng(), rounds=3, newcomers=2, progress=p),
+    ),
     "langevin_dynamics": (
         "step", 6,
         lambda p: cd.langevin_dynamics(np.negative, X, step_size=0.1, n_steps=6, rng=rng(), progress=p),

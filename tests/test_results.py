@@ -45,7 +45,9 @@ from convexdiff_lib.sampling.grid_law import GridLaw
 from convexdiff_lib.space.arrangements import enumerate_arrangements
 from convexdiff_lib.space.chambers import chamber_diameters
 from convexdiff_lib.space.gated import critical_weight_decay, gated_denoising
+from convexdiff_lib.space.gated_skip import gated_skip_denoising
 from convexdiff_lib.space.group_lasso import solve_group_lasso
+from convexdiff_lib.space.grown_neurons import neurons_denoising
 from convexdiff_lib.space.planar import planar_denoising
 from convexdiff_lib.space.wedge import wedge_denoising
 
@@ -105,6 +107,8 @@ RESULTS: dict[str, Callable[[], Any]] = {
     "Merged": lambda: enumerate_arrangements(np.vstack([ROWS, 3 * ROWS]), tolerance=1e-12).merged,
     "Diameter": lambda: chamber_diameters(enumerate_arrangements(ROWS)),
     "GatedScore": lambda: gated_denoising(ROWS, ROWS[::-1], [[1, 0, 1], [0, 1, 0]], 0.1),
+    "GatedSkipScore": lambda: gated_skip_denoising(ROWS, ROWS[::-1], [[1, 0, 0.5]], 0.1),
+    "GrownNetwork": lambda: neurons_denoising(ROWS, ROWS[::-1], [[1, 0, 0.5]], 0.1),
     "CriticalWeightDecay": lambda: critical_weight_decay(ROWS, [[1, 0, 1], [0, 1, 0]]),
     "PlanarScore": lambda: planar_denoising(ROWS, ROWS[::-1], 0.1),
     "WedgeScore": lambda: wedge_denoising(ROWS, ROWS[::-1], 0.1),

@@ -7,7 +7,9 @@ from . import (
     cross_products,
     directions,
     gated,
+    gated_skip,
     group_lasso,
+    grown_neurons,
     interpolation,
     neurons,
     planar,
@@ -37,7 +39,15 @@ from .gated import (
     gated_denoising,
     gated_score_matching,
 )
+from .gated_skip import (
+    GatedSkipScore,
+    bisecting_gates,
+    certify_gated_skip,
+    gated_skip_denoising,
+    gated_skip_path,
+)
 from .group_lasso import GroupLasso, certify_group_lasso, solve_group_lasso
+from .grown_neurons import GrownNetwork, certify_neurons, grown_denoising, neurons_denoising
 from .planar import PlanarScore, planar_critical_weight_decay, planar_denoising, planar_score_matching
 from .planar_certificates import certify_planar_denoising, certify_planar_score_matching
 from .wedge import WedgeScore, certify_wedge, wedge_denoising
@@ -46,13 +56,18 @@ __all__ = [
     "Arrangements",
     "CriticalWeightDecay",
     "GatedScore",
+    "GatedSkipScore",
     "GroupLasso",
+    "GrownNetwork",
     "Merged",
     "PlanarScore",
     "WedgeScore",
     "arrangements",
+    "bisecting_gates",
     "certify_gated",
+    "certify_gated_skip",
     "certify_group_lasso",
+    "certify_neurons",
     "certify_planar_denoising",
     "certify_planar_score_matching",
     "certify_wedge",
@@ -73,11 +88,17 @@ __all__ = [
     "gated",
     "gated_denoising",
     "gated_score_matching",
+    "gated_skip",
+    "gated_skip_denoising",
+    "gated_skip_path",
     "group_lasso",
+    "grown_denoising",
+    "grown_neurons",
     "interpolation",
     "iterate_chambers",
     "network_from_blocks",
     "neurons",
+    "neurons_denoising",
     "planar",
     "planar_certificates",
     "planar_critical_weight_decay",

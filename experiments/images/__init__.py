@@ -1,0 +1,1 @@
+"""Parts of the experiments on images: data, models, trainings, and how samples are judged."""
