@@ -1,8 +1,8 @@
 """Handwritten digits of 8 by 8 pixels: certified convex training beside Adam, a package and simple models.
 
-Units of work build on one another, and what they train is large, so that they are no tasks of a sweep.  Each is
-a line of ``build/digit_images/units.jsonl`` as soon as it is done, with what it trained beside it, so that a
-run that was stopped goes on where it was.
+Units of work build on one another, and what they train is large, so that they are no tasks of a sweep.  Each
+is a line of ``build/digit_images/units.jsonl`` as soon as it is done, with what it trained beside it, so that
+a run that was stopped goes on where it was.
 """
 
 from __future__ import annotations
