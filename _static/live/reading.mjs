@@ -15,9 +15,13 @@ import {InputError} from "./problem.mjs";
  * @property {string[]} notes Sentences about what was decided.
  */
 
-const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+const NUMBER = /^[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?$/i;
 const DECIMAL_COMMA = /^[+-]?\d*,\d+(e[+-]?\d+)?$/i;
 const MISSING = new Set(["", "na", "n/a", "nan", "null", "none", "-", "--", "?", ".", "missing"]);
+const GROUPED = /^[+-]?\d{1,3}(['’_]\d{3})+(\D|$)/;
+// A blank of fixed width, as between thousands, is written as ' first, so that it parts no columns.
+const THIN = /(\d)[\u00a0\u2007\u2009\u202f](?=\d{3}(?!\d))/g;
+const COMMAS = /(^|\s)[+-]?[1-9]\d{0,2}(,\d{3})+(?![\d,])/m;
 const SWITCH = "switch on “comma is the decimal sign”";
 
 /**
@@ -28,7 +32,7 @@ const SWITCH = "switch on “comma is the decimal sign”";
  */
 export function readColumns(text, {decimalComma = false} = {}) {
   const separator = separatorOf(text, decimalComma);
-  const rows = text.split(/\r\n|\n|\r/)
+  const rows = text.replace(THIN, "$1'").split(/\r\n|\n|\r/)
     .map((line, k) => ({number: k + 1, cells: cellsOf(line, separator, decimalComma)}))
     .filter(({cells}) => cells.some((cell) => cell !== ""));
   if (!rows.length) throw new InputError("There are no numbers yet: paste a column, or drop a file.");
@@ -36,13 +40,27 @@ export function readColumns(text, {decimalComma = false} = {}) {
   const names = headerOf(rows);
   if (names) notes.push(`Line ${rows.shift().number} is taken for the names of columns.`);
   if (!rows.length) throw new InputError("There is a line of names, and no number below it.");
+  if (names) checkWidths(rows, names, separator);
   const widths = new Set(rows.map(({cells}) => cells.length));
   const isList = rows.length === 1 || (widths.size > 1 && !names);
   const columns = isList ? [listOf(rows)] : tableOf(rows, names, notes);
   if (separator === "," && columns.length > 1 && !names) {
     notes.push(`Commas are taken to part ${columns.length} columns. If they are the decimal sign, ${SWITCH}.`);
   }
+  if (separator === "," && COMMAS.test(text)) {
+    notes.push("Commas are taken to part numbers. If they part thousands, leave them out.");
+  }
   return {columns, notes};
+}
+
+/** Lines longer than that of the names would put numbers under wrong names. */
+function checkWidths(rows, names, separator) {
+  const tables = /\s/.test(separator) && names.length > 1; // R writes no name above the names of lines
+  if (tables && rows.every(({cells}) => cells.length === names.length + 1)) names.unshift("");
+  const longer = rows.find(({cells}) => cells.length > names.length);
+  if (!longer) return;
+  const entries = `${longer.cells.length} entries, and the line of names has ${names.length}`;
+  throw new InputError(`Line ${longer.number} has ${entries}. Commas or blanks that part thousands have to be left out.`);
 }
 
 function separatorOf(text, decimalComma) {
@@ -53,7 +71,8 @@ function separatorOf(text, decimalComma) {
 
 function cellsOf(line, separator, decimalComma) {
   if (!line.trim()) return [""];
-  const parts = separator === " " ? line.trim().split(decimalComma ? /,?\s+/ : /\s+/) : line.split(separator);
+  const pieces = separator === " " ? line.trim().split(decimalComma ? /,?\s+/ : /\s+/) : line.split(separator);
+  const parts = line.includes('"') ? unquoted(pieces, separator) : pieces;
   const cells = parts.map((part) => {
     const cell = part.trim().replace(/^(["'])(.*)\1$/, "$2").trim().replace(/[−–]/g, "-");
     return decimalComma && DECIMAL_COMMA.test(cell) ? cell.replace(",", ".") : cell;
@@ -62,10 +81,24 @@ function cellsOf(line, separator, decimalComma) {
   return cells;
 }
 
-/** The first line, if none of it is a number and it has words. */
+/** Put together again what was parted between double quotes. */
+function unquoted(parts, separator) {
+  const cells = [];
+  let quoted = false, open = false;
+  for (const part of parts) {
+    if (open) cells[cells.length - 1] += separator + part;
+    else cells.push(part);
+    if (!open) quoted = part.trim().startsWith('"');
+    if (quoted && part.split('"').length % 2 === 0) open = !open;
+  }
+  return open ? parts : cells;
+}
+
+/** The first line, if none of it is a number, or meant to be one, and it has words. */
 function headerOf(rows) {
   const {cells} = rows[0];
-  const isName = (cell) => !NUMBER.test(cell) && !DECIMAL_COMMA.test(cell);
+  const isNumber = (cell) => NUMBER.test(cell) || DECIMAL_COMMA.test(cell);
+  const isName = (cell) => !isNumber(cell) && (/\p{L}/u.test(cell) || !/\d/.test(cell));
   return cells.every(isName) && cells.some((cell) => !MISSING.has(cell.toLowerCase())) ? cells : null;
 }
 
@@ -84,7 +117,7 @@ function listOf(rows) {
 
 /** The columns that have numbers only. */
 function tableOf(rows, names, notes) {
-  const count = Math.max(...rows.map(({cells}) => cells.length));
+  const count = rows.reduce((most, {cells}) => Math.max(most, cells.length), 0);
   const found = [], faults = [];
   for (let k = 0; k < count; k++) {
     try {
@@ -102,12 +135,19 @@ function tableOf(rows, names, notes) {
 function numberOf(cell, line) {
   if (NUMBER.test(cell)) {
     const value = Number(cell);
-    if (Number.isFinite(value)) return value;
-    throw new InputError(`Line ${line}: “${short(cell)}” is too large for a number.`);
+    if (!Number.isFinite(value)) throw new InputError(`Line ${line}: “${short(cell)}” is too large for a number.`);
+    if (value || /^[^1-9e]*(e|$)/i.test(cell)) return value;
+    throw new InputError(`Line ${line}: “${short(cell)}” is too small for a number.`);
+  }
+  if (GROUPED.test(cell)) {
+    throw new InputError(`Line ${line}: “${short(cell)}” has a sign between thousands. Leave it out.`);
   }
   if (DECIMAL_COMMA.test(cell)) {
     const written = cell.replace(",", ".");
-    throw new InputError(`Line ${line}: “${short(cell)}” has a decimal comma. Write ${short(written)}, or ${SWITCH}.`);
+    const thousands = /,\d{3}$/.test(cell) ? " If it parts thousands, leave it out." : "";
+    throw new InputError(
+      `Line ${line}: “${short(cell)}” has a decimal comma. Write ${short(written)}, or ${SWITCH}.${thousands}`
+    );
   }
   const several = cell.split(/\s+/).length > 1 ? ` If the comma is the decimal sign, ${SWITCH}.` : "";
   throw new InputError(`Line ${line}: “${short(cell)}” is not a number.${several}`);

@@ -94,3 +94,49 @@ def test_the_example_is_what_it_is_said_to_be() -> None:
     assert found
     example = [float(word) for word in re.findall(r"[\d.]+", found[1])]
     assert example == stored_results("real_columns")["columns"]["faithful waiting"]["values"]
+
+
+def test_what_is_quoted_is_one_cell(ask: Ask) -> None:
+    found = read(ask, 'name,height,weight\n"Smith, John",1.7,60\nBob,1.8,70\n')
+    named = {column["name"]: column["values"] for column in found["columns"]}
+    assert named == {"height": [1.7, 1.8], "weight": [60, 70]}
+    assert read(ask, '"1,5"\n"2,5"', decimalComma=True)["columns"][0]["values"] == [1.5, 2.5]
+
+
+def test_a_name_that_is_not_above_the_names_of_lines(ask: Ask) -> None:
+    """R writes tables so."""
+    found = read(ask, '"height" "weight"\n"Mazda RX4" 1.7 60\n"Datsun" 1.8 70\n')
+    named = {column["name"]: column["values"] for column in found["columns"]}
+    assert named == {"height": [1.7, 1.8], "weight": [60, 70]}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("value\n1,234\n567\n", "Line 2 has 2 entries, and the line of names has 1."),
+        ("a;b\n1;2\n3;4;5\n", "Line 3 has 3 entries, and the line of names has 2."),
+        ('value\n"1,234"\n"567"', "Line 2: “1,234” has a decimal comma."),
+        ("1\u202f234\n567", "Line 1: “1'234” has a sign between thousands."),
+        ("1'234\n567", "Line 1: “1'234” has a sign between thousands."),
+        ("1_000\n2", "Line 1: “1_000” has a sign between thousands."),
+        ("(3)\n4", "Line 1: “(3)” is not a number."),
+        ("1\n1e-400", "Line 2: “1e-400” is too small for a number."),
+    ],
+)
+def test_thousands_and_signs_are_never_read_as_other_numbers(ask: Ask, text: str, message: str) -> None:
+    assert read(ask, text).get("error", "").startswith(message)
+
+
+def test_commas_that_may_part_thousands_are_told(ask: Ask) -> None:
+    assert "If they part thousands, leave them out." in read(ask, "1,234\n567")["notes"][-1]
+    assert read(ask, "1, 2, 3\n4, 5")["notes"] == []
+
+
+def test_the_smallest_numbers_and_zeros_are_numbers(ask: Ask) -> None:
+    assert read(ask, "5e-324\n0e-9\n-0.0")["columns"][0]["values"] == [5e-324, 0, 0]
+
+
+def test_a_long_file_and_a_long_word_are_read_at_once(ask: Ask) -> None:
+    """Nothing is passed on in as many arguments as there are lines, nor tried for every split of a word."""
+    assert len(read(ask, "\n".join(["1.5"] * 300_000))["columns"][0]["values"]) == 300_000
+    assert "“1111" in read(ask, "7\n" + "1" * 50_000 + "x")["error"]
