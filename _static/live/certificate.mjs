@@ -8,7 +8,7 @@
 // together with what its neurons cost above the price that the beam pays for them.
 
 import {ZERO, minus, over, pair, plus, scaled, size, sum, times} from "./double_double.mjs";
-import {InputError, problemOf} from "./problem.mjs";
+import {InputError, problemOf, thresholdOf} from "./problem.mjs";
 
 /** @typedef {import("./double_double.mjs").Pair} Pair */
 /** @typedef {import("./problem.mjs").Problem} Problem */
@@ -53,7 +53,8 @@ const SAME = 1e-12;
  * @returns {Certificate}
  */
 export function certify(question, claim) {
-  const problem = problemOf(question);
+  const problem = problemOf(question), critical = thresholdOf(problem);
+  if (problem.beta < critical) return verdict({reason: `there is an optimum from beta = ${critical} on only`});
   const spline = splineOf(problem, claim);
   if (typeof spline === "string") return verdict({reason: spline});
   return problem.points.length === 1 ? ofOnePoint(problem, spline) : examined(problem, spline);
@@ -77,7 +78,7 @@ function verdict(facts) {
 /** Read a claim, in numbers of 32 digits; a sentence if it is none about these data. */
 function splineOf({points, meanTarget}, claim) {
   const {knots, values, valueRests = [], leftSlope, leftRest = 0, rightSlope, rightRest = 0} = claim;
-  const all = [...Array.from(knots), ...Array.from(values), leftSlope, rightSlope];
+  const all = [knots, values, valueRests, [leftSlope, leftRest, rightSlope, rightRest]].flatMap((list) => Array.from(list));
   if (!all.every(Number.isFinite)) return "the claim has numbers that are not finite";
   if (knots.length !== values.length) throw new InputError("a claim needs one value for each of its knots");
   const places = new Map(Array.from(points, (point, i) => [point, i]));
@@ -87,8 +88,8 @@ function splineOf({points, meanTarget}, claim) {
   if (at[0] !== 0 || at[at.length - 1] !== points.length - 1 || at.some((i, k) => k > 0 && i <= at[k - 1])) {
     return "the knots must increase, from the smallest point to the largest";
   }
-  const shifted = Array.from(values, (value, k) => minus(pair(value, valueRests[k] ?? 0), pair(meanTarget)));
-  return {at, values: shifted, left: pair(leftSlope, leftRest), right: pair(rightSlope, rightRest)};
+  const shifted = Array.from(values, (value, k) => minus(sum(value, valueRests[k] ?? 0), pair(meanTarget)));
+  return {at, values: shifted, left: sum(leftSlope, leftRest), right: sum(rightSlope, rightRest)};
 }
 
 /** @typedef {Exclude<ReturnType<typeof splineOf>, string>} Spline */
@@ -350,7 +351,7 @@ function relativeError(problem, {at, values}, distance) {
   const sizes = sizesAt(problem, at, values.map((value) => value.hi));
   const rounding = (value) => 2 * Number.EPSILON * Math.abs(value.hi);
   const errors = values.map((value, k) => distance / Math.sqrt(problem.counts[at[k]]) + rounding(value));
-  return Math.max(...errors.map((error, k) => (error > 0 ? error / sizes[k] : 0)));
+  return Math.max(...errors.map((error, k) => (error === 0 ? 0 : error / sizes[k])));
 }
 
 /**

@@ -1,6 +1,6 @@
 // The choice of the weight decay without knowing the truth, and one step of sampling.
 
-import {densityOf, whyNoDensity} from "./density.mjs";
+import {densityOf} from "./density.mjs";
 import {InputError, checkNetwork, numbers} from "./problem.mjs";
 import {randomGenerator} from "./random.mjs";
 import {criticalWeightDecay, fitScore, scoreAt} from "./solver.mjs";
@@ -53,7 +53,7 @@ export function chooseWeightDecay(x, options = {}) {
       const fit = fitScore({x: seen, beta: (beta * seen.length) / n, activation, skip});
       if (!fit.finite) return fit.reason;
       if (!fit.certificate.holds) return fit.certificate.reason;
-      const why = criterion === "likelihood" ? whyNoDensity(fit) : "";
+      const why = criterion === "likelihood" ? densityOf(fit, []).reason : "";
       if (!why) judged(fit, unseen, criterion).forEach((loss, k) => (row[places[k]] = loss));
       return why;
     }).find(Boolean);

@@ -32,7 +32,7 @@ const known = new WeakMap();
  * Why a score is that of no density; empty if it is.
  * @param {Score} score
  */
-export function whyNoDensity({knots, values, slopes}) {
+function whyNoDensity({knots, values, slopes}) {
   const last = knots.length - 1;
   const tails = [["left", -1, slopes[0], values[0]], ["right", 1, slopes[last + 1], values[last]]];
   for (const [name, outward, slope, value] of tails) {

@@ -27,7 +27,9 @@ function size(columns, u, p) {
 }
 
 /** Return the unit vector u, and its opposite, for which the sum of (column . u)^2 is largest. */
-function leading([[a, b], [c, d]]) {
+function leading(columns) {
+  const most = Math.max(...columns.flat().map(Math.abs)); // squares of what is left neither vanish nor overflow
+  const [[a, b], [c, d]] = columns.map((column) => column.map((value) => value / most));
   const angle = 0.5 * Math.atan2(2 * (a * b + c * d), a * a + c * c - b * b - d * d);
   const u = [Math.cos(angle), Math.sin(angle)];
   return [u, u.map((value) => -value)];
@@ -113,13 +115,13 @@ export function certify(points, targets, lambda, p, network, Q) {
   checkTask(points, targets, lambda, p);
   checkedRows(Q, "Q", points.length);
   const largest = Math.max(...peaks(points, Q, p).map((peak) => peak.response));
-  const shrunk = largest > lambda ? lambda / largest : 1;
+  const shrunk = largest <= lambda ? 1 : lambda / largest; // no number, if that is none
   const primal = loss(points, targets, lambda, p, network);
   const dual = Q.reduce((sum, q, k) => {
     const [a, b] = q.map((value) => shrunk * value);
     return sum + 2 * (a * targets[k][0] + b * targets[k][1]) - a * a - b * b;
   }, 0);
   const scale = Math.max(Math.abs(primal), Math.abs(dual));
-  const gap = scale > 0 ? (primal - dual) / scale : 0;
+  const gap = scale === 0 ? 0 : (primal - dual) / scale;
   return {primal, dual, gap, largest, holds: Math.abs(gap) <= TOLERANCE};
 }

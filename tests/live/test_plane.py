@@ -264,6 +264,24 @@ def test_the_certificate_refuses_what_misses_a_direction(ask: Ask) -> None:
         assert not ask("certify", **asked, network=exact["network"], Q=exact["Q"])["holds"]
 
 
+def test_what_is_no_number_certifies_nothing(ask: Ask) -> None:
+    """Neither a weight that is none, nor products that are too large: infinity less infinity is none."""
+    unit = [[1, 0], [0, 1]]
+    asked = {"points": unit, "targets": unit, "lambda": 1, "p": 2, "Q": unit}
+    assert not ask("certify", **asked, network=[{"u": [None, "x"], "a": [1, 1]}])["holds"]
+    far, large = [[1e300, 0], [1.5e300, 1e298]], [[1e10, 0], [-1e10, 0]]
+    asked = {"points": far, "targets": large, "lambda": 1, "p": 2, "Q": large}
+    assert not ask("certify", **asked, network=[])["holds"]
+
+
+@pytest.mark.parametrize("size", [1e-200, 1e-170, 1e160])
+def test_responses_grow_with_the_points_whatever_their_size(ask: Ask, size: float) -> None:
+    """So that no direction between two others is missed where squares vanish or overflow."""
+    X, Q = np.array([[1.0, 0.0], [1.0, 1.0]]), [[1.0, 0.0], [-0.3, 1.0]]
+    usual, scaled = (np.array(ask("peaks", points=c * X, Q=Q, p=2))[:, 2] for c in (1.0, size))
+    assert np.abs(scaled / size - usual).max() <= ROUNDING
+
+
 def test_one_point_by_hand(ask: Ask) -> None:
     lam = 0.3
     fit = ask("train", points=[[1, 0]], targets=[[1, 0]], **{"lambda": lam}, options={"p": 1})

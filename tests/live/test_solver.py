@@ -228,6 +228,35 @@ def test_the_certificate_refuses_what_is_not_true(ask: Ask, program: Program) ->
     assert all(verdict["reason"] for verdict in verdicts.values())
 
 
+@pytest.mark.parametrize(
+    ("x", "skip", "share"),
+    [(X, False, 1 - 1e-12), ([0.5, 1.0, 1.5], True, 0.5), ([1.0, 1.0, 1.0], False, 0.1)],
+)
+def test_nothing_is_certified_where_there_is_no_optimum(
+    ask: Ask, x: list[float], skip: bool, share: float
+) -> None:
+    question: dict[str, Any] = {"x": x, "skip": skip}
+    beta = fit(ask, **question, beta=0.1)["critical"]
+    claim = fit(ask, **question, beta=beta)["claim"]
+    at, below = (
+        ask([json.dumps({"job": "certify", "question": question | {"beta": b}, "claim": claim})])[0]
+        for b in (beta, share * beta)
+    )
+    assert at["holds"]
+    assert not below["holds"]
+    assert below["reason"] == f"there is an optimum from beta = {beta} on only"
+
+
+def test_what_is_cut_off_from_a_slope_counts(ask: Ask) -> None:
+    """A slope of 5 in two parts is no level score."""
+    question = {"x": [1.0, 1.0], "beta": 9}
+    claim = {"knots": [1], "values": [0], "leftSlope": 0, "rightSlope": 0}
+    for rest, holds in ((0, True), (5, False), (None, False)):
+        told = claim | {"leftRest": rest}
+        verdict = ask([json.dumps({"job": "certify", "question": question, "claim": told})])[0]
+        assert verdict["holds"] == holds
+
+
 def test_an_error_is_seen_by_its_size(ask: Ask) -> None:
     """The certificate's bound on the error of the score is one, and not much more."""
     question = {"x": X, "beta": 2.01}
@@ -320,6 +349,14 @@ def test_candidates_whose_fits_have_no_density_are_refused(ask: Ask) -> None:
     assert [refused["beta"] for refused in answer["refused"]][-1] == 400.0
     assert "push back" in answer["refused"][-1]["reason"]
     assert answer["best"] == 10.0
+
+
+def test_candidates_whose_densities_are_too_rough_are_refused(ask: Ask) -> None:
+    """As where rounding has made two numbers of one: the score between them is of the size of 1/gap."""
+    x = [0.0, 1e-12, 2e-12, 3e-12, 4e-12, 1.0, 1 + 1e-12, 2.0, 3.0, 4.0]
+    found = ask([json.dumps({"job": "choose", "x": x, "options": {}})])[0]
+    assert "the density is too rough to normalise" in {one["reason"] for one in found["refused"]}
+    assert len(found["refused"]) + len(found["betas"]) == 12
 
 
 @pytest.mark.parametrize(
