@@ -26,7 +26,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from .._progress import Bar
 from .._results import result
@@ -90,8 +90,8 @@ class GatedSkipScore:
             raise ValueError(f"x must have {self.gates.shape[1] - 1} columns; got shape {points.shape}")
         rows = np.column_stack([points, np.ones(len(points))])
         out = rows @ self.V
-        for gate, block in zip(self.gates, self.W, strict=True):
-            chosen = np.flatnonzero(rows @ gate >= 0)
+        for open_, block in zip(_open(rows, self.gates).T, self.W, strict=True):
+            chosen = np.flatnonzero(open_)
             out[chosen] += rows[chosen] @ block
         return out
 
@@ -291,8 +291,21 @@ class _Blocks:
         self._hyperplanes = hyperplanes
 
     def __call__(self, rows: FloatArray) -> FloatArray:
-        open_ = rows @ self._hyperplanes.T >= 0
+        open_ = _open(rows, self._hyperplanes)
         return np.asarray((open_[:, :, None] * rows[:, None, :]).reshape(len(rows), -1))
+
+
+def _open(rows: FloatArray, hyperplanes: FloatArray) -> NDArray[np.bool_]:
+    """Say on which side of each gate the rows lie.
+
+    What a matrix product comes to depends in its last bits on how many rows there are.  Where these decide,
+    terms are added one after the other, so that a row is where it is whatever is asked with it.
+    """
+    sides = rows @ hyperplanes.T
+    sizes = np.outer(np.linalg.norm(rows, axis=1), np.linalg.norm(hyperplanes, axis=1))
+    i, j = np.nonzero(np.abs(sides) <= 2 * rows.shape[1] * np.finfo(float).eps * sizes)
+    sides[i, j] = np.cumsum(rows[i] * hyperplanes[j], axis=1)[:, -1]
+    return np.asarray(sides >= 0)
 
 
 def _blocks_of(problem: SkipProblem, hyperplanes: FloatArray) -> _Blocks:

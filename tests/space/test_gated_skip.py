@@ -156,6 +156,19 @@ def test_rows_in_pieces_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     assert abs(gated_skip_denoising(X, L, gates, 0.5).value - whole.value) <= 1e-9 * whole.value
 
 
+def test_points_on_a_gate_are_where_they_were_certified() -> None:
+    """Of a lattice many points lie half-way between two others, where rounding decides about the side."""
+    rng = np.random.default_rng(5)
+    X = np.stack(np.meshgrid(*[np.arange(3.0) / 10] * 5), axis=-1).reshape(-1, 5)
+    L = rng.normal(size=X.shape)
+    fit = gated_skip_denoising(X, L, bisecting_gates(X, 12, rng), 0.1)
+    scores = fit(X)
+    value = 0.5 * np.sum((scores - L) ** 2) + 0.1 * np.sum(np.linalg.norm(fit.W, axis=(1, 2)))
+    assert abs(value - fit.value) <= 1e-12 * fit.value  # a sum of some thousand squares
+    alone = np.vstack([fit(point[None]) for point in X])
+    assert np.abs(alone - scores).max() <= 1e-12 * np.abs(fit.W).max()
+
+
 def test_what_does_not_meet_the_tolerance_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     X, L, gates = drawn(8, 40, 3, 3, 7)
     monkeypatch.setattr(_group_newton, "_STEPS", 1)
