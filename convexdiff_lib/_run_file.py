@@ -107,7 +107,7 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
     """What a line says, if that is the result of a task."""
     try:
         found = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     fits = isinstance(found, dict) and found.keys() == {"task", "version", "result"}
     return found if fits and isinstance(found["task"], dict) else None

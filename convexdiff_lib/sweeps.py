@@ -237,7 +237,9 @@ def _failed(names: list[str], failures: dict[str, str], results: dict[str, Any])
 def _what_was_raised(text: str) -> str:
     """Return the first line of an error's own message: what follows the last traceback of a text."""
     lines = text.rpartition("Traceback (most recent call last):\n")[2].strip("\n").splitlines()
-    return next((line for line in lines if not line.startswith(" ")), lines[-1])
+    # A message may end as tracebacks begin; then it is the last that is not empty.
+    outermost = [line for line in text.splitlines()[::-1] if line.strip()]
+    return next(line for line in [*lines, *outermost] if not line.startswith(" "))
 
 
 # --- What a call may say ---------------------------------------------------------------------------------
@@ -245,7 +247,8 @@ def _what_was_raised(text: str) -> str:
 
 def _as_axis(axis: Iterable[Any], name: str) -> list[Any]:
     """Return the values of an axis."""
-    if isinstance(axis, str | bytes | Mapping) or not isinstance(axis, Iterable):
+    is_one = isinstance(axis, str | bytes | Mapping) or getattr(axis, "shape", None) == ()
+    if is_one or not isinstance(axis, Iterable):
         raise ValueError(f"{name} must be a list of values; got {axis!r:.80}: write {name}=[...]")
     values = [_as_parameter(value, f"{name}[{place}]") for place, value in enumerate(axis)]
     if not values:
@@ -328,6 +331,8 @@ def _as_store(store: str | PathLike[str] | None) -> Path | None:
     path = Path(store)
     if path.is_dir():
         raise ValueError(f"store must be a file, not a folder; got {store!s:.160}")
+    if path.exists() and not path.is_file():  # a device may be read for ever, a pipe waits
+        raise ValueError(f"store must be a file, not a device or a pipe; got {store!s:.160}")
     if not path.parent.is_dir():
         raise ValueError(f"store must lie in a folder that exists; there is no {path.parent!s:.160}")
     return path

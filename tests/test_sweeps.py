@@ -110,6 +110,7 @@ BAD_GRIDS: dict[str, tuple[Callable[[], Any], str]] = {
     "no axis": (grid, "at least one axis"),
     "empty axis": (lambda: grid(seed=[1], beta=[]), "beta must have at least one value"),
     "number": (lambda: grid(seed=3), r"seed must be a list of values; got 3: write seed=\[\.\.\.\]"),
+    "array of no axis": (lambda: grid(seed=np.array(3)), r"seed must be a list of values; got array\(3\)"),
     "word": (lambda: grid(net="relu"), "net must be a list of values; got 'relu'"),
     "not finite": (lambda: grid(beta=[1.0, np.inf]), r"beta\[1\] must be finite"),
     "object": (lambda: grid(law=[np.random.default_rng(0)]), r"law\[0\] is of type Generator"),
@@ -291,6 +292,7 @@ def test_a_file_of_something_else_is_refused_and_stays(content: bytes, number: i
         (b'{"task": {"seed"\x00\x00', [2]),
         (b"\x00\x00\x00", [2]),
         (b"\x00\n{", [2, 3]),
+        (b'{"task": {"seed": 1}, "version": "1", "result": ' + b"[" * 100_000, [2]),
     ],
 )
 def test_lines_that_something_else_has_torn_do_not_count_and_stay(
@@ -446,6 +448,16 @@ def test_the_first_line_of_a_message_is_shown(where: dict[str, Any]) -> None:
     with pytest.raises(
         TasksFailedError, match=r'^1 of 1 tasks failed\n  {"seed":3}: RuntimeError: no seed 3$'
     ):
+        sweep(fails, grid(seed=[3]), version="1", **where)
+
+
+def test_a_message_may_end_as_a_traceback_begins(where: dict[str, Any]) -> None:
+    """As what another program had said does, where it was cut off."""
+
+    def fails(seed: int) -> None:
+        raise RuntimeError("Traceback (most recent call last):\n")
+
+    with pytest.raises(TasksFailedError, match=r"RuntimeError: Traceback \(most recent call last\):$"):
         sweep(fails, grid(seed=[3]), version="1", **where)
 
 
@@ -659,6 +671,7 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "store": (lambda: sweep(quick, ONE, store=3), "store must be the path of a file, or None; got 3"),  # type: ignore[arg-type]
     "folder": (lambda: sweep(quick, ONE, store="."), "store must be a file, not a folder"),
+    "device": (lambda: sweep(quick, ONE, store=os.devnull), "store must be a file, not a device or a pipe"),
     "no folder": (lambda: sweep(quick, ONE, store="nowhere/a.jsonl"), "no nowhere"),
     "version": (lambda: sweep(quick, ONE, version=2), "version must be a string; got 2"),  # type: ignore[arg-type]
     "compiled": (lambda: sweep(quick, ONE, compiled=1), "compiled must be True or False; got 1"),  # type: ignore[arg-type]
