@@ -18,6 +18,7 @@ from .problem import SpaceProblem
 __all__ = ["Features", "SkipProblem", "skip_problem"]
 
 _HELD = 1 << 23  # numbers held at once: 64 MiB
+_NOISE = 1e-7  # of the targets: what is left of them below this may be rounding
 _RANK = 1e-11  # singular values below this share of the largest one are rounding
 
 Features = Callable[[FloatArray], FloatArray]  # rows (k, d + 1) to features (k, N)
@@ -95,7 +96,9 @@ class SkipProblem(SpaceProblem):
         bounds = weak_duality(self, fitted, primal, Q, responses(Q))
         size = float(np.sqrt(np.sum(self.labels**2)))
         left = float(np.abs(self.basis.T @ Q).max()) / size if size > 0 else 0.0
-        return replace(bounds, infeasibility=left, scale=max(bounds.scale, 0.5 * size**2))
+        # An affine part of the targets costs nothing: it counts for the rounding that it brings alone.
+        natural = max(float(np.linalg.norm(self.without_affine(self.labels))), _NOISE * size)
+        return replace(bounds, infeasibility=left, scale=max(bounds.scale, 0.5 * natural**2))
 
 
 def skip_problem(X: ArrayLike, targets: ArrayLike, beta: float) -> SkipProblem:

@@ -129,7 +129,9 @@ def bisecting_gates(points: ArrayLike, count: int, rng: np.random.Generator) -> 
     first = generator.integers(len(different), size=wanted)
     second = (first + generator.integers(1, len(different), size=wanted)) % len(different)
     one, other = different[first], different[second]
-    normal = one - other
+    apart = one - other
+    # Shortened by a power of two, which rounds nothing, so that no product overflows.
+    normal = np.ldexp(apart, -np.frexp(np.abs(apart).max(axis=1, keepdims=True))[1])
     offset = -np.sum(normal * (one + other), axis=1) / 2
     gates = np.column_stack([normal, offset])
     return np.asarray(gates / np.linalg.norm(gates, axis=1, keepdims=True))
@@ -203,7 +205,7 @@ def gated_skip_path(
     >>> [fit.n_active for fit in gated_skip_path(X, L, [[1.0, 0.0]], [1.0, 0.1])]
     [0, 1]
     """
-    problems = [skip_problem(X, targets, beta) for beta in betas]
+    problems = [skip_problem(X, targets, beta) for beta in _as_sequence(betas)]
     hyperplanes = as_data(gates, "gates")
     fits: list[GatedSkipScore] = []
     gram: GramProblem | None = None
@@ -217,6 +219,13 @@ def gated_skip_path(
             weights, lengths = minimise_lengths(replace(gram, beta=problem.beta), begin, _AIM)
             fits.append(_finished(problem, hyperplanes, weights))
     return fits
+
+
+def _as_sequence(betas: Sequence[float]) -> list[float]:
+    try:
+        return list(betas)
+    except TypeError:
+        raise ValueError(f"betas must be a sequence of numbers; got {betas!r:.80}") from None
 
 
 def _finished(problem: SkipProblem, hyperplanes: FloatArray, weights: FloatArray) -> GatedSkipScore:
@@ -258,7 +267,8 @@ def certify_gated_skip(
     Returns
     -------
     Certificate
-        The scale of the gap is half the sum of the squares of the targets, if that is the largest value.
+        The scale of the gap is half the sum of the squares of what the best affine map leaves of the targets,
+        if that is the largest value.
 
     Raises
     ------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cvxpy as cp
 import numpy as np
 import pytest
@@ -12,7 +14,12 @@ from convexdiff_lib import NotCertifiedError
 from convexdiff_lib._validation import FloatArray
 from convexdiff_lib.space import _group_newton
 from convexdiff_lib.space._group_newton import GramProblem, minimise_lengths
-from convexdiff_lib.space.gated_skip import bisecting_gates, certify_gated_skip, gated_skip_denoising
+from convexdiff_lib.space.gated_skip import (
+    bisecting_gates,
+    certify_gated_skip,
+    gated_skip_denoising,
+    gated_skip_path,
+)
 from convexdiff_lib.space.group_lasso import solve_group_lasso
 
 GENERAL = 1e-6  # where the general-purpose solver stops
@@ -154,6 +161,39 @@ def test_rows_in_pieces_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = gated_skip_denoising(X, L, gates, 0.5)
     monkeypatch.setattr("convexdiff_lib.space._skip_rows._HELD", 40)
     assert abs(gated_skip_denoising(X, L, gates, 0.5).value - whole.value) <= 1e-9 * whole.value
+
+
+@pytest.mark.parametrize("slope", [1e2, 1e4, 1e6])
+def test_an_affine_part_of_the_targets_hides_no_gap(slope: float) -> None:
+    """It costs nothing, so that it is no measure of what a network without neurons misses."""
+    rng = np.random.default_rng(3)
+    X, L = rng.normal(size=(20, 2)), rng.normal(size=(20, 2))
+    gates, targets = bisecting_gates(X, 4, rng), L + slope * X
+    fit = gated_skip_denoising(X, targets, gates, 0.1)
+    assert fit.certificate.holds
+    assert abs(fit.value - gated_skip_denoising(X, L, gates, 0.1).value) <= 1e-9 * fit.value
+    none = gated_skip_denoising(X, targets, gates, 1e6)
+    assert none.value > 2 * fit.value
+    assert not certify_gated_skip(X, targets, gates, none.W, none.V, targets - fit(X), 0.1).holds
+
+
+def test_affine_targets_are_certified() -> None:
+    """Nothing but rounding is left over."""
+    X = np.random.default_rng(0).normal(size=(30, 3))
+    targets = 1e6 * X[:, :2] + 3
+    assert gated_skip_denoising(X, targets, [[1.0, 0.0, 0.0, 0.0]], 0.1).certificate.holds
+
+
+@pytest.mark.parametrize("betas", [1.0, None, np.array(1.0)])
+def test_weight_decays_are_a_list(betas: Any) -> None:
+    with pytest.raises(ValueError, match="betas must be a sequence of numbers; got "):
+        gated_skip_path([[0.0], [1.0]], [[0.0], [1.0]], [[1.0, -0.5]], betas)
+
+
+@pytest.mark.parametrize("size", [1e-99, 1e99])
+def test_gates_between_points_of_any_size_have_length_one(size: float) -> None:
+    gates = bisecting_gates([[size, 0.0], [-size, size]], 3, np.random.default_rng(0))
+    assert np.abs(np.linalg.norm(gates, axis=1) - 1).max() <= 1e-12  # rounding of a few products
 
 
 def test_points_on_a_gate_are_where_they_were_certified() -> None:
