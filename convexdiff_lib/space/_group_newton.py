@@ -96,7 +96,7 @@ def _factor(S: FloatArray) -> FloatArray:
         factor, failed = dpotrf(raised, lower=True, clean=True, overwrite_a=True)
         if not failed:
             return np.asarray(factor)
-    return np.sqrt(size) * np.eye(len(S))
+    return np.sqrt(size or 1.0) * np.eye(len(S))
 
 
 def _at(problem: GramProblem, eta: FloatArray) -> _At:

@@ -196,6 +196,14 @@ def test_gates_between_points_of_any_size_have_length_one(size: float) -> None:
     assert np.abs(np.linalg.norm(gates, axis=1) - 1).max() <= 1e-12  # rounding of a few products
 
 
+@pytest.mark.parametrize("beta", [1e-300, 1e-100, 1e-30])
+def test_a_weight_decay_that_rounding_hides_is_refused(beta: float) -> None:
+    rng = np.random.default_rng(3)
+    X, L = rng.normal(size=(20, 2)), rng.normal(size=(20, 2))
+    with pytest.raises(NotCertifiedError, match=f"gated denoising with 4 gates, beta = {beta:g}: "):
+        gated_skip_denoising(X, L, bisecting_gates(X, 4, rng), beta)
+
+
 def test_points_on_a_gate_are_where_they_were_certified() -> None:
     """Of a lattice many points lie half-way between two others, where rounding decides about the side."""
     rng = np.random.default_rng(5)
