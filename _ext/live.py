@@ -72,6 +72,7 @@ def replace(app: Sphinx, doctree: nodes.document) -> None:
         words = nodes.paragraph(
             "", "", nodes.strong("", f"{title.astext()}."), nodes.Text(" "), *first.children
         )
+        words["ids"], words["names"] = box["ids"], box["names"]  # so that links to the box still lead here
         begin = " ".join(word for word in more if word != "instead")
         try:
             made = instrument(name, [words, *rest], begin, instead="instead" in more)

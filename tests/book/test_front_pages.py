@@ -22,6 +22,10 @@ FOUND = {
         "misses at least {relu-least} % of the possible gain in every run. With softplus, made sharper as it "
         "trains, it misses {rising-median} % in the median, but on another sample {others-most} % even"
     ),
+    "22_digits": (
+        "the error on new images is {digits-grown-low} to {digits-grown-high} % above that of a tuned Adam "
+        "at the middle noise levels"
+    ),
     "07_beam_in_a_tube": "the density that it defines puts {mass-left} % of its mass on one of them",
 }
 CHIP = re.compile(r'(Figure \d)(?: \((\w+)\))? <span class="claim-badge claim-badge-(\w+)">([\w ]+)</span>')

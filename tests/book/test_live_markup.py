@@ -93,6 +93,13 @@ def test_a_box_becomes_what_the_scripts_look_for(words: list[str], begin: str, l
     assert closed.astext() == "</div>"
 
 
+def test_links_to_a_box_lead_to_its_instrument() -> None:
+    document = a_box("live", "drag-data")
+    document.children[0]["ids"] = ["live-relu"]  # type: ignore[index]
+    live.replace(None, document)  # type: ignore[arg-type]
+    assert [child["ids"] for child in document.children] == [[], ["live-relu"], []]  # type: ignore[index]
+
+
 def test_another_box_stays() -> None:
     document = a_box("danger")
     live.replace(None, document)  # type: ignore[arg-type]
