@@ -135,19 +135,25 @@ def test_errors_are_as_observed(evidence: Any) -> None:
 
     said = "the statement"
     below: Evidence = evidence(
-        "ours-digits-errors", "grown-below-random-gates", 1.0, what="error / error of random gates"
+        "ours-digits-errors",
+        "grown-below-random-gates",
+        1.0,
+        what="error of grown neurons over that of random gates",
     ).because(said)
     behind: Evidence = evidence(
-        "ours-digits-errors", "grown-near-adam", 1.15, what="error / error of Adam"
+        "ours-digits-errors", "grown-near-adam", 1.15, what="error of grown neurons over that of Adam"
     ).because(said)
     ahead: Evidence = evidence(
-        "ours-digits-errors", "adam-below-grown", 1.0, what="error of Adam / error"
+        "ours-digits-errors", "adam-below-grown", 1.0, what="error of Adam over that of grown neurons"
     ).because(said)
     polished: Evidence = evidence(
         "ours-digits-errors", "polish-moves-little", 0.03, what="relative change of the error by a polish"
     ).because(said)
     first: Evidence = evidence(
-        "ours-digits-errors", "training-set-first-at-large-noise", 1.0, what="error / best error of a network"
+        "ours-digits-errors",
+        "training-set-first-at-large-noise",
+        1.0,
+        what="error over the least of a network",
     ).because(said)
     for gated, grown, adam, polish in zip(*(means[m][MIDDLE] for m in SHORT), strict=True):
         below.holds(grown / gated)

@@ -15,7 +15,10 @@ def test_copies_go_and_the_distance_stays(evidence: Evidence) -> None:
         "ours-forgetting-and-distance", "no-more-copies-than-by-chance", 0.1, what="share of copies"
     ).because("two points forgotten; less the share among fresh draws, with a sampling error of 0.02")
     were = evidence(
-        "ours-forgetting-and-distance", "copies-where-points-are-memorised", 0.75, what="1 less the excess"
+        "ours-forgetting-and-distance",
+        "copies-where-points-are-memorised",
+        0.75,
+        what="share of samples that are no copies",
     ).because("a quarter of a point forgotten: at least a quarter of the samples are copies beyond chance")
     same = evidence(
         "ours-forgetting-and-distance", "distance-hardly-changes", 0.25, what="relative change"
