@@ -50,13 +50,19 @@ def new_page(browser: Browser, theme: str, width: int, **options: Any) -> Page:
 
 
 def settle(page: Page) -> None:
-    """Wait until mathematics, fonts and pictures are in place."""
+    """Wait until mathematics, fonts and pictures are in place, or for half a minute.
+
+    The browser does not always say that a picture is decoded, and nothing else would end the wait.
+    """
     page.evaluate(
         """async () => {
-            if (window.MathJax?.startup) await window.MathJax.startup.promise;
-            await document.fonts.ready;
-            for (const image of document.images) image.loading = 'eager';
-            await Promise.allSettled([...document.images].map(image => image.decode()));
+            const inPlace = async () => {
+                if (window.MathJax?.startup) await window.MathJax.startup.promise;
+                await document.fonts.ready;
+                for (const image of document.images) image.loading = 'eager';
+                await Promise.allSettled([...document.images].map(image => image.decode()));
+            };
+            await Promise.race([inPlace(), new Promise(resolve => setTimeout(resolve, 30000))]);
         }"""
     )
 
