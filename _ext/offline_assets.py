@@ -23,7 +23,9 @@ FONTS = Path("output", "chtml", "fonts", "woff-v2")
 def parts(config: Config) -> list[str]:
     """Name the files of MathJax that a page loads, below its folder."""
     load = config.mathjax3_config["loader"]["load"]
-    files = [f"{name.replace('[tex]', 'input/tex/extensions')}.js" for name in load]
+    # The output asks for its font itself, once it is there; named beside it the font may come too early.
+    names = [*load, *(f"{name}/fonts/tex" for name in load if name == "output/chtml")]
+    files = [f"{name.replace('[tex]', 'input/tex/extensions')}.js" for name in names]
     return [Path(config.mathjax_path).name, *files]
 
 
