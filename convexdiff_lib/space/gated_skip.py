@@ -234,9 +234,11 @@ def _finished(problem: SkipProblem, hyperplanes: FloatArray, weights: FloatArray
     rest = problem.labels - problem.fitted(_Blocks(hyperplanes), weights, np.zeros((D, weights.shape[1])))
     V, W = problem.affine(rest), weights.reshape(P, D, -1)
     certificate = _certificate(problem, hyperplanes, W, V, rest)
+    found = GatedSkipScore(hyperplanes, W, V, problem.beta, certificate.primal, certificate)
     if not certificate.holds:
-        raise NotCertifiedError(f"gated denoising with {P} gates, beta = {problem.beta:.6g}: {certificate}")
-    return GatedSkipScore(hyperplanes, W, V, problem.beta, certificate.primal, certificate)
+        what = f"gated denoising with {P} gates, beta = {problem.beta:.6g}"
+        raise NotCertifiedError(f"{what}: {certificate}", found)
+    return found
 
 
 def certify_gated_skip(

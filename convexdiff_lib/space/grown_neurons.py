@@ -313,12 +313,14 @@ class _Growing:
         V = problem.affine(problem.labels - fitted)
         rest = problem.labels - fitted - problem.rows @ V
         certificate = _certificate(problem, self.neurons, weights, V, rest)
-        if not certificate.holds:
-            raise NotCertifiedError(f"{len(weights)} neurons, beta = {problem.beta:.6g}: {certificate}")
         used = np.flatnonzero(weights.any(axis=1))
-        return GrownNetwork(
+        found = GrownNetwork(
             self.neurons[used], weights[used], V, problem.beta, certificate.primal, largest, certificate
         )
+        if not certificate.holds:
+            what = f"{len(weights)} neurons, beta = {problem.beta:.6g}"
+            raise NotCertifiedError(f"{what}: {certificate}", found)
+        return found
 
 
 def _responses(problem: SkipProblem, neurons: FloatArray, Q: FloatArray) -> tuple[FloatArray, FloatArray]:

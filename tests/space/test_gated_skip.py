@@ -15,6 +15,7 @@ from convexdiff_lib._validation import FloatArray
 from convexdiff_lib.space import _group_newton
 from convexdiff_lib.space._group_newton import GramProblem, minimise_lengths
 from convexdiff_lib.space.gated_skip import (
+    GatedSkipScore,
     bisecting_gates,
     certify_gated_skip,
     gated_skip_denoising,
@@ -220,8 +221,10 @@ def test_points_on_a_gate_are_where_they_were_certified() -> None:
 def test_what_does_not_meet_the_tolerance_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     X, L, gates = drawn(8, 40, 3, 3, 7)
     monkeypatch.setattr(_group_newton, "_STEPS", 1)
-    with pytest.raises(NotCertifiedError, match="7 gates"):
+    with pytest.raises(NotCertifiedError, match="7 gates") as refused:
         gated_skip_denoising(X, L, gates, 0.01 * largest_decay(X, L, gates))
+    assert isinstance(refused.value.found, GatedSkipScore)
+    assert not refused.value.found.certificate.holds
 
 
 def test_bisecting_gates_are_half_way() -> None:

@@ -12,7 +12,12 @@ from convexdiff_lib._validation import FloatArray
 from convexdiff_lib.objectives import denoising_loss
 from convexdiff_lib.space import _group_newton, grown_neurons
 from convexdiff_lib.space.gated_skip import gated_skip_denoising
-from convexdiff_lib.space.grown_neurons import certify_neurons, grown_denoising, neurons_denoising
+from convexdiff_lib.space.grown_neurons import (
+    GrownNetwork,
+    certify_neurons,
+    grown_denoising,
+    neurons_denoising,
+)
 
 GENERAL = 1e-6  # where the general-purpose solver stops
 
@@ -138,8 +143,10 @@ def test_what_is_wrong_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match=r"neurons must have shape \(m, d \+ 1\) with d \+ 1 = 3"):
         neurons_denoising(X, L, X, 1.0)
     monkeypatch.setattr(_group_newton, "_STEPS", 1)
-    with pytest.raises(NotCertifiedError, match="12 neurons"):
+    with pytest.raises(NotCertifiedError, match="12 neurons") as refused:
         neurons_denoising(X, L, neurons, 0.01)
+    assert isinstance(refused.value.found, GrownNetwork)
+    assert not refused.value.found.certificate.holds
 
 
 def test_on_some_of_the_rows_no_affine_map_is_sought(monkeypatch: pytest.MonkeyPatch) -> None:
