@@ -1,4 +1,4 @@
-"""Leave out of the built book what no page uses: most rules of the theme's style sheets, most icons.
+"""Leave out of the built book what no page uses: most rules of the theme's style sheets, icons, comments.
 
 What a page may use is read from the pages and scripts themselves: a rule stays if every class and every id
 that its selector asks for is a word in one of them.
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import tinycss2
+from bare_scripts import bare
 from fontTools.subset import Options, Subsetter
 from fontTools.ttLib import TTFont
 from sphinx.application import Sphinx
@@ -38,6 +39,8 @@ def slim(site: Path) -> None:
         for file in static.glob(pattern):
             if file.is_file():
                 file.unlink()
+    for module in static.glob("live/*.mjs"):
+        module.write_text(bare(module.read_text("utf-8")), "utf-8")
     pages = [file for kind in ("*.html", "*.js", "*.mjs") for file in site.rglob(kind)]
     words = used_words(file.read_text("utf-8") for file in pages if "mathjax" not in file.parts)
     icons: set[int] = set()

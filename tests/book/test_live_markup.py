@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import live
 import portable
 import pytest
+from bare_scripts import bare
 from docutils import nodes
 from docutils.utils import new_document
 
@@ -21,7 +22,7 @@ USED = re.findall(
     "\n".join(file.read_text("utf-8").replace(":::{", "{") for file in ROOT.glob("chapters/*.md")),
     re.M,
 )
-HEAVIEST = 60_000  # bytes of what a page loads beside the solver: 3 % of what it may weigh
+HEAVIEST = 50_000  # bytes of what a page loads beside the solver: 2.5 % of what it may weigh
 
 
 def test_chapters_have_instruments() -> None:
@@ -44,12 +45,17 @@ def test_a_module_asks_only_its_neighbours(module: Path) -> None:
 
 @pytest.mark.parametrize("name", ["drag-data", "beam", "denoise", "chambers", "wedge"])
 def test_the_stage_with_an_instrument_is_light(name: str) -> None:
-    files = [MODULES / f"{part}.mjs" for part in ("chart", "controls", "points", "stage", "start", name)]
-    assert sum(file.stat().st_size for file in [*files, MODULES / "live.css"]) <= HEAVIEST
+    parts = ("chart", "controls", "points", "stage", "start", name)
+    assert sum(map(served, parts)) + (MODULES / "live.css").stat().st_size <= HEAVIEST
 
 
 def test_the_mathematics_of_the_plane_is_light() -> None:
-    assert sum(file.stat().st_size for file in MODULES.glob("plane*.mjs")) <= HEAVIEST
+    assert sum(served(file.stem) for file in MODULES.glob("plane*.mjs")) <= HEAVIEST
+
+
+def served(module: str) -> int:
+    """Bytes that a page loads, which come without comments."""
+    return len(bare((MODULES / f"{module}.mjs").read_text("utf-8")).encode())
 
 
 @pytest.mark.parametrize("role", [role for role in ROLES if role != "exact"])

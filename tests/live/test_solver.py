@@ -124,24 +124,6 @@ def test_it_does_not_depend_on_order_and_scale(ask: Ask, program: Program) -> No
         assert math.isclose(answer["value"] * unit**2, first["value"], rel_tol=1e-12)
 
 
-def test_it_is_small() -> None:
-    """Eight programs, certificate, law and choice, without what is said about them."""
-    modules = (
-        "problem",
-        "double_double",
-        "active_set",
-        "sharpen",
-        "certificate",
-        "solver",
-        "density",
-        "choose",
-        "random",
-    )
-    source = "".join((LIVE / f"{name}.mjs").read_text("utf-8") for name in modules)
-    code = re.sub(r"/\*\*.*?\*/\n?|^\s*//.*?\n", "", source, flags=re.DOTALL | re.MULTILINE)
-    assert len(code) <= 60_000
-
-
 def test_where_training_has_no_minimum_it_says_so(ask: Ask) -> None:
     below = fit(ask, x=[0.0, 1.0, 1.0, 1.0, 2.0], beta=1.4)
     assert below["finite"] is False
