@@ -9,13 +9,13 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._validation import FloatArray, as_data, as_targets, as_weight_decay
+from .._validation import FloatArray, as_data, as_matrix, as_targets, as_weight_decay
 from ..certificates import Certificate
 from ._group_newton import GramProblem
 from ._weak_duality import weak_duality
 from .problem import SpaceProblem
 
-__all__ = ["Features", "SkipProblem", "skip_problem"]
+__all__ = ["Features", "SkipProblem", "asked_rows", "expect_shapes", "skip_problem"]
 
 _HELD = 1 << 23  # numbers held at once: 64 MiB
 _NOISE = 1e-7  # of the targets: what is left of them below this may be rounding
@@ -31,7 +31,7 @@ class SkipProblem(SpaceProblem):
     @cached_property
     def rows(self) -> FloatArray:
         """The points with a last coordinate 1, shape (n, d + 1)."""
-        return np.column_stack([self.points, np.ones(len(self.points))])
+        return _with_ones(self.points)
 
     @cached_property
     def basis(self) -> FloatArray:
@@ -40,6 +40,20 @@ class SkipProblem(SpaceProblem):
         left, singular, _ = np.linalg.svd(self.points - self.points.mean(axis=0), full_matrices=False)
         kept = left[:, singular > _RANK * max(float(singular.max(initial=0.0)), 1e-300)]
         return np.linalg.qr(np.column_stack([np.full(n, n**-0.5), kept]))[0]
+
+    def at(self, beta: float) -> SkipProblem:
+        """Return the same with another weight decay; what the points alone decide is worked out once."""
+        other = replace(self, beta=beta)
+        vars(other).update(rows=self.rows, basis=self.basis)
+        return other
+
+    def hyperplanes(self, given: ArrayLike, name: str, count: str) -> FloatArray:
+        """Check hyperplanes of the points, the constant last; ``count`` is how their number is called."""
+        planes, wanted = as_data(given, name), self.rows.shape[1]
+        if planes.shape[1] != wanted:
+            shape = f"({count}, d + 1) with d + 1 = {wanted}"
+            raise ValueError(f"{name} must have shape {shape}; got {planes.shape}")
+        return planes
 
     def without_affine(self, values: FloatArray) -> FloatArray:
         """Values at the points, less the affine map that fits them best."""
@@ -111,3 +125,28 @@ def skip_problem(X: ArrayLike, targets: ArrayLike, beta: float) -> SkipProblem:
     """
     points = as_data(X)
     return SkipProblem(points, as_targets(targets, len(points)), as_weight_decay(beta))
+
+
+def asked_rows(x: ArrayLike, width: int) -> FloatArray:
+    """Return the rows, of this width, at which a network is asked for its values at x.
+
+    Examples
+    --------
+    >>> asked_rows([[2.0, 3.0]], 3).tolist()
+    [[2.0, 3.0, 1.0]]
+    """
+    points = as_matrix(x)
+    if points.shape[1] != width - 1:
+        raise ValueError(f"x must have {width - 1} columns; got shape {points.shape}")
+    return _with_ones(points)
+
+
+def expect_shapes(given: dict[str, FloatArray], wanted: dict[str, tuple[int, ...]]) -> None:
+    """Refuse an array that has not the shape that is wanted under its name."""
+    for name, shape in wanted.items():
+        if given[name].shape != shape:
+            raise ValueError(f"{name} must have shape {shape}; got {given[name].shape}")
+
+
+def _with_ones(points: FloatArray) -> FloatArray:
+    return np.column_stack([points, np.ones(len(points))])

@@ -30,10 +30,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from .._progress import Bar
 from .._results import result
-from .._validation import FloatArray, as_count, as_data, as_generator, as_matrix, as_points
+from .._validation import FloatArray, as_count, as_data, as_generator, as_points, as_weight_decay
 from ..certificates import Certificate, NotCertifiedError
-from ._group_newton import GramProblem, minimise_lengths
-from ._skip_rows import SkipProblem, skip_problem
+from ._group_newton import minimise_lengths
+from ._skip_rows import SkipProblem, asked_rows, expect_shapes, skip_problem
 
 __all__ = [
     "GatedSkipScore",
@@ -85,10 +85,7 @@ class GatedSkipScore:
 
     def __call__(self, x: ArrayLike) -> FloatArray:
         """Return s(x), shape (k, c), for x of shape (k, d)."""
-        points = as_matrix(x)
-        if points.shape[1] != self.gates.shape[1] - 1:
-            raise ValueError(f"x must have {self.gates.shape[1] - 1} columns; got shape {points.shape}")
-        rows = np.column_stack([points, np.ones(len(points))])
+        rows = asked_rows(x, self.gates.shape[1])
         out = rows @ self.V
         for open_, block in zip(_open(rows, self.gates).T, self.W, strict=True):
             chosen = np.flatnonzero(open_)
@@ -205,19 +202,17 @@ def gated_skip_path(
     >>> [fit.n_active for fit in gated_skip_path(X, L, [[1.0, 0.0]], [1.0, 0.1])]
     [0, 1]
     """
-    problems = [skip_problem(X, targets, beta) for beta in _as_sequence(betas)]
-    hyperplanes = as_data(gates, "gates")
+    decays = [as_weight_decay(beta) for beta in _as_sequence(betas)]
+    problem = skip_problem(X, targets, 1.0)
+    blocks = _Blocks(problem.hyperplanes(gates, "gates", "P"))
     fits: list[GatedSkipScore] = []
-    gram: GramProblem | None = None
     lengths: FloatArray | None = None
-    with Bar(progress, "gated_skip_path", "fit", len(problems)) as bar:
-        for problem in bar.over(problems):
-            features = _blocks_of(problem, hyperplanes)
-            sizes = np.full(len(hyperplanes), hyperplanes.shape[1], dtype=np.intp)
-            gram = problem.gram(features, sizes) if gram is None else gram
+    with Bar(progress, "gated_skip_path", "fit", len(decays)) as bar:
+        gram = problem.gram(blocks, np.full(blocks.count, blocks.width, dtype=np.intp))
+        for beta in bar.over(decays):
             begin = lengths if lengths is not None and lengths.any() else None
-            weights, lengths = minimise_lengths(replace(gram, beta=problem.beta), begin, _AIM)
-            fits.append(_finished(problem, hyperplanes, weights))
+            weights, lengths = minimise_lengths(replace(gram, beta=beta), begin, _AIM)
+            fits.append(_finished(problem.at(beta), blocks, weights))
     return fits
 
 
@@ -228,15 +223,15 @@ def _as_sequence(betas: Sequence[float]) -> list[float]:
         raise ValueError(f"betas must be a sequence of numbers; got {betas!r:.80}") from None
 
 
-def _finished(problem: SkipProblem, hyperplanes: FloatArray, weights: FloatArray) -> GatedSkipScore:
+def _finished(problem: SkipProblem, blocks: _Blocks, weights: FloatArray) -> GatedSkipScore:
     """Return the score with its certificate."""
-    P, D = hyperplanes.shape
-    rest = problem.labels - problem.fitted(_Blocks(hyperplanes), weights, np.zeros((D, weights.shape[1])))
-    V, W = problem.affine(rest), weights.reshape(P, D, -1)
-    certificate = _certificate(problem, hyperplanes, W, V, rest)
-    found = GatedSkipScore(hyperplanes, W, V, problem.beta, certificate.primal, certificate)
+    nothing = np.zeros((blocks.width, weights.shape[1]))
+    rest = problem.labels - problem.fitted(blocks, weights, nothing)
+    V, W = problem.affine(rest), weights.reshape(blocks.count, blocks.width, -1)
+    certificate = _certificate(problem, blocks, W, V, rest)
+    found = GatedSkipScore(blocks.hyperplanes, W, V, problem.beta, certificate.primal, certificate)
     if not certificate.holds:
-        what = f"gated denoising with {P} gates, beta = {problem.beta:.6g}"
+        what = f"gated denoising with {blocks.count} gates, beta = {problem.beta:.6g}"
         raise NotCertifiedError(f"{what}: {certificate}", found)
     return found
 
@@ -286,24 +281,23 @@ def certify_gated_skip(
     certificate holds: primal 0, dual 0
     relative gap <= 1e-12, infeasibility <= 1e-12, score error <= 1e-02
     """
-    problem, hyperplanes = skip_problem(X, targets, beta), as_data(gates, "gates")
-    _blocks_of(problem, hyperplanes)
+    problem = skip_problem(X, targets, beta)
+    blocks = _Blocks(problem.hyperplanes(gates, "gates", "P"))
     given = {"W": as_points(W, "W"), "V": as_points(V, "V"), "Q": as_points(Q, "Q")}
-    (P, D), c = hyperplanes.shape, problem.labels.shape[1]
-    for name, shape in {"W": (P, D, c), "V": (D, c), "Q": problem.labels.shape}.items():
-        if given[name].shape != shape:
-            raise ValueError(f"{name} must have shape {shape}; got {given[name].shape}")
-    return _certificate(problem, hyperplanes, given["W"], given["V"], given["Q"])
+    P, D, c = blocks.count, blocks.width, problem.labels.shape[1]
+    expect_shapes(given, {"W": (P, D, c), "V": (D, c), "Q": problem.labels.shape})
+    return _certificate(problem, blocks, given["W"], given["V"], given["Q"])
 
 
 class _Blocks:
     """The features of gates: the rows where a gate is open, else zeros, gate beside gate."""
 
     def __init__(self, hyperplanes: FloatArray) -> None:
-        self._hyperplanes = hyperplanes
+        self.hyperplanes = hyperplanes
+        self.count, self.width = hyperplanes.shape
 
     def __call__(self, rows: FloatArray) -> FloatArray:
-        open_ = _open(rows, self._hyperplanes)
+        open_ = _open(rows, self.hyperplanes)
         return np.asarray((open_[:, :, None] * rows[:, None, :]).reshape(len(rows), -1))
 
 
@@ -320,23 +314,15 @@ def _open(rows: FloatArray, hyperplanes: FloatArray) -> NDArray[np.bool_]:
     return np.asarray(sides >= 0)
 
 
-def _blocks_of(problem: SkipProblem, hyperplanes: FloatArray) -> _Blocks:
-    wanted = problem.rows.shape[1]
-    if hyperplanes.shape[1] != wanted:
-        raise ValueError(f"gates must have shape (P, d + 1) with d + 1 = {wanted}; got {hyperplanes.shape}")
-    return _Blocks(hyperplanes)
-
-
 def _certificate(
-    problem: SkipProblem, hyperplanes: FloatArray, W: FloatArray, V: FloatArray, Q: FloatArray
+    problem: SkipProblem, blocks: _Blocks, W: FloatArray, V: FloatArray, Q: FloatArray
 ) -> Certificate:
-    P, D = hyperplanes.shape
-    features = _Blocks(hyperplanes)
+    P, D = blocks.count, blocks.width
 
     def largest(dual: FloatArray) -> float:
-        products = problem.correlated(features, P * D, dual).reshape(P, -1)
+        products = problem.correlated(blocks, P * D, dual).reshape(P, -1)
         return float(np.linalg.norm(products, axis=1).max())
 
-    fitted = problem.fitted(features, W.reshape(P * D, -1), V)
+    fitted = problem.fitted(blocks, W.reshape(P * D, -1), V)
     penalty = float(np.linalg.norm(W.reshape(P, -1), axis=1).sum())
     return problem.certificate(fitted, penalty, Q, largest)

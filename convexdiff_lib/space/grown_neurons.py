@@ -23,11 +23,11 @@ from numpy.typing import ArrayLike
 
 from .._progress import Bar
 from .._results import result
-from .._validation import FloatArray, as_count, as_data, as_generator, as_matrix
+from .._validation import FloatArray, as_count, as_generator, as_matrix
 from ..certificates import Certificate, NotCertifiedError
 from ..networks import TwoLayerNetwork
 from ._group_newton import GramProblem, minimise_lengths
-from ._skip_rows import SkipProblem, skip_problem
+from ._skip_rows import SkipProblem, asked_rows, expect_shapes, skip_problem
 from .gated_skip import bisecting_gates
 
 __all__ = ["GrownNetwork", "certify_neurons", "grown_denoising", "neurons_denoising"]
@@ -88,10 +88,7 @@ class GrownNetwork:
 
     def __call__(self, x: ArrayLike) -> FloatArray:
         """Return s(x), shape (k, c), for x of shape (k, d)."""
-        points = as_matrix(x)
-        if points.shape[1] != self.neurons.shape[1] - 1:
-            raise ValueError(f"x must have {self.neurons.shape[1] - 1} columns; got shape {points.shape}")
-        rows = np.column_stack([points, np.ones(len(points))])
+        rows = asked_rows(x, self.neurons.shape[1])
         return np.asarray(np.maximum(rows @ self.neurons.T, 0.0) @ self.weights + rows @ self.V)
 
 
@@ -244,17 +241,12 @@ def certify_neurons(
     first = _unit(problem, neurons)
     given = {"weights": as_matrix(weights, "weights"), "V": as_matrix(V, "V"), "Q": as_matrix(Q, "Q")}
     c = problem.labels.shape[1]
-    wanted = {"weights": (len(first), c), "V": (first.shape[1], c), "Q": problem.labels.shape}
-    for name, shape in wanted.items():
-        if given[name].shape != shape:
-            raise ValueError(f"{name} must have shape {shape}; got {given[name].shape}")
+    expect_shapes(given, {"weights": (len(first), c), "V": (first.shape[1], c), "Q": problem.labels.shape})
     return _certificate(problem, first, given["weights"], given["V"], given["Q"])
 
 
 def _unit(problem: SkipProblem, neurons: ArrayLike, name: str = "neurons") -> FloatArray:
-    given, wanted = as_data(neurons, name), problem.rows.shape[1]
-    if given.shape[1] != wanted:
-        raise ValueError(f"{name} must have shape (m, d + 1) with d + 1 = {wanted}; got {given.shape}")
+    given = problem.hyperplanes(neurons, name, "m")
     lengths = np.linalg.norm(given, axis=1, keepdims=True)
     if not lengths.all():
         raise ValueError(f"{name} must not hold a neuron that is zero; number {int(np.argmin(lengths))} is")

@@ -14,6 +14,7 @@ from convexdiff_lib import NotCertifiedError
 from convexdiff_lib._validation import FloatArray
 from convexdiff_lib.space import _group_newton
 from convexdiff_lib.space._group_newton import GramProblem, minimise_lengths
+from convexdiff_lib.space._skip_rows import skip_problem
 from convexdiff_lib.space.gated_skip import (
     GatedSkipScore,
     bisecting_gates,
@@ -189,6 +190,15 @@ def test_affine_targets_are_certified() -> None:
 def test_weight_decays_are_a_list(betas: Any) -> None:
     with pytest.raises(ValueError, match="betas must be a sequence of numbers; got "):
         gated_skip_path([[0.0], [1.0]], [[0.0], [1.0]], [[1.0, -0.5]], betas)
+
+
+def test_another_weight_decay_keeps_what_the_points_decide() -> None:
+    X, L, _ = drawn(9, 20, 3, 2, 1)
+    problem = skip_problem(X, L, 1.0)
+    other = problem.at(2.0)
+    assert (problem.beta, other.beta) == (1.0, 2.0)
+    assert other.rows is problem.rows
+    assert other.basis is problem.basis
 
 
 @pytest.mark.parametrize("size", [1e-99, 1e99])
