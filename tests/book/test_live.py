@@ -2,145 +2,33 @@
 
 from __future__ import annotations
 
-import ast
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Locator, Page
+from instrument import AXE, GRAVE, PAGES, Instrument, Open, enter
+from playwright.sync_api import Browser
 
-import convexdiff_lib
 from tools import browser
 
 pytestmark = pytest.mark.site
 
-INSTRUMENTS = {
-    "drag-data": "chapters/02_univariate_relu",
-    "drag-data again": "chapters/03_absolute_value",
-    "beam": "chapters/07_beam_in_a_tube",
-    "denoise": "chapters/08_univariate_denoising",
-    "your data": "chapters/your_data",
-}
-POINTS = [name for name in INSTRUMENTS if name not in ("denoise", "your data")]
-CLOSE = 1e-9  # of the size of the loss, which both sides know to rounding
-GRAVE = ("serious", "critical")
-AXE = {"resultTypes": ["violations"], "rules": {"target-size": {"enabled": True}}, "preload": False}
+INSTRUMENTS = ["drag-data", "drag-data again", "beam", "denoise", "your data"]
+POINTS = INSTRUMENTS[:3]
 
 each_instrument = pytest.mark.parametrize("name", INSTRUMENTS)
 each_with_points = pytest.mark.parametrize("name", POINTS)
 
 
-@pytest.fixture(scope="module")
-def site(require: Callable[[object, str], None]) -> Iterator[str]:
-    require(browser.chromium(), "Chromium: install Debian's package chromium")
-    require((browser.SITE / "index.html").exists(), "the built book: run `make book`")
-    with browser.served(browser.SITE) as base:
-        yield base
-
-
-@pytest.fixture(scope="module")
-def chromium(site: str) -> Iterator[Browser]:
-    with browser.launched() as chromium:
-        yield chromium
-
-
-@pytest.fixture
-def opened(site: str, chromium: Browser) -> Iterator[Callable[..., Instrument]]:
-    """Open the page of an instrument; afterwards there must be no complaint of the browser."""
-    pages: list[Page] = []
-    complaints: list[str] = []
-
-    def opened(name: str, theme: str = "light", width: int = 1280, **options: Any) -> Instrument:
-        page = browser.new_page(chromium, theme, width, **options)
-        pages.append(page)
-        page.on("pageerror", lambda error: complaints.append(f"script: {error}"))
-        page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
-        page.goto(f"{site}{INSTRUMENTS[name]}.html")
-        return Instrument(page)
-
-    yield opened
-    assert complaints == []
-    for page in pages:
-        page.context.close()
-
-
-class Instrument:
-    """The first instrument of a page, once it has drawn itself."""
-
-    def __init__(self, page: Page) -> None:
-        self.page, self.root = page, page.locator("[data-live]").first
-        page.locator("[data-live].live-on[data-drawn]").first.wait_for()
-        self.root.scroll_into_view_if_needed()
-
-    def find(self, selector: str) -> Locator:
-        return self.root.locator(selector)
-
-    @contextmanager
-    def redrawn(self) -> Iterator[None]:
-        """Do something, and wait for the drawing that follows."""
-        before = int(self.root.get_attribute("data-drawn") or 0)
-        yield
-        self.page.wait_for_function(
-            "([root, before]) => Number(root.dataset.drawn) > before",
-            arg=[self.root.element_handle(), before],
-        )
-
-    def number(self, name: str) -> float:
-        return float(self.find(f'.live-readout [data-name="{name}"]').get_attribute("value") or "nan")
-
-    def points(self) -> list[float]:
-        written = self.find(".live-numbers input").input_value()
-        return [float(word) for word in written.split(", ")]
-
-    def python(self) -> Any:
-        """What the lines of Python find that the page gives, without what they print."""
-        self.find(".live-copy").evaluate("fold => { fold.open = true; }")
-        self.page.wait_for_function("() => document.querySelector('.live-copy textarea').value")
-        lines = self.find(".live-copy textarea").input_value().splitlines()
-        given = {line.split(" = ")[0]: line.split(" = ")[1] for line in lines if " = [" in line}
-        data = {name: ast.literal_eval(text) for name, text in given.items()}
-        call = next(line for line in lines if line.startswith("fit = "))
-        tree = ast.parse(call, mode="exec").body[0]
-        assert isinstance(tree, ast.Assign)
-        assert isinstance(tree.value, ast.Call)
-        assert isinstance(tree.value.func, ast.Name)
-        options = {k.arg: ast.literal_eval(k.value) for k in tree.value.keywords if k.arg}
-        return getattr(convexdiff_lib, tree.value.func.id)(*data.values(), **options)
-
-    def agrees(self) -> None:
-        """Compare with the library, which gets the page's own lines."""
-        fit = self.python()
-        value = self.number("value")
-        assert abs(value - fit.value) <= CLOSE * max(abs(fit.value), 1.0)
-        # A kink that is nothing but rounding may be one too many; these data have none.
-        if self.find('[data-name="kinks"]').count():
-            assert self.number("kinks") == len(fit.knots)
-
-    def mark(self, k: int) -> Locator:
-        return self.find(f'[data-point="{k}"]')
-
-    def middle(self, where: Locator) -> tuple[float, float]:
-        where.evaluate("e => e.scrollIntoView({block: 'center', behavior: 'instant'})")
-        box = where.bounding_box()
-        assert box is not None
-        return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-
-    def slider(self, label: str) -> Locator:
-        return self.root.get_by_role("slider", name=label)
-
-
 @each_instrument
-def test_it_draws_itself_and_agrees_with_the_library(opened: Callable[..., Instrument], name: str) -> None:
+def test_it_draws_itself_and_agrees_with_the_library(opened: Open, name: str) -> None:
     shown = opened(name)
     assert not shown.find(".live-off").count()
     shown.agrees()
 
 
 @each_with_points
-def test_a_dragged_point_moves_and_the_optimum_follows(opened: Callable[..., Instrument], name: str) -> None:
+def test_a_dragged_point_moves_and_the_optimum_follows(opened: Open, name: str) -> None:
     shown = opened(name)
     before, value = shown.points(), shown.number("value")
     x, y = shown.middle(shown.mark(0))
@@ -157,7 +45,7 @@ def test_a_dragged_point_moves_and_the_optimum_follows(opened: Callable[..., Ins
 
 
 @each_with_points
-def test_a_finger_moves_a_point_and_a_tap_adds_one(opened: Callable[..., Instrument], name: str) -> None:
+def test_a_finger_moves_a_point_and_a_tap_adds_one(opened: Open, name: str) -> None:
     shown = opened(name, width=390, has_touch=True)
     before = shown.points()
     x, y = shown.middle(shown.mark(0))
@@ -180,7 +68,7 @@ def test_a_finger_moves_a_point_and_a_tap_adds_one(opened: Callable[..., Instrum
 
 
 @each_with_points
-def test_keys_do_what_a_mouse_does(opened: Callable[..., Instrument], name: str) -> None:
+def test_keys_do_what_a_mouse_does(opened: Open, name: str) -> None:
     shown = opened(name)
     keys, before = shown.page.keyboard, sorted(shown.points())
     reached = reach(shown, "[data-point]")
@@ -207,9 +95,7 @@ def test_keys_do_what_a_mouse_does(opened: Callable[..., Instrument], name: str)
 
 
 @each_instrument
-def test_every_control_is_reached_by_keys_and_has_a_name(
-    opened: Callable[..., Instrument], name: str
-) -> None:
+def test_every_control_is_reached_by_keys_and_has_a_name(opened: Open, name: str) -> None:
     shown = opened(name)
     missed = shown.find("button:enabled, input:not([type=radio]), select, summary, textarea").evaluate_all(
         "all => all.filter(e => e.tabIndex < 0 || !e.getClientRects().length && !e.closest('details'))"
@@ -229,7 +115,7 @@ def test_every_control_is_reached_by_keys_and_has_a_name(
 
 
 @pytest.mark.parametrize("name", ["drag-data", "beam"])
-def test_a_switch_changes_the_network(opened: Callable[..., Instrument], name: str) -> None:
+def test_a_switch_changes_the_network(opened: Open, name: str) -> None:
     shown = opened(name)
     value = shown.number("value")
     shown.root.get_by_role("switch").focus()
@@ -239,7 +125,7 @@ def test_a_switch_changes_the_network(opened: Callable[..., Instrument], name: s
     shown.agrees()
 
 
-def test_below_the_threshold_it_says_that_and_why(opened: Callable[..., Instrument]) -> None:
+def test_below_the_threshold_it_says_that_and_why(opened: Open) -> None:
     shown = opened("drag-data")
     shown.slider("weight decay").focus()
     with shown.redrawn():
@@ -254,7 +140,7 @@ def test_below_the_threshold_it_says_that_and_why(opened: Callable[..., Instrume
     assert "Up to 3 points" in (shown.find(".live-readout").text_content() or "")
 
 
-def test_it_says_when_there_is_no_density(opened: Callable[..., Instrument]) -> None:
+def test_it_says_when_there_is_no_density(opened: Open) -> None:
     shown = opened("drag-data again")
     with shown.redrawn():
         shown.find("select").select_option("outlier")
@@ -263,7 +149,7 @@ def test_it_says_when_there_is_no_density(opened: Callable[..., Instrument]) -> 
 
 
 @each_with_points
-def test_a_typed_place_may_lie_beyond_the_axes(opened: Callable[..., Instrument], name: str) -> None:
+def test_a_typed_place_may_lie_beyond_the_axes(opened: Open, name: str) -> None:
     shown = opened(name, width=390)
     with shown.redrawn():
         shown.find(".live-editor input").fill("40.5")
@@ -276,7 +162,7 @@ def test_a_typed_place_may_lie_beyond_the_axes(opened: Callable[..., Instrument]
 
 
 @each_with_points
-def test_data_can_be_pasted_and_a_fault_is_told(opened: Callable[..., Instrument], name: str) -> None:
+def test_data_can_be_pasted_and_a_fault_is_told(opened: Open, name: str) -> None:
     shown = opened(name)
     with shown.redrawn():
         enter(shown, "1.5 2;  −3,7\n11.25")
@@ -292,7 +178,7 @@ def test_data_can_be_pasted_and_a_fault_is_told(opened: Callable[..., Instrument
     assert shown.number("value") == value
 
 
-def test_the_line_of_the_path_sets_the_weight_decay(opened: Callable[..., Instrument]) -> None:
+def test_the_line_of_the_path_sets_the_weight_decay(opened: Open) -> None:
     shown = opened("beam")
     plot = shown.find(".live-plot").nth(2)
     x, y = shown.middle(plot)
@@ -305,7 +191,7 @@ def test_the_line_of_the_path_sets_the_weight_decay(opened: Callable[..., Instru
 
 
 @pytest.mark.parametrize("name", ["beam", "denoise"])
-def test_it_plays_pauses_and_steps(opened: Callable[..., Instrument], name: str) -> None:
+def test_it_plays_pauses_and_steps(opened: Open, name: str) -> None:
     shown = opened(name)
     play = shown.find(".live-buttons button").first
     step = shown.find(".live-buttons button").last
@@ -328,7 +214,7 @@ def test_it_plays_pauses_and_steps(opened: Callable[..., Instrument], name: str)
     shown.agrees()
 
 
-def test_samples_pass_all_levels_and_stay_with_the_data(opened: Callable[..., Instrument]) -> None:
+def test_samples_pass_all_levels_and_stay_with_the_data(opened: Open) -> None:
     shown = opened("denoise")
     step = shown.find(".live-buttons button").last
     step.evaluate("button => { for (let k = 0; k < 100; k++) button.click(); }")
@@ -344,7 +230,7 @@ def test_samples_pass_all_levels_and_stay_with_the_data(opened: Callable[..., In
 
 
 def test_the_same_seed_gives_the_same_noise_and_a_button_other_noise(
-    opened: Callable[..., Instrument],
+    opened: Open,
 ) -> None:
     first, second = opened("denoise"), opened("denoise")
     value = first.number("value")
@@ -355,7 +241,7 @@ def test_the_same_seed_gives_the_same_noise_and_a_button_other_noise(
     first.agrees()
 
 
-def test_who_prefers_reduced_motion_gets_two_steps_a_second(opened: Callable[..., Instrument]) -> None:
+def test_who_prefers_reduced_motion_gets_two_steps_a_second(opened: Open) -> None:
     delays = {}
     for motion in ("no-preference", "reduce"):
         shown = opened("beam", reduced_motion=motion)
@@ -367,7 +253,7 @@ def test_who_prefers_reduced_motion_gets_two_steps_a_second(opened: Callable[...
 
 
 @each_instrument
-def test_many_changes_in_one_frame_are_drawn_once(opened: Callable[..., Instrument], name: str) -> None:
+def test_many_changes_in_one_frame_are_drawn_once(opened: Open, name: str) -> None:
     shown = opened(name)
     shown.page.wait_for_timeout(500)  # until the path of the beam is there
     drawn = shown.slider("weight decay").evaluate(
@@ -387,9 +273,7 @@ def test_many_changes_in_one_frame_are_drawn_once(opened: Callable[..., Instrume
 @each_instrument
 @pytest.mark.parametrize("theme", browser.THEMES)
 @pytest.mark.parametrize("width", browser.WIDTHS)
-def test_axe_finds_nothing_serious(
-    opened: Callable[..., Instrument], name: str, theme: str, width: int
-) -> None:
+def test_axe_finds_nothing_serious(opened: Open, name: str, theme: str, width: int) -> None:
     shown = opened(name, theme, width)
     shown.find(".live-copy summary").click()
     found = Axe().run(shown.page, context="[data-live]", options=AXE).response["violations"]
@@ -398,7 +282,7 @@ def test_axe_finds_nothing_serious(
 
 @each_instrument
 @pytest.mark.parametrize("width", [320, 390, 768, 1280])
-def test_it_fits_its_page(opened: Callable[..., Instrument], name: str, width: int) -> None:
+def test_it_fits_its_page(opened: Open, name: str, width: int) -> None:
     shown = opened(name, width=width)
     right = shown.root.evaluate("root => root.getBoundingClientRect().right")
     wide = shown.find(":scope *").evaluate_all(
@@ -413,7 +297,7 @@ def test_it_fits_its_page(opened: Callable[..., Instrument], name: str, width: i
 def test_without_scripts_the_figure_is_there(site: str, chromium: Browser, name: str) -> None:
     context = chromium.new_context(java_script_enabled=False)
     page = context.new_page()
-    page.goto(f"{site}{INSTRUMENTS[name]}.html")
+    page.goto(f"{site}{PAGES[name]}.html")
     assert page.locator("[data-live] .live-off").first.is_visible()
     assert not page.locator("[data-live] button").count()
     if page.locator(".live-instead").count():
@@ -424,20 +308,20 @@ def test_without_scripts_the_figure_is_there(site: str, chromium: Browser, name:
 
 def test_a_page_opened_as_a_file_keeps_the_figure(chromium: Browser, site: str) -> None:
     page = browser.new_page(chromium, "light", 1280)
-    page.goto((browser.SITE / f"{INSTRUMENTS['beam']}.html").as_uri())
+    page.goto((browser.SITE / f"{PAGES['beam']}.html").as_uri())
     assert page.locator("[data-live] .live-off").first.is_visible()
     assert page.locator(".live-instead + .cell img").is_visible()
     page.close()
 
 
 def test_with_scripts_it_takes_the_place_of_the_picture(
-    opened: Callable[..., Instrument],
+    opened: Open,
 ) -> None:
     shown = opened("beam")
     assert not shown.page.locator(".live-instead + .cell img").is_visible()
 
 
-def test_what_is_read_out_waits_for_a_pause(opened: Callable[..., Instrument]) -> None:
+def test_what_is_read_out_waits_for_a_pause(opened: Open) -> None:
     shown = opened("drag-data")
     spoken = shown.find(".live-spoken")
     assert spoken.get_attribute("aria-live") == "polite"
@@ -447,13 +331,6 @@ def test_what_is_read_out_waits_for_a_pause(opened: Callable[..., Instrument]) -
         "() => document.querySelector('.live-spoken').textContent"
         " === document.querySelector('.live-readout').textContent"
     )
-
-
-def enter(shown: Instrument, text: str) -> None:
-    """Type a list of numbers, and leave it with Enter."""
-    line = shown.find(".live-numbers input")
-    line.fill(text)
-    line.press("Enter")
 
 
 def reach(shown: Instrument, selector: str) -> bool:

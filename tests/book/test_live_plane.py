@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page
-from test_live import AXE, GRAVE, Instrument, chromium, enter, site  # noqa: F401 - the last two are fixtures
+from instrument import AXE, GRAVE, PAGES, Instrument, Open, enter
+from playwright.sync_api import Browser
 
 from convexdiff_lib import enumerate_arrangements, wedge_denoising
 from convexdiff_lib._validation import FloatArray
@@ -17,7 +16,7 @@ from tools import browser
 
 pytestmark = pytest.mark.site
 
-INSTRUMENTS = {"chambers": "chapters/09_arrangements", "wedge": "chapters/12_wedge_kernel"}
+INSTRUMENTS = ["chambers", "wedge"]
 SAME = 1e-8  # of the loss: the library stops at 5e-9
 STEP = 1 / 16  # of the grid of points
 
@@ -25,27 +24,6 @@ COLUMNS = """body => [...body.rows[0].cells].slice(1).map(
     (_, i) => [...body.rows].map(row => +row.cells[i + 1].textContent))"""
 
 each_instrument = pytest.mark.parametrize("name", INSTRUMENTS)
-Open = Callable[..., Instrument]
-
-
-@pytest.fixture
-def opened(site: str, chromium: Browser) -> Iterator[Open]:  # noqa: F811
-    """Open the page of an instrument; afterwards there must be no complaint of the browser."""
-    pages: list[Page] = []
-    complaints: list[str] = []
-
-    def opened(name: str, theme: str = "light", width: int = 1280, **options: object) -> Instrument:
-        page = browser.new_page(chromium, theme, width, **options)
-        pages.append(page)
-        page.on("pageerror", lambda error: complaints.append(f"script: {error}"))
-        page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
-        page.goto(f"{site}{INSTRUMENTS[name]}.html")
-        return Instrument(page)
-
-    yield opened
-    assert complaints == []
-    for page in pages:
-        page.context.close()
 
 
 def points(shown: Instrument) -> FloatArray:
@@ -262,10 +240,10 @@ def test_it_fits_its_page_with_many_points(opened: Open, name: str, width: int) 
 
 
 @each_instrument
-def test_without_scripts_a_figure_is_there(site: str, chromium: Browser, name: str) -> None:  # noqa: F811
+def test_without_scripts_a_figure_is_there(site: str, chromium: Browser, name: str) -> None:
     context = chromium.new_context(java_script_enabled=False)
     page = context.new_page()
-    page.goto(f"{site}{INSTRUMENTS[name]}.html")
+    page.goto(f"{site}{PAGES[name]}.html")
     assert page.locator("[data-live] .live-off").first.is_visible()
     assert not page.locator("[data-live] button").count()
     assert page.locator("article img").first.is_visible()

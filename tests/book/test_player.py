@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page
 
 from convexdiff_lib.book import Panel, film
-from tools import browser
 
 pytestmark = pytest.mark.site
 
 COUNT = 12
 ANGLES = np.linspace(0, 2 * np.pi, COUNT, endpoint=False)
 CAPTIONS = [f"hour {k}" for k in range(COUNT)]
-
-
-@pytest.fixture(scope="module")
-def chromium(require: Callable[[object, str], None]) -> Iterator[Browser]:
-    require(browser.chromium(), "Chromium: install Debian's package chromium")
-    with browser.launched() as chromium:
-        yield chromium
 
 
 @pytest.fixture(scope="module")

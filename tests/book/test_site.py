@@ -1,6 +1,6 @@
 """Every page of the built book in headless Chromium, light and dark, on a desk and in a hand."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -13,7 +13,7 @@ from tools import browser, toc
 
 pytestmark = pytest.mark.site
 
-Opened = tuple[Page, list[str], dict[str, int]]
+Viewed = tuple[Page, list[str], dict[str, int]]
 PAGES = [*toc.pages(), "search"]
 HEAVIEST = 2_000_000  # bytes of a page with all that it loads, as served
 # axe-core calls them by these names; the last rule is new, and off unless asked for.
@@ -25,23 +25,8 @@ AXE = {
 }
 
 
-@pytest.fixture(scope="module")
-def site(require: Callable[[object, str], None]) -> Iterator[str]:
-    """The address of the built book."""
-    require(browser.chromium(), "Chromium: install Debian's package chromium")
-    require((browser.SITE / "index.html").exists(), "the built book: run `make book`")
-    with browser.served(browser.SITE) as base:
-        yield base
-
-
-@pytest.fixture(scope="module")
-def chromium(site: str) -> Iterator[Browser]:
-    with browser.launched() as chromium:
-        yield chromium
-
-
 @pytest.fixture
-def opened(site: str, chromium: Browser, request: pytest.FixtureRequest) -> Iterator[Opened]:
+def viewed(site: str, chromium: Browser, request: pytest.FixtureRequest) -> Iterator[Viewed]:
     """One page, opened as the parameters say, with the complaints that it gave rise to and what it loaded."""
     name, theme, width = request.param
     complaints: list[str] = []
@@ -67,10 +52,10 @@ def opened(site: str, chromium: Browser, request: pytest.FixtureRequest) -> Iter
 VIEWS = [(name, theme, width) for name in PAGES for theme in browser.THEMES for width in browser.WIDTHS]
 
 
-@pytest.mark.parametrize("opened", VIEWS, indirect=True, ids=lambda view: "-".join(map(str, view)))
-def test_page(opened: Opened, request: pytest.FixtureRequest) -> None:
-    page, complaints, loaded = opened
-    _, theme, _ = request.node.callspec.params["opened"]
+@pytest.mark.parametrize("viewed", VIEWS, indirect=True, ids=lambda view: "-".join(map(str, view)))
+def test_page(viewed: Viewed, request: pytest.FixtureRequest) -> None:
+    page, complaints, loaded = viewed
+    _, theme, _ = request.node.callspec.params["viewed"]
     faults = {
         "complaints": complaints,
         "mathematics not typeset": page.evaluate(UNTYPESET_MATHEMATICS),

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
-from test_live import AXE, GRAVE, Instrument
+from instrument import AXE, GRAVE, Instrument, Open
+from playwright.sync_api import expect
 
 from convexdiff_lib import choose_weight_decay, score_matching
 from convexdiff_lib.book import stored_results
@@ -19,7 +18,6 @@ from tools import browser
 
 pytestmark = pytest.mark.site
 
-PAGE = "chapters/your_data.html"
 NUMBERS = np.random.default_rng(5).normal(size=60).round(3).tolist()
 LINES = "\n".join(str(number) for number in NUMBERS)
 DROP = """(node, {name, text}) => {
@@ -29,40 +27,6 @@ DROP = """(node, {name, text}) => {
         node.dispatchEvent(new DragEvent(type, {dataTransfer: data, bubbles: true, cancelable: true}));
     }
 }"""
-
-
-@pytest.fixture(scope="module")
-def site(require: Callable[[object, str], None]) -> Iterator[str]:
-    require(browser.chromium(), "Chromium: install Debian's package chromium")
-    require((browser.SITE / PAGE).exists(), "the built book: run `make book`")
-    with browser.served(browser.SITE) as base:
-        yield base
-
-
-@pytest.fixture(scope="module")
-def chromium(site: str) -> Iterator[Browser]:
-    with browser.launched() as chromium:
-        yield chromium
-
-
-@pytest.fixture
-def opened(site: str, chromium: Browser) -> Iterator[Callable[..., Instrument]]:
-    """Open the page; afterwards there must be no complaint of the browser."""
-    pages: list[Page] = []
-    complaints: list[str] = []
-
-    def opened(theme: str = "light", width: int = 1280, **options: Any) -> Instrument:
-        page = browser.new_page(chromium, theme, width, **options)
-        pages.append(page)
-        page.on("pageerror", lambda error: complaints.append(f"script: {error}"))
-        page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
-        page.goto(f"{site}{PAGE}")
-        return Instrument(page)
-
-    yield opened
-    assert complaints == []
-    for page in pages:
-        page.context.close()
 
 
 def paste(shown: Instrument, text: str) -> None:
@@ -87,8 +51,8 @@ def fine(shown: Instrument) -> None:
     assert shown.find("textarea").first.get_attribute("aria-invalid") is None
 
 
-def test_pasted_numbers_are_fitted_as_the_library_does(opened: Callable[..., Instrument]) -> None:
-    shown = opened()
+def test_pasted_numbers_are_fitted_as_the_library_does(opened: Open) -> None:
+    shown = opened("your data")
     with shown.redrawn():
         paste(shown, LINES)
     fine(shown)
@@ -101,9 +65,9 @@ def test_pasted_numbers_are_fitted_as_the_library_does(opened: Callable[..., Ins
     assert shown.find(".live-plot path.live-line[d^=M]").count() == 2  # a score, and a density
 
 
-def test_the_chosen_weight_decay_is_a_good_one(opened: Callable[..., Instrument]) -> None:
+def test_the_chosen_weight_decay_is_a_good_one(opened: Open) -> None:
     """By the library's cross-validation, with other folds, the choice is close to the best candidate."""
-    shown = opened()
+    shown = opened("your data")
     with shown.redrawn():
         paste(shown, LINES)
     chosen = shown.number("beta")
@@ -114,8 +78,8 @@ def test_the_chosen_weight_decay_is_a_good_one(opened: Callable[..., Instrument]
     assert judged.held_out[at] <= judged.held_out.min() + judged.standard_error.min()
 
 
-def test_the_example_is_there_at_once(opened: Callable[..., Instrument]) -> None:
-    shown = opened()
+def test_the_example_is_there_at_once(opened: Open) -> None:
+    shown = opened("your data")
     example = stored_results("real_columns")["columns"]["faithful waiting"]["values"]
     assert shown.number("count") == len(example)
     fit = score_matching(example, shown.number("beta"))
@@ -135,10 +99,8 @@ def test_the_example_is_there_at_once(opened: Callable[..., Instrument]) -> None
         ("1\t2,5\n3\t4,5", "has a decimal comma"),
     ],
 )
-def test_bad_numbers_are_told_and_the_picture_stays(
-    opened: Callable[..., Instrument], text: str, message: str
-) -> None:
-    shown = opened()
+def test_bad_numbers_are_told_and_the_picture_stays(opened: Open, text: str, message: str) -> None:
+    shown = opened("your data")
     before = shown.number("value")
     paste(shown, text)
     if "," in text:  # one of two columns can be read
@@ -151,8 +113,8 @@ def test_bad_numbers_are_told_and_the_picture_stays(
     fine(shown)
 
 
-def test_a_decimal_comma_can_be_switched_on(opened: Callable[..., Instrument]) -> None:
-    shown = opened()
+def test_a_decimal_comma_can_be_switched_on(opened: Open) -> None:
+    shown = opened("your data")
     text = LINES.replace(".", ",")
     paste(shown, text)
     expect(shown.find(".live-source .live-help")).to_contain_text("If they are the decimal sign, switch on")
@@ -162,8 +124,8 @@ def test_a_decimal_comma_can_be_switched_on(opened: Callable[..., Instrument]) -
     assert abs(shown.number("value") - score_matching(NUMBERS, shown.number("beta")).value) <= 1e-9
 
 
-def test_a_column_of_a_table_can_be_chosen(opened: Callable[..., Instrument]) -> None:
-    shown = opened()
+def test_a_column_of_a_table_can_be_chosen(opened: Open) -> None:
+    shown = opened("your data")
     assert not shown.root.get_by_label("column", exact=True).is_visible()
     table = "name\theight\tweight\n" + "\n".join(
         f"p{k}\t{x}\t{10 * x + k % 3}" for k, x in enumerate(NUMBERS)
@@ -178,8 +140,8 @@ def test_a_column_of_a_table_can_be_chosen(opened: Callable[..., Instrument]) ->
     shown.agrees()
 
 
-def test_a_file_can_be_dropped(opened: Callable[..., Instrument]) -> None:
-    shown = opened()
+def test_a_file_can_be_dropped(opened: Open) -> None:
+    shown = opened("your data")
     with shown.redrawn():
         shown.find(".live-source").evaluate(DROP, {"name": "numbers.csv", "text": f"x\n{LINES}"})
     fine(shown)
@@ -188,8 +150,8 @@ def test_a_file_can_be_dropped(opened: Callable[..., Instrument]) -> None:
     told(shown, "“sheet.xlsx” is not a text; save it as CSV or as text first.")
 
 
-def test_a_file_can_be_chosen(opened: Callable[..., Instrument], tmp_path: Path) -> None:
-    shown = opened()
+def test_a_file_can_be_chosen(opened: Open, tmp_path: Path) -> None:
+    shown = opened("your data")
     file = tmp_path / "numbers.txt"
     file.write_text(LINES, "utf-8")
     with shown.redrawn():
@@ -197,8 +159,8 @@ def test_a_file_can_be_chosen(opened: Callable[..., Instrument], tmp_path: Path)
     assert shown.number("count") == len(NUMBERS)
 
 
-def test_keys_are_enough(opened: Callable[..., Instrument]) -> None:
-    shown = opened()
+def test_keys_are_enough(opened: Open) -> None:
+    shown = opened("your data")
     keys = shown.page.keyboard
     shown.find("textarea").first.focus()
     keys.press("Control+a")
@@ -227,8 +189,8 @@ def test_keys_are_enough(opened: Callable[..., Instrument]) -> None:
 
 @pytest.mark.parametrize("theme", browser.THEMES)
 @pytest.mark.parametrize("width", browser.WIDTHS)
-def test_everybody_can_read_it(opened: Callable[..., Instrument], theme: str, width: int) -> None:
-    shown = opened(theme, width)
+def test_everybody_can_read_it(opened: Open, theme: str, width: int) -> None:
+    shown = opened("your data", theme, width)
     shown.find(".live-copy summary").click()
     paste(shown, "1\n2\nthree")
     told(shown, "Line 3")
@@ -237,8 +199,8 @@ def test_everybody_can_read_it(opened: Callable[..., Instrument], theme: str, wi
     assert shown.page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_nothing_leaves_the_browser(opened: Callable[..., Instrument]) -> None:
-    shown = opened()
+def test_nothing_leaves_the_browser(opened: Open) -> None:
+    shown = opened("your data")
     asked: list[str] = []
     shown.page.on("request", lambda request: asked.append(request.url))
     with shown.redrawn():
