@@ -27,7 +27,8 @@
  * @property {number} offset Height of the beam's end above its level.
  */
 
-const [MOST_ROUNDS, MOST_EXCHANGES, MOST_STALLED] = [3000, 100, 10];
+// The careful way goes through all scales one after the other where points crowd geometrically: patience pays there.
+const [MOST_ROUNDS, MOST_EXCHANGES, MOST_STALLED] = [3000, 300, 100];
 
 /**
  * Solve a problem with at least two distinct points.

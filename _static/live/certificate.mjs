@@ -45,6 +45,7 @@ const ROUNDING = 2e-31; // of a few operations with pairs
 const NEAR = 1e-2; // of the weight decay: a kink so near to the wall is meant to be on it
 const SNAP = 1e-9; // of the weight decay: an end of the beam so near to a bound is meant to be held there
 const SAME = 1e-12;
+const WIDE = 1e16; // of the longest distance over the shortest: what digits are lost is then of this size
 
 /**
  * Examine a claim.
@@ -56,8 +57,18 @@ export function certify(question, claim) {
   const problem = problemOf(question), critical = thresholdOf(problem);
   if (problem.beta < critical) return verdict({reason: `there is an optimum from beta = ${critical} on only`});
   const spline = splineOf(problem, claim);
-  if (typeof spline === "string") return verdict({reason: spline});
-  return problem.points.length === 1 ? ofOnePoint(problem, spline) : examined(problem, spline);
+  if (typeof spline === "string") return verdict({reason: spline + tooWide(problem)});
+  if (problem.points.length === 1) return ofOnePoint(problem, spline);
+  const found = examined(problem, spline);
+  return found.holds ? found : {...found, reason: found.reason + tooWide(problem)};
+}
+
+/** What may be the matter: the score is compared with its size at every knot, and known to so many digits in all. */
+function tooWide({points}) {
+  const shortest = points.reduce((least, point, i) => (i > 0 ? Math.min(least, point - points[i - 1]) : least), Infinity);
+  const ratio = (points[points.length - 1] - points[0]) / shortest;
+  if (!(ratio > WIDE)) return "";
+  return `; the longest distance between points is ${ratio.toPrecision(2)} times the shortest, for which 32 digits may be too few`;
 }
 
 function verdict(facts) {

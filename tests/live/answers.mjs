@@ -11,12 +11,12 @@ const JOBS = {
     const fit = solver.fitScore(question);
     if (!fit.finite) return {finite: false, critical: fit.criticalWeightDecay, reason: fit.reason};
     const {logDensity, reason} = solver.densityOf(fit, at);
-    const {holds, scoreError, infeasibility, primal, dual} = fit.certificate;
+    const {holds, reason: why, scoreError, infeasibility, primal, dual} = fit.certificate;
     return {
       finite: true, critical: fit.criticalWeightDecay, value: fit.value, kinks: Array.from(fit.kinks),
       scores: Array.from(solver.scoreAt(fit, at)), outer: [fit.leftSlope, fit.rightSlope], reason,
       logDensity: logDensity && Array.from(logDensity), quartiles: Array.from(solver.quantile(fit, [0.25, 0.5, 0.75]) ?? []),
-      certificate: {holds, scoreError, infeasibility, primal, dual}, beam: plain(fit.beam), claim: plain(fit.claim),
+      certificate: {holds, reason: why, scoreError, infeasibility, primal, dual}, beam: plain(fit.beam), claim: plain(fit.claim),
     };
   },
   certify({question, claim}) {

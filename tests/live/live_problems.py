@@ -42,6 +42,8 @@ NEAR_A_BOUND = (
     [-2.0, 2.0, 1.0, -4.0, -4.0, 1.0, -3.0, 1.0, 1.0, -2.0, -2.0],
     0.07292810736543648,
 )
+# Each point twice as far out as the one before it: where one piece ends depends on all that is nearer to 0.
+POWERS = 2.0 ** -np.arange(60.0)
 SIZES = (1, 2, 3, 7, 30, 120)
 SCALES = (1e-60, 1e-6, 1e6, 1e60)
 FAR = 1e6
@@ -110,6 +112,8 @@ def problems(program: Program) -> Iterator[Problem]:
                 yield Problem(name, x, None, beta, **kind)
         for points, beta in UNLIKE:
             yield Problem(f"{len(points)} unlike points", np.array(points), None, beta, **kind)
+        for beta in (20.0, 30.0) if skip else (1.5, 5.0, 20.0, 30.0):  # the library takes minutes for others
+            yield Problem("powers of two", POWERS, None, beta, **kind)
     for seed, (name, x) in enumerate(samples_of_families()):
         rng = np.random.default_rng(seed)
         if denoising:

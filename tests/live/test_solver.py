@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from live_problems import Problem, Program, distances, problems
+from live_problems import POWERS, Problem, Program, distances, problems
 from strategies import NETWORKS
 
 from convexdiff_lib import score_matching
@@ -227,6 +227,38 @@ def test_nothing_is_certified_where_there_is_no_optimum(
     assert at["holds"]
     assert not below["holds"]
     assert below["reason"] == f"there is an optimum from beta = {beta} on only"
+
+
+@each_program
+def test_it_finds_its_way_where_points_crowd_geometrically(ask: Ask, program: Program) -> None:
+    """For every weight decay, also where the library is slow: the certificate says that it is the optimum."""
+    activation, skip, denoising = program
+    targets = np.random.default_rng(0).normal(size=len(POWERS)).tolist() if denoising else None
+    question = {"x": POWERS.tolist(), "targets": targets, "activation": activation, "skip": skip}
+    lines = [
+        json.dumps({"job": "fit", "question": question | {"beta": beta}, "at": [0.3]})
+        for beta in (2.0, 3.0, 5.0, 7.0, 10.0, 14.0, 20.0, 30.0, 50.0)
+    ]
+    assert [answer["certificate"]["reason"] for answer in ask(lines)] == [""] * len(lines)
+
+
+def test_where_digits_are_too_few_it_says_so(ask: Ask) -> None:
+    """The optimum is found, and the loss is certified, but not the score where it is smallest."""
+    x = (2.0 ** -np.arange(200.0)).tolist()
+    answer = fit(ask, x=x, beta=20.0, skip=True)
+    said = "times the shortest, for which 32 digits may be too few"
+    assert said in answer["certificate"]["reason"]
+    assert "8.0e+59 times" in answer["certificate"]["reason"]
+    assert said not in falsely(ask)
+
+
+def falsely(ask: Ask) -> str:
+    """Why a wrong score of usual points is none."""
+    claim = {"knots": [1, 2], "values": [5, 5], "leftSlope": 0, "rightSlope": 0}
+    line = {"job": "certify", "question": {"x": [1.0, 2.0], "beta": 9}, "claim": claim}
+    verdict = ask([json.dumps(line)])[0]
+    assert not verdict["holds"]
+    return verdict["reason"]
 
 
 def test_what_is_cut_off_from_a_slope_counts(ask: Ask) -> None:
