@@ -1,7 +1,7 @@
 /** Beam in a tube: the dual of score matching for the reader's points, while they and the weight decay change. */
 
 import {fitScore, scoreAt} from "./solver.mjs";
-import {apart, around, asPython, element, grid, steady, written} from "./stage.mjs";
+import {around, asPython, element, grid, steady, verdict, written} from "./stage.mjs";
 
 // Forty points of two Gaussians at −2 and 2.
 const START = [
@@ -150,6 +150,6 @@ class Walk {
 function told(stage, fit, pushes) {
   const total = pushes.reduce((sum, {force}) => sum + Math.abs(force), 0);
   return ["Inside the data the walls push at ", stage.number("contacts", pushes.length), " points, with ", stage.number("pushes", total),
-    " in all, which is how much the score bends. Smallest loss: ", stage.number("value", fit.value, 6),
-    ", certified with a gap of at most ", apart(fit.gap), ". Critical weight decay: ", stage.number("critical", fit.criticalWeightDecay), "."];
+    " in all, which is how much the score bends. Smallest loss: ", stage.number("value", fit.value, 6), ", ",
+    ...verdict(fit.certificate), ". Critical weight decay: ", stage.number("critical", fit.criticalWeightDecay), "."];
 }

@@ -4,6 +4,8 @@ const SVG = "http://www.w3.org/2000/svg";
 const FAR = 1e5; // pixels; farther out nothing is seen
 const HEAD = 26;
 const EDGE = 12;
+const PHONE = 480; // pixels of a window that is so narrow that charts lie below each other
+const LOW = 0.65; // they are lower there, so that a slider is seen together with what it moves
 
 /**
  * Make an element of the page.
@@ -117,13 +119,18 @@ export class Chart {
     this.left = this.ylabel ? 58 : 42;
     this.foot = this.xlabel ? 44 : 26;
     this.across = width - this.left - EDGE;
-    const shape = this.equal ? (this.y[1] - this.y[0]) / (this.x[1] - this.x[0]) : this.shape;
-    this.tall = Math.round(Math.max(this.across * shape, this.equal ? 0 : Math.min(150, this.across * 0.62)));
+    this.tall = Math.round(this.across * this.rise());
     const height = HEAD + this.tall + this.foot;
     set(this.svg, {viewBox: `0 0 ${width} ${height}`, width, height});
     set(this.plot, {x: this.left, y: HEAD, width: this.across, height: this.tall});
     this.plot.style.cssText = `width: ${this.across}px; height: ${this.tall}px`; // whatever a page says
     this.drawAxes();
+  }
+
+  /** Height over width of the plot. */
+  rise() {
+    if (this.equal) return (this.y[1] - this.y[0]) / (this.x[1] - this.x[0]);
+    return Math.max(this.shape, Math.min(150 / this.across, 0.62)) * (innerWidth < PHONE ? LOW : 1);
   }
 
   /** Where a value lies across the plot, in pixels from its left edge. */
@@ -246,12 +253,17 @@ export class Chart {
     return layer;
   }
 
+  /** Say in the key what has a look. */
+  explain(look, label) {
+    this.key.append(sample(look, label));
+  }
+
   layer(name, tag, attributes, label = "") {
     if (!this.layers.has(name)) {
       const made = element(tag, attributes);
       this.layers.set(name, made);
       this.plot.append(made);
-      if (label) this.key.append(sample(attributes.class, label));
+      if (label) this.explain(attributes.class, label);
     }
     return this.layers.get(name);
   }
@@ -300,7 +312,9 @@ function sample(look, label) {
   const d = look.includes("region") ? "M0 1h28v10h-28z" : look.includes("dots") ? "M14 6h0"
     : look.includes("rings") ? "M8 6a6 6 0 1 0 12 0a6 6 0 1 0-12 0" : look.includes("rug") ? "M14 1v10"
     : "M0 6h28";
-  const drawn = element("svg:svg", {viewBox: "0 0 28 12", "aria-hidden": "true"}, element("svg:path", {class: look, d}));
+  const shape = look === "live-handle" ? element("svg:circle", {class: look, cx: 14, cy: 6, r: 6})
+    : element("svg:path", {class: look, d});
+  const drawn = element("svg:svg", {viewBox: "0 0 28 12", "aria-hidden": "true"}, shape);
   return element("span", {}, drawn, ` ${label}`);
 }
 

@@ -1,7 +1,7 @@
 /** Denoise and sample: a score from noisy points, and samples that follow the scores from much noise to little. */
 
 import {annealedStep, fitScore, randomGenerator, scoreAt} from "./solver.mjs";
-import {apart, asPython, grid, histogram, steady} from "./stage.mjs";
+import {asPython, grid, histogram, steady, verdict} from "./stage.mjs";
 
 const LAWS = {one: {centres: [0], scale: 1}, two: {centres: [-2, 2], scale: 0.5}};
 const POINTS = 150;
@@ -106,7 +106,7 @@ export default function denoiseAndSample(stage) {
     const off = Math.sqrt(squares.reduce((sum, square) => sum + square, 0) / POINTS);
     const parts = [`${POINTS} points with noise σ = `, stage.number("sigma", sigma.value), ": the network is ", stage.number("error", off, 2),
       " from the exact score (root mean square at the noisy points), with ", stage.number("kinks", fit.kinks.length),
-      " kinks. Its loss is ", stage.number("value", fit.value, 6), ", certified with a gap of at most ", apart(fit.gap), "."];
+      " kinks. Its loss is ", stage.number("value", fit.value, 6), ", ", ...verdict(fit.certificate), "."];
     if (!chains) return [...parts, ` No samples yet: press Play.`];
     const away = chains.x.reduce((sum, t) => sum + (Math.abs(t) > SHOWN[1]), 0);
     return [...parts, " Samples: level ", stage.number("level", Math.min(chains.level + 1, LEVELS.length)), ` of ${LEVELS.length}, step `,

@@ -1,7 +1,7 @@
 /** Drag the data: the optimal score of a few points, its density and exact samples, while the points move. */
 
 import {densityOf, fitScore, randomGenerator, samplesOf, scoreAt} from "./solver.mjs";
-import {apart, around, asPython, element, grid, histogram, rounded, steady, written} from "./stage.mjs";
+import {around, asPython, element, grid, histogram, rounded, steady, verdict, written} from "./stage.mjs";
 
 const DATA = {
   two: [-3.6, -3.1, -2.7, -2.5, -2.1, -1.6, 1.4, 1.9, 2.3, 2.6, 3, 3.7],
@@ -103,8 +103,7 @@ export default function dragTheData(stage) {
 }
 
 function certified(stage, fit) {
-  return ["The smallest loss is ", stage.number("value", fit.value, 6), ", certified in this page: the gap to the bound of the dual is at most ",
-    apart(fit.gap), ". Kinks: ", stage.number("kinks", fit.kinks.length), ". There is an optimum from β = ",
+  return ["The smallest loss is ", stage.number("value", fit.value, 6), ", ", ...verdict(fit.certificate), ". Kinks: ", stage.number("kinks", fit.kinks.length), ". There is an optimum from β = ",
     stage.number("critical", fit.criticalWeightDecay), " on."];
 }
 

@@ -27,6 +27,7 @@ export class Points {
     this.chosen = 0;
     this.flat = height === "low";
     this.marks = [];
+    chart.explain("live-handle", `${label}s`);
     this.buildEditor();
     this.listen();
   }
@@ -57,7 +58,7 @@ export class Points {
 
   newMark(k) {
     const mark = element("svg:g", {class: "live-point", role: "slider", "data-point": k},
-      element("svg:circle", {class: "live-reach", r: 15}), element("svg:circle", {r: 6}));
+      element("svg:circle", {class: "live-reach", r: 15}), element("svg:circle", {class: "live-handle", r: 6}));
     this.chart.handles.append(mark);
     return mark;
   }

@@ -161,6 +161,12 @@ export function apart(gap) {
   return written(10 ** Math.ceil(Math.log10(Math.max(Math.abs(gap), 1e-16))), 1);
 }
 
+/** Say whether an optimum is certified, and how far the two bounds on its loss are apart; or why it is not. */
+export function verdict({holds, gap, reason}) {
+  if (holds) return [`certified in this page: the gap to the lower bound of the dual is at most ${apart(gap)}`];
+  return ["not certified: ", element("span", {class: "live-warns"}, rounded(reason))];
+}
+
 /** A sentence in which numbers have at most so many digits. */
 export function rounded(sentence, digits = 3) {
   return sentence.replace(/-?\d+\.\d+(e[-+]?\d+)?/g, (number) => written(Number(number), digits));

@@ -2,7 +2,7 @@
 
 import {missingIn, readColumns} from "./reading.mjs";
 import {chooseWeightDecay, criticalWeightDecay, densityOf, fitScore, scoreAt} from "./solver.mjs";
-import {apart, around, element, grid, histogram, rounded, steady, written} from "./stage.mjs";
+import {around, element, grid, histogram, rounded, steady, verdict, written} from "./stage.mjs";
 
 const MOST = 1000;
 const FOLDS = 5;
@@ -105,12 +105,8 @@ export default function yourData(stage) {
   }
 
   function summary(fit) {
-    const {holds, gap} = fit.certificate;
-    const verdict = holds
-      ? [`, certified: the gap to the lower bound of the dual is at most ${apart(gap)}`]
-      : [", not certified: ", element("span", {class: "live-warns"}, rounded(fit.certificate.reason))];
     return [stage.number("count", x.length), " numbers. With β = ", stage.number("beta", beta.value), how,
-      "the smallest loss is ", stage.number("value", fit.value, 6), ...verdict, ". The score has ",
+      "the smallest loss is ", stage.number("value", fit.value, 6), ", ", ...verdict(fit.certificate), ". The score has ",
       stage.number("kinks", fit.kinks.length), ` kink${fit.kinks.length === 1 ? "" : "s"}. There is an optimum from β = `,
       stage.number("critical", fit.criticalWeightDecay), " on."];
   }

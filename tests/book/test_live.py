@@ -149,6 +149,33 @@ def test_it_says_when_there_is_no_density(opened: Open) -> None:
 
 
 @each_with_points
+def test_the_points_are_in_the_key(opened: Open, name: str) -> None:
+    key = opened(name).find(".live-panel").first.locator(".live-key span")
+    assert key.filter(has_text="points").locator("circle.live-handle").count() == 1
+
+
+@pytest.mark.parametrize("name", ["drag-data", "drag-data again"])
+def test_on_a_phone_the_slider_is_seen_with_all_charts(opened: Open, name: str) -> None:
+    shown = opened(name, width=390)
+    top = shown.slider("weight decay").bounding_box()
+    chart = shown.find(".live-chart").last.bounding_box()
+    assert top is not None
+    assert chart is not None
+    assert chart["y"] + chart["height"] - top["y"] <= 600  # of 844, less the bars of page and browser
+
+
+def test_what_is_not_certified_is_not_called_so(opened: Open) -> None:
+    shown = opened("drag-data")
+    said = shown.find(".live-readout")
+    assert "certified in this page" in (said.text_content() or "")
+    with shown.redrawn():
+        enter(shown, ", ".join(f"1e-{k}" for k in range(40)))
+    assert "not certified: " in (said.text_content() or "")
+    assert "1.1e38 times the shortest" in (said.text_content() or "")
+    assert "certified in this page" not in (said.text_content() or "")
+
+
+@each_with_points
 def test_a_typed_place_may_lie_beyond_the_axes(opened: Open, name: str) -> None:
     shown = opened(name, width=390)
     with shown.redrawn():
