@@ -11,8 +11,11 @@
   });
 
   // What scrolls in its own box can be reached by keys, and style sheets can say that it scrolls.
-  const wide = "figure, pre, div.math, div.text_html, div.pst-scrollable-table-container, mjx-container";
+  const wide = "figure, pre, .math, div.text_html, div.pst-scrollable-table-container, mjx-container";
   function mark() {
+    for (const box of document.querySelectorAll("article span.math")) {
+      box.classList.toggle("long", box.firstElementChild?.offsetWidth > box.clientWidth + 1);
+    }
     for (const box of document.querySelectorAll(`article :is(${wide})`)) {
       const scrolls = box.scrollWidth > box.clientWidth + 1 && getComputedStyle(box).overflowX === "auto";
       box.classList.toggle("scrolls", scrolls);

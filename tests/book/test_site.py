@@ -61,6 +61,7 @@ def test_page(viewed: Viewed, request: pytest.FixtureRequest) -> None:
         "mathematics not typeset": page.evaluate(UNTYPESET_MATHEMATICS),
         "mathematics left as text": page.evaluate(MATHEMATICS_LEFT_AS_TEXT),
         "wider than the page": page.evaluate(WIDER_THAN_THE_PAGE),
+        "formulas cut off": page.evaluate(FORMULAS_CUT_OFF),
         "pictures not loaded": page.evaluate(PICTURES_NOT_LOADED),
         "pictures not described": [src for src, alt in page.evaluate(PICTURES) if not describes(alt, src)],
         "hard to read or to reach": grave_findings(page),
@@ -157,6 +158,12 @@ OPENED_NOT_SAVED = """() => {
 }"""
 
 PICTURES_NOT_LOADED = """() => [...document.images].filter(e => !e.naturalWidth).map(e => e.src)"""
+
+# Formulas that are longer than their line, and stay so however one scrolls. What is folded has no width.
+FORMULAS_CUT_OFF = """() => [...document.querySelectorAll('article span.math')].filter(e => {
+    const shown = e.querySelector('mjx-container')?.offsetWidth > e.clientWidth + 1;
+    return e.clientWidth && shown && getComputedStyle(e).overflowX !== 'auto';
+}).map(e => e.textContent.slice(0, 80))"""
 
 # What sticks out, if the page can be scrolled sideways. What scrolls in its own box does not count.
 WIDER_THAN_THE_PAGE = """() => {
