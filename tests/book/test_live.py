@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from bare_scripts import bare
 from instrument import AXE, GRAVE, PAGES, Instrument, Open, enter
 from playwright.sync_api import Browser
 
@@ -15,6 +18,7 @@ pytestmark = pytest.mark.site
 
 INSTRUMENTS = ["drag-data", "drag-data again", "beam", "denoise", "your data"]
 POINTS = INSTRUMENTS[:3]
+MODULES = Path(__file__).parents[2] / "_static" / "live"
 
 each_instrument = pytest.mark.parametrize("name", INSTRUMENTS)
 each_with_points = pytest.mark.parametrize("name", POINTS)
@@ -318,6 +322,12 @@ def test_it_fits_its_page(opened: Open, name: str, width: int) -> None:
         right,
     )
     assert wide == []
+
+
+@pytest.mark.parametrize("module", sorted(MODULES.glob("*.mjs")), ids=lambda module: module.name)
+def test_scripts_are_served_without_comments(site: str, module: Path) -> None:
+    with urlopen(f"{site}_static/live/{module.name}") as response:
+        assert response.read().decode() == bare(module.read_text("utf-8"))
 
 
 @each_instrument
