@@ -41,6 +41,12 @@ class SkipProblem(SpaceProblem):
         kept = left[:, singular > _RANK * max(float(singular.max(initial=0.0)), 1e-300)]
         return np.linalg.qr(np.column_stack([np.full(n, n**-0.5), kept]))[0]
 
+    def with_decay(self, beta: float) -> SkipProblem:
+        """Return the same data with another weight decay; the basis, which takes long, is worked out once."""
+        other = replace(self, beta=as_weight_decay(beta))
+        other.__dict__.update(rows=self.rows, basis=self.basis)  # where cached properties are kept
+        return other
+
     def without_affine(self, values: FloatArray) -> FloatArray:
         """Values at the points, less the affine map that fits them best."""
         rest = values - self.basis @ (self.basis.T @ values)

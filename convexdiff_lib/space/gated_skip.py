@@ -205,7 +205,9 @@ def gated_skip_path(
     >>> [fit.n_active for fit in gated_skip_path(X, L, [[1.0, 0.0]], [1.0, 0.1])]
     [0, 1]
     """
-    problems = [skip_problem(X, targets, beta) for beta in _as_sequence(betas)]
+    problems: list[SkipProblem] = []
+    for beta in _as_sequence(betas):
+        problems.append(problems[0].with_decay(beta) if problems else skip_problem(X, targets, beta))
     hyperplanes = as_data(gates, "gates")
     fits: list[GatedSkipScore] = []
     gram: GramProblem | None = None
