@@ -66,7 +66,7 @@ TRIALS = (
             _sigmas(28, slice(3, 5)),
             draws=4,  # with fewer the affine map alone fits the noise
             gates=4,
-            gated_shares=(0.95, 0.8, 0.6),
+            gated_shares=(0.8, 0.6, 0.4, 0.2),
             stages=STAGES[:4],
             rate_levels=(0,),
             rate_part=0.2,

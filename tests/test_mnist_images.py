@@ -100,3 +100,21 @@ def test_convex_fits_come_out_again_where_the_images_are_at_hand() -> None:
     old = units[key("gated", seed, 0)]
     assert abs(record["value"] / old["value"] - 1) <= 1e-6  # of two gaps; eight digits are stored
     assert abs(record["test"] / old["test"] - 1) <= 1e-3
+
+
+@each_size
+def test_errors_are_as_the_chapter_says(trial: Trial) -> None:
+    """Random gates last, then growth, then Adam: but for the largest noise at 14 by 14 pixels."""
+    gated, grown = over_adam(trial, "gated"), over_adam(trial, "grown")
+    assert gated.min() >= 1.0  # as observed, like all below
+    assert (grown / gated).max() <= 1.0
+    if trial.side == 14:
+        assert abs(grown[0] - 1) <= 0.02
+        assert grown[1:].min() >= 1.0
+    else:
+        assert grown.min() >= 1.0
+    adam, stored = units_of(trial)[key("adam", 0, 0)], BY_SIDE[trial.side]
+    assert min(adam["tried"])[0] < adam["validation"]  # of a shorter run
+    over = np.divide(stored["affine"], stored["exact"]["gaussian"]) - 1
+    rows = SIZES[0] * trial.design.draws
+    assert np.abs(over - trial.side**2 / rows).max() <= 0.03  # the share of noise that d + 1 numbers fit
