@@ -30,16 +30,14 @@ class Trial:
     side: int
     design: Design
     seeds: tuple[int, ...]
-    twice: tuple[int, ...]  # levels at which twice as many gates are tried, with the first seed
 
     def order(self) -> Iterator[Name]:
-        """Return units of work: the levels at which rates are tried first, and what is largest last."""
+        """Return units of work, those of the levels at which rates are tried first."""
         levels = range(len(self.design.sigmas))
         first = self.design.rate_levels
         for index in (*first, *(i for i in levels if i not in first)):
             for seed in self.seeds:
                 yield from ((model, seed, index) for model in MODELS)
-        yield from (("twice gated", self.seeds[0], index) for index in self.twice)
 
 
 def _sigmas(side: int, levels: slice) -> tuple[float, ...]:
@@ -58,7 +56,6 @@ TRIALS = (
             rate_part=0.4,
         ),
         seeds=(0, 1),
-        twice=(),
     ),
     Trial(
         28,
@@ -72,7 +69,6 @@ TRIALS = (
             rate_part=0.2,
         ),
         seeds=(0, 1),
-        twice=(),
     ),
 )
 
@@ -91,7 +87,6 @@ def trained(trial: Trial) -> Record:
     return {
         "side": trial.side,
         "seeds": list(trial.seeds),
-        "twice": list(trial.twice),
         "images": [len(part) for part in (data.train, data.validation, data.test)],
         **asdict(trial.design),
         "bandwidth": width,

@@ -29,14 +29,14 @@ def units_of(trial: Trial) -> dict[str, dict[str, Any]]:
     return {unit["unit"]: unit for unit in BY_SIDE[trial.side]["units"]}
 
 
+def mean_error(trial: Trial, model: str) -> FloatArray:
+    units, levels = units_of(trial), range(len(trial.design.sigmas))
+    return np.array([[units[key(model, s, i)]["test"] for i in levels] for s in trial.seeds]).mean(axis=0)
+
+
 def over_adam(trial: Trial, model: str) -> FloatArray:
     """Ratios of the mean errors, for every level."""
-    units, levels = units_of(trial), range(len(trial.design.sigmas))
-    one, adam = (
-        np.array([[units[key(name, s, i)]["test"] for i in levels] for s in trial.seeds]).mean(axis=0)
-        for name in (model, "adam")
-    )
-    return np.asarray(one / adam)
+    return np.asarray(mean_error(trial, model) / mean_error(trial, "adam"))
 
 
 @each_size
@@ -113,6 +113,9 @@ def test_errors_are_as_the_chapter_says(trial: Trial) -> None:
         assert grown[1:].min() >= 1.0
     else:
         assert grown.min() >= 1.0
+        gaussian = np.array(BY_SIDE[28]["exact"]["gaussian"])
+        assert (mean_error(trial, "gated") / gaussian).min() >= 1.0
+    assert np.abs(over_adam(trial, "polished") - 1).max() <= 0.05
     adam, stored = units_of(trial)[key("adam", 0, 0)], BY_SIDE[trial.side]
     assert min(adam["tried"])[0] < adam["validation"]  # of a shorter run
     over = np.divide(stored["affine"], stored["exact"]["gaussian"]) - 1

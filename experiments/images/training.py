@@ -59,21 +59,12 @@ def gated_threshold(noisy: FloatArray, lacking: FloatArray, gates: FloatArray) -
 
 def train_gated(level: Level, known: Known) -> tuple[Record, Arrays]:
     """Random gates half-way between training images; the share is chosen with the first seed."""
-    first = known.of("gated", level, 0)
-    return _gated(level, level.data.design.gated_shares if first is None else (first["share"],), 1)
-
-
-def train_twice_gated(level: Level, known: Known) -> tuple[Record, Arrays]:
-    """Twice as many, with the share that was chosen and the one above it, to see what number does."""
-    shares = level.data.design.gated_shares
-    at = shares.index(known.units[f"gated/0/{level.index}"]["share"])
-    return _gated(level, shares[max(at - 1, 0) : at + 1], 2)
-
-
-def _gated(level: Level, shares: Sequence[float], factor: int) -> tuple[Record, Arrays]:
     begin = time.process_time()
     noisy, lacking = level.pairs()
-    gates = bisecting_gates(level.data.train, factor * level.data.design.gates, level.rng(1))
+    design = level.data.design
+    gates = bisecting_gates(level.data.train, design.gates, level.rng(1))
+    first = known.of("gated", level, 0)
+    shares = design.gated_shares if first is None else (first["share"],)
     most = gated_threshold(noisy, lacking, gates)
     fits = gated_skip_path(noisy, lacking, gates, [share * most for share in shares])
     validation = [level.error(fit, level.data.validation) for fit in fits]
@@ -291,7 +282,6 @@ def _polished(level: Level, known: Known, model: str) -> tuple[Record, Arrays]:
 
 TRAININGS: dict[str, Callable[[Level, Known], tuple[Record, Arrays]]] = {
     "gated": train_gated,
-    "twice gated": train_twice_gated,
     "grown": train_grown,
     "adam": train_adam,
     "polished": train_polished,
