@@ -28,6 +28,7 @@ NAMES = (
     "memorisation",
     "real_data",
     "digit_images",
+    "mnist_images",
 )
 ROOT = Path(__file__).parents[1]
 STORED = ROOT / "convexdiff_lib" / "stored"  # for the book, and for whoever runs it

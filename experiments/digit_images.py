@@ -1,29 +1,24 @@
 """Handwritten digits of 8 by 8 pixels: certified convex training beside Adam, a package and simple models.
 
-Units of work build on one another, and what they train is large, so that they are no tasks of a sweep.  Each
-is a line of ``build/digit_images/units.jsonl`` as soon as it is done, with what it trained beside it, so that
-a run that was stopped goes on where it was.
+A run that was stopped goes on where it was; what it has done so far is in ``build/digit_images``.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from convexdiff_lib._progress import Bar
-from convexdiff_lib._validation import FloatArray
 from experiments import Record, Sweep, digits
 from experiments.images import judging, package, training
-from experiments.images.data import DRAWS, N_TRAIN, N_VALIDATION, SIGMAS, Data, Level
+from experiments.images.data import DIGITS, DRAWS, N_TRAIN, N_VALIDATION, SIGMAS, Data, Level
 from experiments.images.judging import N_SAMPLES, Judge, sampled, shown
-from experiments.images.models import EXACT, bandwidth, exact_corrections, gaussian, restored
-from experiments.images.training import TRAININGS, Known
+from experiments.images.models import EXACT, bandwidth, exact_corrections, exact_errors, gaussian, restored
+from experiments.images.units import Name, Store, key
 
-SCRATCH = Path(__file__).parents[1] / "build" / "digit_images"
+STORE = Store(Path(__file__).parents[1] / "build" / "digit_images")
 SEEDS = (0, 1, 2)
 LEVELS = (3, 1, 5, 0, 2, 4, 6, 7)  # in the order in which they are done
 SHORT = ("gated", "grown", "adam", "polished")
@@ -32,35 +27,7 @@ PACKAGES = {"package": 1, "package long": 3}  # and for how many times the secon
 TUNED = 0.15  # and for which part of them each choice is tried
 
 
-def key(model: str, seed: int, index: int | str) -> str:
-    """Name of a unit of work."""
-    return f"{model}/{seed}/{index}"
-
-
-def kept(model: str, seed: int, index: int) -> dict[str, FloatArray]:
-    """What was trained."""
-    with np.load(SCRATCH / f"{model}_{seed}_{index}.npz") as file:
-        return {name: np.asarray(file[name], dtype=np.float64) for name in file.files}
-
-
-def finished_units() -> dict[str, Record]:
-    """Everything that was done before; a torn last line is left out."""
-    path = SCRATCH / "units.jsonl"
-    units: dict[str, Record] = {}
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-        if line.endswith("}"):
-            unit = json.loads(line)
-            units[unit.pop("unit")] = unit
-    return units
-
-
-def remember(name: str, record: Record) -> None:
-    """Append a line; a newline first ends what was torn."""
-    with (SCRATCH / "units.jsonl").open("a", encoding="utf-8") as file:
-        file.write("\n" + json.dumps({"unit": name, **record}))
-
-
-def order() -> Iterator[tuple[str, int, int | str]]:
+def order() -> Iterator[Name]:
     """Return units of work, those that matter most first."""
     for seed in SEEDS:
         for index in LEVELS:
@@ -78,16 +45,14 @@ def order() -> Iterator[tuple[str, int, int | str]]:
             yield from ((slow, seed, LONG_LEVEL) for seed in SEEDS for slow in LONG)
 
 
-def work_of_package(
-    data: Data, judge: Judge, name: tuple[str, int, int | str], units: dict[str, Record]
-) -> Record:
+def work_of_package(data: Data, judge: Judge, name: Name, units: dict[str, Record]) -> Record:
     """Choose, train or sample: by the dynamics that are used for the other models, and by its own sampler."""
     model, seed, what = name
     seconds = sum(units[key("grown", seed, i)]["seconds"] for i in LEVELS)
     if what == "choice":
         return {"tried": package.chosen(data, seed, TUNED * seconds)}
     _, target, rate = units[key("package", SEEDS[0], "choice")]["tried"][0]
-    path = SCRATCH / f"{model}_{seed}.pt"
+    path = STORE.folder / f"{model}_{seed}.pt"
     if what == "all":
         record, trained = package.train_package(data, seed, target, rate, PACKAGES[model] * seconds)
         torch.save(trained.state_dict(), path)
@@ -99,20 +64,17 @@ def work_of_package(
     return {**judge.verdict(x), "own": own, "images": shown(x)}
 
 
-def work(data: Data, judge: Judge, name: tuple[str, int, int | str], units: dict[str, Record]) -> Record:
+def work(data: Data, judge: Judge, name: Name, units: dict[str, Record]) -> Record:
     """Do one unit of work."""
     model, seed, index = name
     if model in PACKAGES:
         return work_of_package(data, judge, name, units)
     if isinstance(index, int):
-        record, arrays = TRAININGS[model](Level(data, seed, index), Known(units, kept))
-        small = {what: values.astype(np.float32) for what, values in arrays.items()}
-        np.savez(SCRATCH / f"{model}_{seed}_{index}.npz", **small)
-        return record
+        return STORE.trained(model, Level(data, seed, index), units)
     if model in EXACT:
         corrections = exact_corrections(data, model, bandwidth(data))
     else:
-        corrections = [restored(kept(model, seed, i)) for i in range(len(SIGMAS))]
+        corrections = [restored(STORE.kept(model, seed, i)) for i in range(len(SIGMAS))]
     x = sampled(corrections, seed)
     return {**judge.verdict(x), "images": shown(x)}
 
@@ -121,13 +83,6 @@ def content(data: Data, judge: Judge, units: dict[str, Record]) -> Record:
     """What is stored of all units that are done."""
     width = bandwidth(data)
     levels = [Level(data, 0, i) for i in range(len(SIGMAS))]
-    exact = {
-        model: [
-            digits(level.error(f, data.test))
-            for level, f in zip(levels, exact_corrections(data, model, width), strict=True)
-        ]
-        for model in EXACT
-    }
     unit = [level.error(gaussian(data, level.sigma), data.validation) for level in levels]
     rng = np.random.default_rng(5)
     floor = judge.verdict(data.train[rng.permutation(len(data.train))[:N_SAMPLES]])
@@ -136,12 +91,12 @@ def content(data: Data, judge: Judge, units: dict[str, Record]) -> Record:
             "sigmas": list(SIGMAS),
             "images": [N_TRAIN, N_VALIDATION, len(data.test)],
             "draws": DRAWS,
-            "gates": training.GATES,
-            "gated_shares": list(training.GATED_SHARES),
-            "stages": [list(stage) for stage in training.STAGES],
+            "gates": DIGITS.gates,
+            "gated_shares": list(DIGITS.gated_shares),
+            "stages": [list(stage) for stage in DIGITS.stages],
             "patient": [list(stage) for stage in training.PATIENT],
             "width": training.WIDTH,
-            "rates": [list(training.RATES), list(training.RATE_LEVELS)],
+            "rates": [list(training.RATES), list(DIGITS.rate_levels)],
             "batch": training.BATCH,
             "adam_shares": list(training.ADAM_SHARES),
             "long": [LONG_LEVEL, training.LONG_SECONDS],
@@ -152,7 +107,7 @@ def content(data: Data, judge: Judge, units: dict[str, Record]) -> Record:
             "seeds": list(SEEDS),
             "accuracy": digits(judge.classifier.score(data.train, data.labels)),
         },
-        "exact": {**exact, "gaussian validation": digits(unit)},
+        "exact": {**exact_errors(data, width), "gaussian validation": digits(unit)},
         "floor": floor,
         "units": [{"unit": name, **stored(name, record)} for name, record in units.items()],
     }
@@ -168,14 +123,7 @@ def run(_: Sweep) -> Record:
     """Run what is not done yet; about an hour of one core."""
     torch.set_num_threads(1)
     package.loaded()  # what is missing is said before the hour, not after it
-    SCRATCH.mkdir(parents=True, exist_ok=True)
-    data, units = Data.load(), finished_units()
-    judge, names = Judge(data), list(order())
-    with Bar(True, "digit_images", "part", len(names)) as bar:
-        for name in names:
-            if key(*name) not in units:
-                record = work(data, judge, name, units)
-                remember(key(*name), record)
-                units[key(*name)] = record
-            bar.done(note=key(*name))
-    return content(data, judge, {key(*name): units[key(*name)] for name in names})
+    data = Data.load()
+    judge = Judge(data)
+    done = STORE.run("digit_images", order(), lambda name, units: work(data, judge, name, units))
+    return content(data, judge, done)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from convexdiff_lib.book import stored_results
 from experiments import digit_images
 from experiments.digit_images import PACKAGES, SEEDS, SHORT
 from experiments.images import training
-from experiments.images.data import SIGMAS, Data, Level
+from experiments.images.data import SIGMAS, STAGES, Data, Level
 from experiments.images.models import gaussian, kernel
+from experiments.images.units import Store, key
 
 STORED: dict[str, Any] = stored_results("digit_images")
 UNITS: dict[str, dict[str, Any]] = {unit["unit"]: unit for unit in STORED["units"]}
@@ -37,7 +39,7 @@ def mean_error(model: str) -> FloatArray:
 def test_everything_is_there() -> None:
     assert STORED["settings"]["sigmas"] == list(SIGMAS)
     assert STORED["settings"]["seeds"] == list(SEEDS)
-    assert set(UNITS) == {digit_images.key(*name) for name in digit_images.order()}
+    assert set(UNITS) == {key(*name) for name in digit_images.order()}
     for name, unit in UNITS.items():
         if name.endswith("samples"):
             assert unit["frechet"] > 0
@@ -57,11 +59,11 @@ def test_a_polish_lowers_the_loss() -> None:
         assert UNITS[f"long polished/{seed}/{digit_images.LONG_LEVEL}"]["value"] <= last * (1 + 1e-5)
 
 
-def test_convex_fits_come_out_again(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_convex_fits_come_out_again(data: Data) -> None:
     """What has no clock in it: growth at one level, gates at another, with another seed than on the page."""
-    monkeypatch.setattr(training, "STAGES", training.STAGES[:2])
+    shorter = replace(data, design=replace(data.design, stages=STAGES[:2]))
     known = training.Known(UNITS, lambda *_: {})
-    record, _ = training.train_grown(Level(data, 1, 1), known)
+    record, _ = training.train_grown(Level(shorter, 1, 1), known)
     for new, old in zip(record["stages"], UNITS["grown/1/1"]["stages"], strict=False):
         assert (new["share"], new["width"]) == (old["share"], old["width"])
         assert abs(new["value"] / old["value"] - 1) <= 1e-6  # of two gaps; eight digits are stored
@@ -121,13 +123,13 @@ def test_a_kernel_denoiser_is_the_gradient_of_its_density(data: Data) -> None:
         assert np.abs(sigma**2 * slope - correction[:, pixel]).max() <= 1e-5  # of differences
 
 
-def test_a_torn_line_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(digit_images, "SCRATCH", tmp_path)
-    digit_images.remember("a/0/0", {"test": 1.0})
+def test_a_torn_line_is_left_out(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.remember("a/0/0", {"test": 1.0})
     with (tmp_path / "units.jsonl").open("a") as file:
         file.write('\n{"unit": "b/0/0", "te')
-    digit_images.remember("c/0/0", {"test": 2.0})
-    assert digit_images.finished_units() == {"a/0/0": {"test": 1.0}, "c/0/0": {"test": 2.0}}
+    store.remember("c/0/0", {"test": 2.0})
+    assert store.finished() == {"a/0/0": {"test": 1.0}, "c/0/0": {"test": 2.0}}
 
 
 def test_errors_are_as_observed(evidence: Any) -> None:

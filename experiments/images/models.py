@@ -5,9 +5,20 @@ from __future__ import annotations
 import numpy as np
 
 from convexdiff_lib._validation import FloatArray
-from experiments.images.data import SIGMAS, Data, Denoiser, squares
+from experiments import digits
+from experiments.images.data import Data, Denoiser, Level, squares
 
-__all__ = ["BANDWIDTHS", "EXACT", "bandwidth", "exact_corrections", "gaussian", "kernel", "restored"]
+__all__ = [
+    "BANDWIDTHS",
+    "EXACT",
+    "affine",
+    "bandwidth",
+    "exact_corrections",
+    "exact_errors",
+    "gaussian",
+    "kernel",
+    "restored",
+]
 
 EXACT = ("gaussian", "training set", "kernel density")
 BANDWIDTHS = (0.1, 0.2, 0.3, 0.4, 0.5)
@@ -18,6 +29,13 @@ def gaussian(data: Data, sigma: float) -> Denoiser:
     mean, cov = data.train.mean(axis=0), np.cov(data.train.T)
     gain = np.linalg.solve(cov + sigma**2 * np.eye(len(cov)), cov)
     return lambda x: mean + (x - mean) @ gain - x
+
+
+def affine(level: Level) -> Denoiser:
+    """The affine map that fits the noisy images of a level best: what networks with a free one begin with."""
+    noisy, lacking = level.pairs()
+    V = np.linalg.lstsq(np.column_stack([noisy, np.ones(len(noisy))]), lacking, rcond=None)[0]
+    return lambda x: x @ V[:-1] + V[-1]
 
 
 def kernel(data: Data, sigma: float, width: float) -> Denoiser:
@@ -61,17 +79,30 @@ def restored(arrays: dict[str, FloatArray]) -> Denoiser:
 
 def exact_corrections(data: Data, model: str, width: float) -> list[Denoiser]:
     """The models that need no training, at all levels."""
+    sigmas = data.design.sigmas
     if model == "gaussian":
-        return [gaussian(data, sigma) for sigma in SIGMAS]
-    return [kernel(data, sigma, width if model == "kernel density" else 0.0) for sigma in SIGMAS]
+        return [gaussian(data, sigma) for sigma in sigmas]
+    return [kernel(data, sigma, width if model == "kernel density" else 0.0) for sigma in sigmas]
+
+
+def exact_errors(data: Data, width: float) -> dict[str, list[float]]:
+    """Return the errors on test images of the models that need no training, at all levels."""
+    levels = [Level(data, 0, i) for i in range(len(data.design.sigmas))]
+    return {
+        model: [
+            digits(level.error(f, data.test))
+            for level, f in zip(levels, exact_corrections(data, model, width), strict=True)
+        ]
+        for model in EXACT
+    }
 
 
 def bandwidth(data: Data) -> float:
     """The one under which the validation images are most likely."""
     distances = squares(data.validation, data.train)
-    likely = []
+    d, likely = data.train.shape[1], []
     for h in BANDWIDTHS:
         log = -distances / (2 * h**2)
         top = log.max(axis=1)
-        likely.append(np.mean(np.log(np.exp(log - top[:, None]).mean(axis=1)) + top) - 64 * np.log(h))
+        likely.append(np.mean(np.log(np.exp(log - top[:, None]).mean(axis=1)) + top) - d * np.log(h))
     return BANDWIDTHS[int(np.argmax(likely))]

@@ -14,18 +14,14 @@ from convexdiff_lib._validation import FloatArray
 from convexdiff_lib.space.gated_skip import bisecting_gates, gated_skip_path
 from convexdiff_lib.space.grown_neurons import grown_denoising, neurons_denoising
 from experiments import Record, digits
-from experiments.images.data import Level
+from experiments.images.data import STAGES, Level
 from experiments.images.models import restored
 
 __all__ = [
     "ADAM_SHARES",
     "BATCH",
-    "GATED_SHARES",
-    "GATES",
     "LONG_SECONDS",
     "RATES",
-    "RATE_LEVELS",
-    "STAGES",
     "TRAININGS",
     "WIDTH",
     "Known",
@@ -33,14 +29,10 @@ __all__ = [
 
 Arrays = dict[str, FloatArray]
 
-GATES = 24
-GATED_SHARES = (0.7, 0.4, 0.2, 0.1, 0.05)  # of the weight decay that leaves nothing but the affine map
-STAGES = ((0.6, 1), (0.3, 1), (0.1, 2), (0.05, 3), (0.025, 4))  # shares, and rounds of growth
 PATIENT = (*STAGES[:3], (0.05, 12))  # many rounds at one weight decay
 NEWCOMERS = 100
 WIDTH, BATCH = 800, 256
 ADAM_SHARES, RATES = (0.6, 0.3, 0.1, 0.05, 0.025, 0.0125, 0.00625), (3e-3, 1e-3, 1e-2, 3e-4)
-RATE_LEVELS = (3, 1, 5)  # where all rates are tried; the others take that of the nearest of these
 LEAST_SECONDS, LONG_SECONDS = 3.0, 30.0
 TUNED = 0.4  # each choice is tried for this part of the seconds, but for the levels where rates are tried
 WORSE = 1.02  # growth ends where the error on validation is larger than the least one by this factor
@@ -69,9 +61,10 @@ def train_gated(level: Level, known: Known) -> tuple[Record, Arrays]:
     """Random gates half-way between training images; the share is chosen with the first seed."""
     begin = time.process_time()
     noisy, lacking = level.pairs()
-    gates = bisecting_gates(level.data.train, GATES, level.rng(1))
+    design = level.data.design
+    gates = bisecting_gates(level.data.train, design.gates, level.rng(1))
     first = known.of("gated", level, 0)
-    shares = GATED_SHARES if first is None else (first["share"],)
+    shares = design.gated_shares if first is None else (first["share"],)
     most = gated_threshold(noisy, lacking, gates)
     fits = gated_skip_path(noisy, lacking, gates, [share * most for share in shares])
     validation = [level.error(fit, level.data.validation) for fit in fits]
@@ -90,7 +83,7 @@ def train_gated(level: Level, known: Known) -> tuple[Record, Arrays]:
 
 def train_grown(level: Level, _: Known) -> tuple[Record, Arrays]:
     """Neurons found where the dual is violated, with less and less weight decay; the best on validation."""
-    return _grown(level, STAGES)
+    return _grown(level, level.data.design.stages)
 
 
 def train_patient(level: Level, _: Known) -> tuple[Record, Arrays]:
@@ -193,18 +186,18 @@ def train_adam(level: Level, known: Known) -> tuple[Record, Arrays]:
     first = known.of("adam", level, 0)
     if first is not None:
         return _adam(level, grown["most"], first["share"], first["rate"], seconds)
-    if level.index in RATE_LEVELS:
-        tuning = _Tuning(level, grown["most"], seconds)
-        tuning.climb(ADAM_SHARES.index(grown["share"]), RATES[0])
-        for rate in RATES[1:]:
-            tuning.run(tuning.best[0]["share"], rate)
-        record, arrays = tuning.best
-    else:
-        nearest = min(RATE_LEVELS, key=lambda index: abs(index - level.index))
-        tuning = _Tuning(level, grown["most"], TUNED * seconds)
-        tuning.climb(ADAM_SHARES.index(grown["share"]), known.units[f"adam/0/{nearest}"]["rate"])
-        found = tuning.best[0]
-        record, arrays = _adam(level, grown["most"], found["share"], found["rate"], seconds)
+    design = level.data.design
+    nearest = min(design.rate_levels, key=lambda index: abs(index - level.index))
+    here = nearest == level.index
+    part = design.rate_part if here else min(TUNED, design.rate_part)
+    tuning = _Tuning(level, grown["most"], part * seconds)
+    rate = RATES[0] if here else known.units[f"adam/0/{nearest}"]["rate"]
+    tuning.climb(ADAM_SHARES.index(grown["share"]), rate)
+    for rate in RATES[1:] if here else ():
+        tuning.run(tuning.best[0]["share"], rate)
+    record, arrays = tuning.best
+    if part < 1:
+        record, arrays = _adam(level, grown["most"], record["share"], record["rate"], seconds)
     return {**record, "tried": tuning.tried}, arrays
 
 

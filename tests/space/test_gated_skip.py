@@ -201,6 +201,16 @@ def test_another_weight_decay_keeps_what_the_points_decide() -> None:
     assert other.basis is problem.basis
 
 
+def test_a_path_is_what_single_fits_are() -> None:
+    X, L, gates = drawn(4, 30, 3, 2, 5)
+    betas = [share * largest_decay(X, L, gates) for share in (0.8, 0.3, 0.1)]
+    for beta, fit in zip(betas, gated_skip_path(X, L, gates, betas), strict=True):
+        assert fit.beta == beta
+        assert abs(fit.value / gated_skip_denoising(X, L, gates, beta).value - 1) <= 2e-8  # two gaps
+    with pytest.raises(ValueError, match="beta"):
+        gated_skip_path(X, L, gates, [1.0, -1.0])
+
+
 @pytest.mark.parametrize("size", [1e-99, 1e99])
 def test_gates_between_points_of_any_size_have_length_one(size: float) -> None:
     gates = bisecting_gates([[size, 0.0], [-size, size]], 3, np.random.default_rng(0))
