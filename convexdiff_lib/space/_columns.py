@@ -30,6 +30,7 @@ _ROUGH = 1e-4  # excess of a response over beta from which Newton's method takes
 _NEARLY = 1e-9  # excess from which a neuron is added until then
 _FINE = 1e-11  # excess that is left to the certificate
 _TIRED = 1e-9  # and if it falls no longer, this
+_LOST = 1e-12  # of the loss: more than rounding
 _NEGLIGIBLE = 1e-6  # a neuron below this share of the largest one is not kept for the next round
 _EQUAL = 1e-12  # at the weight decay from which the network is zero rounding decides
 _NIL = 1e-3  # a response below this share of the one to Q = 0 is as good as its absolute error
@@ -69,38 +70,46 @@ def solve_by_columns(problem: Scaled) -> Candidate | None:
 
 
 def _rough(problem: Scaled, neurons: Neurons) -> Candidate | None:
+    """Add neurons until none responds to the dual variable of the finite program by much more than beta.
+
+    That dual variable meets its constraints to the tolerance of the program, what the weights leave of the
+    targets only to its root: from that, neurons would be added for the noise of it.
+    """
     best, patience = None, _Patience()
     while not patience.over:
-        found = _weighed(problem, neurons)
-        if found is None:
+        weighed = _weighed(problem, neurons)
+        if weighed is None:
             return None
-        more, excess = _violating(found, _NEARLY)
+        found, Q = weighed
+        more, excess = _violating(problem, Q, _NEARLY)
         if patience.improved(excess):
             best = found
         if excess < _ROUGH:  # sharply, what weight a needless neuron still has is negligible
-            return _weighed(problem, found.neurons, SHARPLY) or found
+            sharp = _weighed(problem, found.neurons, SHARPLY)
+            return found if sharp is None else sharp[0]
         neurons = merged(found).neurons.and_also(more)
     return best
 
 
-def _weighed(problem: Scaled, neurons: Neurons, tolerance: float = ROUGHLY) -> Candidate | None:
+def _weighed(
+    problem: Scaled, neurons: Neurons, tolerance: float = ROUGHLY
+) -> tuple[Candidate, FloatArray] | None:
     """Give neurons the best weights, and leave out those with none; None if the loss has no lower bound."""
     features, slopes = problem.features(neurons), problem.slopes(neurons)
-    weights = solve_finite(features, slopes, problem.goal, problem.decay, tolerance)
-    if weights is None:
+    solution = solve_finite(features, slopes, problem.goal, problem.decay, tolerance)
+    if solution is None:
         return None
-    found = Candidate(problem, neurons, weights)
+    found = Candidate(problem, neurons, solution[0])
     shares = np.stack([found.sizes, found.sizes * np.linalg.norm(features, axis=1)])
     largest = shares.max(axis=1, initial=0.0, keepdims=True)
-    return found.part((shares > _NEGLIGIBLE * largest).any(axis=0))
+    return found.part((shares > _NEGLIGIBLE * largest).any(axis=0)), problem.less_mean(solution[1])
 
 
-def _violating(candidate: Candidate, spare: float) -> tuple[Neurons, float]:
+def _violating(problem: Scaled, Q: FloatArray, spare: float) -> tuple[Neurons, float]:
     """Return the worst neurons of every hill above beta, and by how much the worst of all exceeds it."""
-    chambers, beta = candidate.problem.chambers, candidate.problem.decay
-    responses, directions = chambers.worst(candidate.Q)
-    worst = _worst(candidate.problem, responses, directions, beta * (1 + spare))
-    return worst, float(responses.max()) / beta - 1
+    responses, directions = problem.chambers.worst(Q)
+    worst = _worst(problem, responses, directions, problem.decay * (1 + spare))
+    return worst, float(responses.max()) / problem.decay - 1
 
 
 def _worst(problem: Scaled, responses: FloatArray, directions: FloatArray, above: float) -> Neurons:
@@ -112,10 +121,11 @@ def _worst(problem: Scaled, responses: FloatArray, directions: FloatArray, above
 
 
 def _refined(candidate: Candidate) -> Candidate:
+    """Turn neurons by Newton's method, and add those that violate constraints, to the last digits."""
     problem, best, patience = candidate.problem, candidate, _Patience()
     while not patience.over:
-        candidate = settled(merged(settled(merged(candidate))))
-        more, excess = _violating(candidate, _FINE)
+        candidate = _simpler(_simpler(candidate))
+        more, excess = _violating(problem, candidate.Q, _FINE)
         left = max(excess, candidate.relative_gap)
         if patience.improved(left):
             best = candidate
@@ -124,8 +134,15 @@ def _refined(candidate: Candidate) -> Candidate:
         # Newton's method may be slow along a valley; to weigh all anew leaps over it.
         together = candidate.neurons.and_also(more)
         leap = _weighed(problem, together, SHARPLY) if patience.stalls else None
-        candidate = _with(candidate, more) if leap is None else leap
+        candidate = _with(candidate, more) if leap is None else leap[0]
     return best
+
+
+def _simpler(candidate: Candidate) -> Candidate:
+    """Merge neurons and settle, unless that loses what two neurons of a chamber do better than one."""
+    together = settled(merged(candidate))
+    lost = together.loss - candidate.loss > _LOST * abs(candidate.loss)
+    return settled(candidate) if lost else together
 
 
 def _with(candidate: Candidate, more: Neurons) -> Candidate:

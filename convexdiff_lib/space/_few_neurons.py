@@ -33,6 +33,7 @@ _REPAIRS = 6  # of a step that would go too far
 _LEFT = 0.1  # of a weight, at least, by one step
 _ROUNDING = 1e-12  # of the loss
 _WEAK = 1e-2  # neurons below this share of the largest weight may be better left out
+_NOTHING = 1e-20  # and below this one they change nothing
 _CLOSE = 0.1  # neurons of one chamber closer than this may be one
 _SAME = 1e-12  # and in two chambers, closer than this
 _ALIKE = 1e-4  # and are, if the sum of both is one neuron up to this share of the smaller
@@ -129,7 +130,7 @@ def _linearised(candidate: Candidate) -> _System:
     q = len(tangents)
     hessian = np.zeros((q + k * c, q + k * c))
     hessian[:q, :q] = (moving.T @ moving) * (outwards[owners] @ outwards[owners].T)
-    hessian[np.arange(q), np.arange(q)] += (np.sum(responses * outwards, axis=1) / sizes)[owners]
+    hessian[np.arange(q), np.arange(q)] += problem.decay / sizes[owners]  # turning makes a neuron longer
     mixed = (moving.T @ candidate.features.T)[:, :, None] * outwards[owners][:, None, :]
     mixed[np.arange(q), owners] -= turned / sizes[owners][:, None]
     hessian[:q, q:] = mixed.reshape(q, k * c)
@@ -139,9 +140,8 @@ def _linearised(candidate: Candidate) -> _System:
     weights[np.arange(k), :, np.arange(k)] += problem.decay * round_ / sizes[:, None, None]
     hessian[q:, q:] = weights.reshape(k * c, k * c)
     gradient = np.concatenate([by_turn, by_weight.ravel()])
-    return _System(
-        tangents, owners, gradient, hessian, float(np.abs(gradient).max(initial=0.0)) / problem.decay
-    )
+    residual = float(np.abs(gradient).max(initial=0.0)) / problem.decay
+    return _System(tangents, owners, gradient, hessian, residual)
 
 
 def _tangents(problem: Scaled, neurons: Neurons, pulls: FloatArray) -> tuple[FloatArray, NDArray[np.intp]]:
@@ -255,14 +255,19 @@ def _moved(candidate: Candidate, system: _System, damping: float) -> Candidate:
         if not (stops.any() or empties.any()):
             break
         stopped, emptied = stopped | stops, emptied | empties
-    neurons = _turned(candidate.problem, candidate.neurons, _turns(candidate, system, step))
-    return Candidate(candidate.problem, neurons, candidate.weights + step[q:].reshape(k, c))
+    problem = candidate.problem
+    directions = _turned(problem, candidate.neurons, _turns(candidate, system, step))
+    lengths = np.sqrt(directions**2 @ problem.metric)[:, None]  # what directions lose the weights get
+    neurons = replace(candidate.neurons, directions=directions / lengths)
+    return Candidate(problem, neurons, (candidate.weights + step[q:].reshape(k, c)) * lengths)
 
 
 def _solved(system: _System, step: FloatArray, given: NDArray[np.bool_], damping: float) -> FloatArray:
     """Solve the damped equations, with some of the unknowns given."""
     rest = ~given
     known = system.gradient + system.hessian[:, given] @ step[given]
+    if not np.isfinite(known).all():  # as may be far along a valley, with weights next to nothing
+        raise np.linalg.LinAlgError("the equations overflow")
     scale = system.scale[rest]
     hessian = system.hessian[np.ix_(rest, rest)] / scale[:, None] / scale
     right = -known[rest] / scale
@@ -291,8 +296,11 @@ def _reach(X: FloatArray, neurons: Neurons, turns: FloatArray) -> FloatArray:
     return np.asarray(shares.min(axis=1))
 
 
-def _turned(problem: Scaled, neurons: Neurons, turns: FloatArray) -> Neurons:
-    """Turn neurons as far as their chambers let them, and put them on a boundary that they have come to."""
+def _turned(problem: Scaled, neurons: Neurons, turns: FloatArray) -> FloatArray:
+    """Turn neurons as far as their chambers let them, and put them on a boundary that they have come to.
+
+    The directions are longer than one.
+    """
     movers = np.flatnonzero(turns.any(axis=1))
     some = neurons.part(movers)
     turned = some.directions + _reach(problem.X, some, turns[movers])[:, None] * turns[movers]
@@ -307,15 +315,15 @@ def _turned(problem: Scaled, neurons: Neurons, turns: FloatArray) -> Neurons:
         # Between rows that are nearly parallel there is no room to be on both boundaries: it stays.
         turned[j] = there if there @ there > 0.5 * (turned[j] @ turned[j]) else some.directions[j]
     directions = neurons.directions.copy()
-    directions[movers] = problem.of_length_one(turned)
-    return replace(neurons, directions=directions)
+    directions[movers] = turned
+    return directions
 
 
 def _weeded(candidate: Candidate) -> Candidate:
     """Leave out neurons of small weight that are not worth it."""
     problem, sizes = candidate.problem, candidate.sizes
-    weak = np.flatnonzero(sizes < _WEAK * sizes.max())
-    kept, Q = np.ones(len(sizes), dtype=bool), candidate.Q
+    kept, Q = sizes > _NOTHING * sizes.max(), candidate.Q
+    weak = np.flatnonzero(kept & (sizes < _WEAK * sizes.max()))
     for j in weak[np.argsort(sizes[weak])]:
         without = Q + np.outer(candidate.features[j], candidate.weights[j])
         one = candidate.neurons.part(np.array([j]))

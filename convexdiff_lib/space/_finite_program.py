@@ -19,7 +19,7 @@ _UNLIKE = 1e3  # neurons whose values or slopes differ so much are given one siz
 
 def solve_finite(
     features: FloatArray, slopes: FloatArray, goal: FloatArray, decay: float, tolerance: float = ROUGHLY
-) -> FloatArray | None:
+) -> tuple[FloatArray, FloatArray] | None:
     r"""Minimise :math:`\tfrac12\|L - \Phi^\top A\|^2 + \langle T, A\rangle + \beta \sum_j \|a_j\|` over A.
 
     Through its dual, :math:`\max_Q \langle Q, L\rangle - \tfrac12\|Q\|^2` subject to
@@ -35,19 +35,22 @@ def solve_finite(
 
     Returns
     -------
-    array of shape (k, c), or None
-        None if the loss has no lower bound.
+    weights, Q : arrays of shapes (k, c) and (n, c), or None
+        None if the loss has no lower bound.  What the weights leave of the targets is Q but for the root of
+        the tolerance, Q itself meets its constraints to the tolerance.
 
     Examples
     --------
     >>> one, goal = np.array([[1.0]]), np.array([[2.0]])
-    >>> solve_finite(one, 0 * one, goal, 0.5).round(6).tolist()
-    [[1.5]]
+    >>> [part.round(6).tolist() for part in solve_finite(one, 0 * one, goal, 0.5)]
+    [[[1.5]], [[0.5]]]
     >>> solve_finite(0 * one, one, goal, 0.5) is None
     True
     """
-    features, goal, unit = _reduced(features, goal)
     k, c = slopes.shape
+    basis, seen = _seen(features)
+    aims = basis.T @ goal
+    features, unit = _of_order_one(seen)
     bounds = np.full(k, decay)
     sizes = np.maximum.reduce([np.linalg.norm(features, axis=1), np.linalg.norm(slopes, axis=1), bounds])
     if slopes.any() and sizes.max(initial=0.0) > _UNLIKE * sizes.min(initial=np.inf):
@@ -55,15 +58,17 @@ def solve_finite(
     else:
         sizes = np.ones(k)
     solution = _solved(
-        sparse.identity(c * len(goal), format="csc"),
-        -goal.T.ravel(),
+        sparse.identity(c * len(aims), format="csc"),
+        -unit * aims.T.ravel(),
         _cones(features, c, np.zeros((k, 0))),
         np.column_stack([bounds, -slopes]),
         tolerance,
     )
     if "Infeasible" in str(solution.status):
         return None
-    return -np.asarray(solution.z).reshape(k, c + 1)[:, 1:] / unit**2 / sizes[:, None]
+    weights = -np.asarray(solution.z).reshape(k, c + 1)[:, 1:] / unit**2 / sizes[:, None]
+    within = np.asarray(solution.x).reshape(c, len(aims)).T / unit
+    return weights, goal + basis @ (within - aims)
 
 
 def least_radius(features: FloatArray, slopes: FloatArray) -> tuple[FloatArray, FloatArray, float]:
@@ -87,11 +92,8 @@ def least_radius(features: FloatArray, slopes: FloatArray) -> tuple[FloatArray, 
     ([[2.0]], 1.0)
     """
     k, c = slopes.shape
-    basis, seen = np.eye(features.shape[1]), features
-    if k < features.shape[1]:
-        basis, triangle = np.linalg.qr(features.T)
-        seen = triangle.T
-    seen, _, unit = _reduced(seen, np.zeros((seen.shape[1], c)))
+    basis, seen = _seen(features)
+    seen, unit = _of_order_one(seen)
     n = seen.shape[1]
     solution = _solved(
         sparse.csc_matrix((c * n + 1, c * n + 1)),
@@ -105,17 +107,23 @@ def least_radius(features: FloatArray, slopes: FloatArray) -> tuple[FloatArray, 
     return basis @ found[:-1].reshape(c, n).T / unit, multipliers, float(found[-1])
 
 
-def _reduced(features: FloatArray, goal: FloatArray) -> tuple[FloatArray, FloatArray, float]:
-    """Leave out the part of Q that no neuron sees, and take features of order one: such is their unit.
+def _seen(features: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return a basis, as columns, of the part of Q that neurons see, if it is not all, and features in it."""
+    k, n = features.shape
+    if k >= n:
+        return np.eye(n), features
+    basis, triangle = np.linalg.qr(features.T)
+    return basis, triangle.T
+
+
+def _of_order_one(features: FloatArray) -> tuple[FloatArray, float]:
+    """Return features in a unit in which they are of order one, and the unit.
 
     The solver tells what is impossible by absolute tolerances.
     """
-    if len(features) < len(goal):
-        basis, triangle = np.linalg.qr(features.T)
-        features, goal = triangle.T, basis.T @ goal
     sizes = np.linalg.norm(features, axis=1)
     unit = float(np.median(sizes[sizes > 0])) if sizes.any() else 1.0
-    return features / unit, goal * unit, unit
+    return features / unit, unit
 
 
 def _cones(features: FloatArray, c: int, last: FloatArray) -> sparse.csc_matrix:
