@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["LearnedScore"]
 
 
-class LearnedScore:
+class LearnedScore(ABC):
     """A learned score with its certificate: to evaluate, to integrate, to draw from, to look at."""
 
     beta: float
@@ -26,14 +27,14 @@ class LearnedScore:
     score: PiecewiseLinearScore
 
     @property
+    @abstractmethod
     def activation(self) -> Activation:
         """Activation of the network."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def _data(self) -> FloatArray:
         """The data, in their order."""
-        raise NotImplementedError
 
     def _advice(self) -> str:
         """What to do where the score has no density."""
